@@ -1,0 +1,44 @@
+# Every target does its own set-up. AIRBYTE_DAGSTER_HOME, PYTHON and PYTEST_ARGS can be set from outside.
+VENV := .venv
+BIN := $(VENV)/bin
+export AIRBYTE_DAGSTER_HOME ?= $(CURDIR)/.airbyte-dagster
+PYTEST_ARGS ?= -n 2
+
+.PHONY: help run dev test lint format types benchmark pins clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
+
+run: $(VENV)/ready ## Run the pipeline once and show what arrived
+	@$(BIN)/airbyte-dagster run
+
+dev: $(VENV)/ready ## Start local Airbyte and Dagster's UI together, until Ctrl-C
+	@$(BIN)/airbyte-dagster dev
+
+test: $(VENV)/ready ## Run every test
+	@$(BIN)/airbyte-dagster local connectors install faker file
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/ready ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/ready ## Mend style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/ready ## Check types, strictly
+	$(BIN)/python -m mypy
+
+benchmark: $(VENV)/ready ## Measure the figures of the README
+	@$(BIN)/python -m benchmarks
+
+pins: $(VENV)/ready ## Renew requirements.txt from pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --extra local --extra dev \
+		--no-annotate --no-header pyproject.toml -o requirements.txt
+
+clean: ## Remove the environment and all that local Airbyte and Dagster keep here
+	rm -rf $(VENV) .airbyte-dagster
+
+$(VENV)/ready: requirements.txt pyproject.toml setup.cfg scripts/environment
+	@scripts/environment $(VENV)

@@ -1,0 +1,51 @@
+"""Airbyte pipelines as Dagster assets: declared, synced, watched to the end and verified in the warehouse.
+
+Names are loaded when they are first used: importing this package loads neither Dagster nor Airbyte's SDK.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airbyte_dagster.pipeline_defs import build_pipeline_defs as build_pipeline_defs
+    from airbyte_dagster.resource import AirbyteResource as AirbyteResource
+    from airbyte_dagster.resource import MotherDuckResource as MotherDuckResource
+    from airbyte_dagster.spec import AirbytePipeline as AirbytePipeline
+    from airbyte_dagster.spec import Connection as Connection
+    from airbyte_dagster.spec import Destination as Destination
+    from airbyte_dagster.spec import Source as Source
+    from airbyte_dagster.spec import Stream as Stream
+
+_MODULES = {
+    "AirbytePipeline": "spec",
+    "AirbyteResource": "resource",
+    "Connection": "spec",
+    "Destination": "spec",
+    "MotherDuckResource": "resource",
+    "Source": "spec",
+    "Stream": "spec",
+    "build_pipeline_defs": "pipeline_defs",
+}
+
+__all__ = [
+    "AirbytePipeline",
+    "AirbyteResource",
+    "Connection",
+    "Destination",
+    "MotherDuckResource",
+    "Source",
+    "Stream",
+    "build_pipeline_defs",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,48 @@
+"""Where Airbyte's destinations put a stream, and what Dagster calls it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from airbyte_dagster import spec
+from airbyte_dagster.warehouse import TableRef
+
+_DEFAULT_SCHEMA = "main"
+
+
+def table_ref(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> TableRef:
+    """Return where the table of a stream is expected.
+
+    DuckDB destinations lower-case names and put ``_`` for what is no letter or digit; others keep them. So the plain
+    name comes first, then the normalised one.
+    """
+    name = f"{pipeline.connection.prefix}{stream.name}"
+    names = tuple(dict.fromkeys((name, normalised(name))))
+    return TableRef(_schema(pipeline, stream), names, tuple(path[0] for path in stream.primary_key if len(path) == 1))
+
+
+def normalised(name: str) -> str:
+    """Lower-case, with ``_`` for everything that is no letter, digit or underscore."""
+    return re.sub(r"[^a-z0-9_]", "_", name.lower())
+
+
+def dagster_name(name: str) -> str:
+    """Turn a stream's name into one that Dagster takes; ``_`` for what it does not."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", name) or "_"
+
+
+def _schema(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> str:
+    connection = pipeline.connection
+    default = _destination_schema(pipeline.destination.configuration)
+    if connection.namespace_definition == "source":
+        return stream.namespace or default
+    if connection.namespace_definition == "custom_format" and connection.namespace_format:
+        return connection.namespace_format.replace("${SOURCE_NAMESPACE}", stream.namespace or "") or default
+    return default
+
+
+def _destination_schema(configuration: Any) -> str:
+    if isinstance(configuration, dict):
+        return str(configuration.get("schema") or _DEFAULT_SCHEMA)
+    return str(getattr(configuration, "schema_", None) or getattr(configuration, "schema", None) or _DEFAULT_SCHEMA)

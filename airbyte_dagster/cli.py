@@ -1,0 +1,120 @@
+"""The command ``airbyte-dagster``. The one module that may reach into `airbyte_dagster.local` besides its commands."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
+from airbyte_dagster.settings import home_directory
+
+_HOME = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=home_directory,
+    show_default="AIRBYTE_DAGSTER_HOME, or ~/.airbyte-dagster",
+    help="Where local Airbyte, the Dagster instance and the default DuckDB file live.",
+)
+_AIRBYTE_PORT = click.option(
+    "--airbyte-port",
+    type=click.IntRange(0, 65535),
+    default=None,
+    show_default="8006, or the next free one",
+    help="Port of local Airbyte.",
+)
+
+
+class _Commands(click.Group):
+    """Loads the commands of local Airbyte only when they are asked for: they need the extra ``local``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "local"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "local":
+            return super().get_command(ctx, cmd_name)
+        if importlib.util.find_spec("fastapi") is None:
+            return click.Command("local", callback=_no_extra, short_help="Local Airbyte (needs the extra 'local').")
+        from airbyte_dagster.local.cli import local  # noqa: PLC0415
+
+        command: click.Command = local
+        return command
+
+
+def _no_extra() -> None:
+    raise ConfigurationError("Local Airbyte is not installed.", guidance="Run: pip install 'airbyte-dagster[local]'.")
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="airbyte-dagster")
+def commands() -> None:
+    """Airbyte pipelines as Dagster assets.
+
+    With AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET (and AIRBYTE_SERVER_URL for a self-managed Airbyte) and
+    MOTHERDUCK_APIKEY set, run and dev work with that Airbyte and MotherDuck. Without them, with local Airbyte and a
+    DuckDB file.
+    """
+
+
+@commands.command()
+@_HOME
+@_AIRBYTE_PORT
+def run(home: Path, airbyte_port: int | None) -> None:
+    """Run the pipeline once, and show what arrived.
+
+    It is a real run in the Dagster instance that dev shows. Exit status is 0 only if every check passed.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from airbyte_dagster.commands.run import run as run_pipeline  # noqa: PLC0415
+
+    if not run_pipeline(home.absolute(), port=airbyte_port, console=Console()):
+        sys.exit(1)
+
+
+@commands.command()
+@_HOME
+@_AIRBYTE_PORT
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=None,
+    show_default="3000, or the next free one",
+    help="Port of Dagster's UI.",
+)
+def dev(home: Path, airbyte_port: int | None, port: int | None) -> None:
+    """Start local Airbyte and Dagster's UI and daemon together, until Ctrl-C."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from airbyte_dagster.commands.dev import dev as run_dev  # noqa: PLC0415
+
+    sys.exit(run_dev(home.absolute(), port=port, airbyte_port=airbyte_port, console=Console()))
+
+
+def main() -> None:
+    """Entry point. Errors of this package end as one message and exit status 2, without a traceback."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        commands.main(prog_name="airbyte-dagster", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except AirbyteDagsterError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    """End on SIGTERM as on Ctrl-C, so that every block is left properly and nothing stays behind."""
+    raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""What ``airbyte-dagster run`` and ``airbyte-dagster dev`` do."""

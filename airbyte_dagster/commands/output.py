@@ -1,0 +1,104 @@
+"""What ``run`` shows in the terminal: steps as they happen, then what arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from typing_extensions import Self
+
+_PREVIEW_ROWS = 3
+_PREVIEW_COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """One row of the closing table; ``None`` shows as a dash.
+
+    Attributes:
+        check: ``passed``, or what the check found instead.
+    """
+
+    stream: str
+    reported: int | None
+    in_warehouse: int | None
+    check: str
+    passed: bool
+    seconds: float | None
+
+
+class Progress:
+    """Prints each step once; a running job's numbers stay in one line that moves, where the terminal can do that."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status = Status("Starting …", console=console)
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status.stop()
+
+    def step(self, line: str) -> None:
+        """Print a step that is done or begins."""
+        self._console.print(f"[green]•[/] {_escaped(line)}", highlight=False)
+
+    def warning(self, line: str) -> None:
+        """Print something odd."""
+        self._console.print(f"[yellow]![/] {_escaped(line)}", highlight=False)
+
+    def error(self, line: str) -> None:
+        """Print a failure."""
+        self._console.print(f"[red]✗[/] {_escaped(line)}", highlight=False)
+
+    def moving(self, line: str) -> None:
+        """Show where a running job is."""
+        if self._console.is_terminal:
+            self._status.update(_escaped(line))
+        else:
+            self.step(line)
+
+
+def results_table(results: Sequence[StreamResult]) -> Table:
+    """Build the closing table."""
+    table = Table(title="What arrived", title_justify="left", title_style="bold")
+    table.add_column("stream")
+    table.add_column("rows Airbyte reports", justify="right")
+    table.add_column("rows in the warehouse", justify="right")
+    table.add_column("check")
+    table.add_column("seconds", justify="right")
+    for result in results:
+        table.add_row(
+            _escaped(result.stream),
+            _number(result.reported),
+            _number(result.in_warehouse),
+            f"[{'green' if result.passed else 'red'}]{_escaped(result.check)}[/]",
+            "–" if result.seconds is None else f"{result.seconds:.1f}",
+        )
+    return table
+
+
+def preview_table(name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """Build a look at the first rows and columns of a table."""
+    table = Table(title=f"A look into {_escaped(name)}", title_justify="left", title_style="bold")
+    for column in columns[:_PREVIEW_COLUMNS]:
+        table.add_column(_escaped(column), overflow="ellipsis", max_width=24, no_wrap=True)
+    for row in rows[:_PREVIEW_ROWS]:
+        table.add_row(*(_escaped(str(value)) for value in row[:_PREVIEW_COLUMNS]))
+    return table
+
+
+def _number(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,43 @@
+"""The code location of ``workspace.yaml``: the pipeline of Airbyte's course on its API, from Faker to DuckDB.
+
+Without a MotherDuck token the warehouse is a DuckDB file in ``AIRBYTE_DAGSTER_HOME``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from airbyte_dagster.pipeline_defs import build_pipeline_defs
+from airbyte_dagster.resource import AirbyteResource, MotherDuckResource
+from airbyte_dagster.settings import home_directory
+from airbyte_dagster.spec import AirbytePipeline, Connection, Destination, Source
+
+MOTHERDUCK_DATABASE = "md:lms"
+MOTHERDUCK_VARIABLE = "MOTHERDUCK_APIKEY"
+
+
+def _warehouse() -> MotherDuckResource:
+    if os.environ.get(MOTHERDUCK_VARIABLE):
+        return MotherDuckResource(database=MOTHERDUCK_DATABASE, motherduck_token=dg.EnvVar(MOTHERDUCK_VARIABLE))
+    return MotherDuckResource(database=str(Path(home_directory()) / "lms.duckdb"))
+
+
+def _pipeline(warehouse: MotherDuckResource) -> AirbytePipeline:
+    destination = {"destinationType": "duckdb", "destination_path": warehouse.database}
+    if warehouse.motherduck_token:
+        destination["motherduck_api_key"] = dg.EnvVar(MOTHERDUCK_VARIABLE)
+    return AirbytePipeline(
+        name="faker_to_duckdb",
+        description="Made-up people, products and purchases, brought to the warehouse by Airbyte.",
+        source=Source(name="my_source_faker_using_api", configuration={"sourceType": "faker", "count": 35}),
+        destination=Destination(name="my_duck_using_api", configuration=destination),
+        connection=Connection(name="my_connection_using_api", streams=("users", "products", "purchases")),
+    )
+
+
+warehouse = _warehouse()
+pipeline = _pipeline(warehouse)
+defs = build_pipeline_defs(pipeline, airbyte=AirbyteResource.from_env(), warehouse=warehouse)

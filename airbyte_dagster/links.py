@@ -1,0 +1,44 @@
+"""Addresses of Airbyte's web pages, for people to follow from Dagster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_CLOUD_API_HOST = "api.airbyte.com"
+_CLOUD_WEB_ROOT = "https://cloud.airbyte.com"
+
+
+@dataclass(frozen=True)
+class Links:
+    """Pages of one workspace.
+
+    Attributes:
+        server_url: Base of the public API.
+    """
+
+    server_url: str
+    workspace_id: str
+
+    @property
+    def workspace(self) -> str:
+        """The workspace's page; a self-managed Airbyte serves its pages where it serves its API."""
+        parts = urlsplit(self.server_url)
+        root = _CLOUD_WEB_ROOT if parts.hostname == _CLOUD_API_HOST else f"{parts.scheme}://{parts.netloc}"
+        return f"{root}/workspaces/{self.workspace_id}"
+
+    def source(self, source_id: str) -> str:
+        """A source's page."""
+        return f"{self.workspace}/source/{source_id}"
+
+    def destination(self, destination_id: str) -> str:
+        """A destination's page."""
+        return f"{self.workspace}/destination/{destination_id}"
+
+    def connection(self, connection_id: str) -> str:
+        """A connection's page."""
+        return f"{self.workspace}/connections/{connection_id}/status"
+
+    def jobs(self, connection_id: str) -> str:
+        """The page with a connection's jobs; a single job has no stable address of its own."""
+        return f"{self.workspace}/connections/{connection_id}/timeline"

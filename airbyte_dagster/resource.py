@@ -1,0 +1,167 @@
+"""The Dagster resources: an authenticated Airbyte, and the warehouse."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from airbyte_dagster.client import CLOUD_SERVER_URL, AirbyteClient, ClientSettings
+from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.models import Workspace
+from airbyte_dagster.secret_fields import SecretFieldsResource, plain
+from airbyte_dagster.sync import SyncSettings
+from airbyte_dagster.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from airbyte_api import AirbyteAPI
+
+
+class AirbyteResource(SecretFieldsResource):
+    """An Airbyte: Cloud, self-managed or local.
+
+    Sign in with a client id and secret, or a bearer token, or a user name and password, or, where the server asks for
+    nothing, with none of them. Secrets may be plain text or ``EnvVar``; neither reaches Dagster's database.
+
+    Example:
+        ``AirbyteResource(client_id=EnvVar("AIRBYTE_CLIENT_ID"), client_secret=EnvVar("AIRBYTE_CLIENT_SECRET"))``
+    """
+
+    _secret_fields = ("client_secret", "bearer_token", "password", "extra_headers")
+
+    server_url: str = Field(
+        default=CLOUD_SERVER_URL,
+        description="Base of the public API. Airbyte Cloud by default; self-managed: http(s)://HOST/api/public/v1.",
+    )
+    client_id: str | None = Field(default=None, description="Id of an Airbyte application.")
+    client_secret: str | None = Field(default=None, repr=False, description="Secret of that application.")
+    bearer_token: str | None = Field(default=None, repr=False, description="A token that is sent as it is.")
+    username: str | None = Field(default=None, description="For servers behind basic authentication.")
+    password: str | None = Field(default=None, repr=False, description="For servers behind basic authentication.")
+    workspace_id: str | None = Field(default=None, description="The workspace; the only one if neither is given.")
+    workspace_name: str | None = Field(default=None, description="The workspace, by its name.")
+    request_timeout: float = Field(default=30.0, gt=0, description="Seconds that an ordinary call may take.")
+    slow_request_timeout: float = Field(
+        default=300.0, gt=0, description="Seconds for calls that make Airbyte work: creates, job starts, discovery."
+    )
+    max_attempts: int = Field(default=5, ge=1, description="Attempts of a call that may be repeated.")
+    ca_bundle: str | None = Field(default=None, description="Path of a PEM file with the CAs to trust.")
+    extra_headers: dict[str, str] = Field(default_factory=dict, repr=False, description="Sent with each request.")
+    sync_timeout: float | None = Field(
+        default=None, gt=0, description="Seconds that a sync may take; no limit if unset."
+    )
+    poll_ceiling: float = Field(
+        default=10.0, ge=0.5, description="Longest wait between two polls, in seconds; shorter for young jobs."
+    )
+    poll_failure_tolerance: float = Field(
+        default=300.0, ge=0, description="Seconds for which polling may fail in a row before the job is given up."
+    )
+    on_running: Literal["attach", "fail", "wait"] = Field(
+        default="attach",
+        description="If the connection syncs already: watch that job, fail, or wait and start another.",
+    )
+    cancel_on_timeout: bool = Field(default=True, description="Whether sync_timeout cancels the job in Airbyte.")
+    cancel_on_termination: bool = Field(default=True, description="Whether terminating the run cancels the job.")
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> AirbyteResource:
+        """Take from the environment what it has of ``AIRBYTE_SERVER_URL``, ``AIRBYTE_CLIENT_ID``,
+        ``AIRBYTE_CLIENT_SECRET`` and ``AIRBYTE_WORKSPACE_ID``.
+
+        Their presence is looked at now, their values are read when a run needs them.
+
+        Args:
+            settings: Other fields, and those that are to override the environment.
+        """  # noqa: D205
+        fields = ("server_url", "client_id", "client_secret", "workspace_id")
+        found = {
+            name: dg.EnvVar(f"AIRBYTE_{name.upper()}") for name in fields if os.environ.get(f"AIRBYTE_{name.upper()}")
+        }
+        return cls(**{**found, **settings})
+
+    def get_client(self) -> AirbyteAPI:
+        """Return the official SDK's client, signed in, with retries and timeouts that fit Airbyte.
+
+        Every endpoint of the SDK can be called through it: ``get_client().workspaces.list_workspaces()``.
+
+        Raises:
+            ConfigurationError: Credentials are half given, or of two kinds.
+        """
+        return self.client().sdk()
+
+    def client(self) -> AirbyteClient:
+        """Return this package's own client, shared by everything in the process that has the same settings.
+
+        Raises:
+            ConfigurationError: Credentials are half given, or of two kinds.
+        """
+        headers = {name: str(plain(value)) for name, value in self.extra_headers.items()}
+        return _shared_client(
+            server_url=plain(self.server_url),
+            client_id=plain(self.client_id),
+            client_secret=plain(self.client_secret),
+            bearer_token=plain(self.bearer_token),
+            username=plain(self.username),
+            password=plain(self.password),
+            workspace_id=plain(self.workspace_id),
+            request_timeout=self.request_timeout,
+            slow_request_timeout=self.slow_request_timeout,
+            max_attempts=self.max_attempts,
+            ca_bundle=plain(self.ca_bundle),
+            extra_headers=tuple(sorted(headers.items())),
+        )
+
+    def find_workspace(self) -> Workspace:
+        """Return the workspace that is configured, or the only one.
+
+        Raises:
+            WorkspaceError: There is none such, or there are several and none is configured.
+        """
+        workspace_id, name = plain(self.workspace_id), plain(self.workspace_name)
+        if workspace_id and name:
+            raise ConfigurationError("Give workspace_id or workspace_name, not both.")
+        return self.client().find_workspace(workspace_id=workspace_id, name=name)
+
+    def fingerprint_key(self) -> str:
+        """Key for digests of what was applied: a credential that lasts, so that the digests say nothing without it."""
+        return plain(self.client_secret) or plain(self.password) or ""
+
+    def sync_settings(self) -> SyncSettings:
+        """Return how jobs are to be run."""
+        return SyncSettings(
+            timeout=self.sync_timeout,
+            poll_ceiling=self.poll_ceiling,
+            poll_failure_tolerance=self.poll_failure_tolerance,
+            on_running=self.on_running,
+            cancel_on_timeout=self.cancel_on_timeout,
+            cancel_on_termination=self.cancel_on_termination,
+        )
+
+
+@lru_cache(maxsize=32)
+def _shared_client(*, extra_headers: tuple[tuple[str, str], ...], **settings: Any) -> AirbyteClient:
+    return AirbyteClient(ClientSettings(extra_headers=dict(extra_headers), **settings))
+
+
+class MotherDuckResource(SecretFieldsResource):
+    """The warehouse that checks look into: MotherDuck, or a DuckDB file.
+
+    Example:
+        ``MotherDuckResource(database="md:lms", motherduck_token=EnvVar("MOTHERDUCK_APIKEY"))``
+    """
+
+    _secret_fields = ("motherduck_token",)
+
+    database: str = Field(description='"md:NAME" at MotherDuck, or the path of a DuckDB file.')
+    motherduck_token: str | None = Field(default=None, repr=False, description="MotherDuck access token, for md:.")
+    lock_timeout: float = Field(default=60.0, ge=0, description="Seconds to wait while another process holds the file.")
+
+    def warehouse(self) -> Warehouse:
+        """Return the reader of this warehouse."""
+        database = str(plain(self.database))
+        if not database.startswith(("md:", "motherduck:")):
+            database = os.path.expanduser(database)  # noqa: PTH111 - stays text, as it may be a URL of DuckDB's
+        return Warehouse(database, motherduck_token=plain(self.motherduck_token), lock_timeout=self.lock_timeout)

@@ -125,7 +125,7 @@ class ForgetfulMemory:
 def poll_wait(age: float, ceiling: float) -> float:
     """Return the seconds to wait before the next poll of a job that is `age` seconds old.
 
-    A twentieth of the age: a short job is noticed at once, and a long one costs no more calls than a fixed interval.
+    A twentieth of the age: a short job is noticed at once, and a long one costs about the calls of a fixed interval.
     """
     return max(_MIN_POLL_SECONDS, min(ceiling, age / _POLLS_PER_AGE))
 

@@ -1,0 +1,119 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import httpx
+import pytest
+
+from airbyte_dagster import AirbytePipeline, AirbyteResource, Connection, Destination, MotherDuckResource, Source
+from airbyte_dagster.client import AirbyteClient, ClientSettings
+from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, running_local_airbyte
+
+
+class RecordingTransport(httpx.HTTPTransport):
+    """The real transport, which also keeps what went through it.
+
+    Attributes:
+        sent: Method and path of each request, below the API's base, token requests left out.
+        lose: Methods and paths whose answers are thrown away, once each, after the server has served them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[str, str]] = []
+        self.bodies: list[bytes] = []
+        self.lose: list[tuple[str, str]] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        call = (request.method, request.url.path.removeprefix("/api/public/v1"))
+        if not call[1].endswith("/applications/token"):
+            self.sent.append(call)
+            self.bodies.append(request.read())
+        response = super().handle_request(request)
+        if call in self.lose:
+            self.lose.remove(call)
+            response.close()
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        return response
+
+    @property
+    def writes(self) -> list[tuple[str, str]]:
+        """What was not a read."""
+        return [call for call in self.sent if call[0] != "GET"]
+
+
+@pytest.fixture(params=[False, True], ids=["with type key", "without type key"])
+def both_shapes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningAirbyte]:
+    """Local Airbyte with a scripted engine, once in each shape of `configuration`."""
+    with running_local_airbyte(tmp_path / "home", ScriptedEngine(), strict=request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def airbyte_server(tmp_path: Path) -> Iterator[RunningAirbyte]:
+    """Local Airbyte with a scripted engine."""
+    with running_local_airbyte(tmp_path / "home", ScriptedEngine()) as running:
+        yield running
+
+
+@pytest.fixture
+def transport() -> RecordingTransport:
+    return RecordingTransport()
+
+
+def client_of(server: RunningAirbyte, transport: httpx.BaseTransport | None = None) -> AirbyteClient:
+    """A client of a running server."""
+    settings = ClientSettings(
+        server_url=server.server_url, client_id=server.client_id, client_secret=server.client_secret
+    )
+    return AirbyteClient(settings, transport=transport)
+
+
+def resource_of(server: RunningAirbyte, **settings: Any) -> AirbyteResource:
+    """A resource of a running server."""
+    return AirbyteResource(
+        server_url=server.server_url,
+        client_id=server.client_id,
+        client_secret=server.client_secret,
+        **settings,
+    )
+
+
+def warehouse_of(server: RunningAirbyte, **settings: Any) -> MotherDuckResource:
+    """The file that `pipeline_of` writes into."""
+    return MotherDuckResource(database=str(server.home.warehouse), **settings)
+
+
+def pipeline_of(
+    server: RunningAirbyte, *, source: dict[str, Any] | None = None, streams: Any = ("users", "products"), **connection: Any
+) -> AirbytePipeline:
+    """A pipeline from Faker into the server's DuckDB file.
+
+    Args:
+        source: Configuration beside the type.
+        streams: Streams of the connection.
+        connection: Further settings of the connection.
+    """
+    return AirbytePipeline(
+        name="example",
+        source=Source(name="faker source", configuration={"sourceType": "faker", "count": 35, **(source or {})}),
+        destination=Destination(
+            name="duck",
+            configuration={"destinationType": "duckdb", "destination_path": str(server.home.warehouse)},
+        ),
+        connection=Connection(name="faker to duck", streams=streams, **connection),
+    )
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance with its storage on disk."""
+    directory = tmp_path / "dagster"
+    directory.mkdir()
+    with dg.instance_for_test(temp_dir=str(directory)) as made:
+        yield made

@@ -1,0 +1,251 @@
+"""Reading the warehouse: real DuckDB files; MotherDuck up to the call that would leave this machine."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from airbyte_dagster.errors import (
+    ConfigurationError,
+    MotherDuckUnavailable,
+    WarehouseError,
+    WarehouseLocked,
+    WarehouseMissing,
+    WarehouseTooNew,
+)
+from airbyte_dagster.warehouse import TableRef, Warehouse
+from airbyte_dagster_tests.clock import FakeClock
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "lms.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute('CREATE SCHEMA "Odd ""schema"""')
+        connection.execute("CREATE TABLE users AS SELECT i AS id, i % 3 AS region FROM range(35) t(i)")
+        connection.execute('CREATE TABLE "Odd ""schema"""."my ""table" AS SELECT 1 AS "a ""b"')
+        connection.execute("CREATE TABLE empty (id INTEGER)")
+    return path
+
+
+@pytest.fixture
+def locked(database: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the file until its standard input ends."""
+    script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    process.stdout.readline()
+    yield process
+    process.stdin.close()
+    process.wait()
+    process.stdout.close()
+
+
+def test_counts_columns_and_keys(database: Path) -> None:
+    """Rows, columns with their types, and distinct keys; a table that is not there is None."""
+    tables = Warehouse(str(database)).inspect(
+        {
+            "users": TableRef("main", ("Users",), ("id",)),
+            "regions": TableRef("main", ("users",), ("region",)),
+            "odd": TableRef('odd "schema"', ('MY "TABLE',)),
+            "empty": TableRef("main", ("empty",), ("id",)),
+            "none": TableRef("main", ("nope",)),
+        }
+    )
+
+    users, regions, odd, empty = tables["users"], tables["regions"], tables["odd"], tables["empty"]
+    assert users
+    assert (users.rows, users.distinct_keys, users.full_name) == (35, 35, "lms.main.users")
+    assert users.columns == (("id", "BIGINT"), ("region", "BIGINT"))
+    assert regions
+    assert regions.distinct_keys == 3
+    assert odd
+    assert odd.rows == 1
+    assert empty
+    assert (empty.rows, empty.distinct_keys) == (0, 0)
+    assert tables["none"] is None
+
+
+def test_names_are_tried_in_order(database: Path) -> None:
+    """The plain name comes before the normalised one."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute('CREATE TABLE "my-stream" AS SELECT 1 AS id')
+        connection.execute("CREATE TABLE my_stream AS SELECT 1 AS id FROM range(2)")
+
+    tables = Warehouse(str(database)).inspect(
+        {"both": TableRef("main", ("my-stream", "my_stream")), "second": TableRef("main", ("my.stream", "my_stream"))}
+    )
+
+    assert [table.rows if table else None for table in tables.values()] == [1, 2]
+
+
+def test_key_with_a_column_that_is_not_there_is_not_counted(database: Path) -> None:
+    """Half a key would count wrongly."""
+    tables = Warehouse(str(database)).inspect({"users": TableRef("main", ("users",), ("id", "nope"))})
+
+    assert tables["users"]
+    assert tables["users"].distinct_keys is None
+
+
+def test_all_counts_are_one_query(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred streams cost one look for the tables and one count."""
+    with duckdb.connect(str(database)) as connection:
+        for index in range(100):
+            connection.execute(f"CREATE TABLE t{index} AS SELECT * FROM range({index})")
+    queries: list[str] = []
+    real = duckdb.connect
+
+    class Counting:
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self.connection = real(*arguments, **options)
+
+        def execute(self, query: str, *arguments: Any) -> Any:
+            queries.append(query)
+            return self.connection.execute(query, *arguments)
+
+        def close(self) -> None:
+            self.connection.close()
+
+    monkeypatch.setattr(duckdb, "connect", Counting)
+    tables = Warehouse(str(database)).inspect({f"t{i}": TableRef("main", (f"t{i}",)) for i in range(100)})
+
+    assert [table.rows if table else None for table in tables.values()] == list(range(100))
+    assert len(queries) == 2
+
+
+def test_opens_read_only(database: Path) -> None:
+    """A check can't change what it checks."""
+    with Warehouse(str(database)).connect() as connection, pytest.raises(duckdb.Error, match="read-only"):
+        connection.execute("DROP TABLE users")
+
+
+def test_missing_file_is_named_and_not_made(tmp_path: Path) -> None:
+    """DuckDB would make a file that is not there."""
+    path = tmp_path / "nope.duckdb"
+
+    with pytest.raises(WarehouseMissing, match=r"nope\.duckdb"):
+        Warehouse(str(path)).inspect({"users": TableRef("main", ("users",))})
+
+    assert not path.exists()
+
+
+@pytest.mark.usefixtures("locked")
+def test_lock_is_waited_for_then_reported(database: Path) -> None:
+    """Who holds it is in the message; the wait is bounded."""
+    clock = FakeClock()
+
+    with pytest.raises(WarehouseLocked, match=r"PID \d+.*60 s"):
+        Warehouse(str(database), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
+
+    assert 60 <= sum(clock.waits) <= 62
+
+
+def test_lock_that_is_released_is_no_error(database: Path, locked: subprocess.Popen[str]) -> None:
+    """The count goes through as soon as the other process is done."""
+    clock = FakeClock()
+
+    def release(_now: float) -> None:
+        assert locked.stdin is not None
+        locked.stdin.close()
+        locked.wait()
+
+    clock.on_sleep = release
+    tables = Warehouse(str(database), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
+
+    assert tables["users"]
+    assert len(clock.waits) == 1
+
+
+def test_only_locks_are_waited_for(tmp_path: Path) -> None:
+    """A file that is no database fails at once."""
+    path = tmp_path / "text.duckdb"
+    path.write_text("hello" * 2000)
+    clock = FakeClock()
+
+    with pytest.raises(WarehouseError, match="not a valid DuckDB database"):
+        Warehouse(str(path), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
+
+    assert clock.waits == []
+
+
+def test_file_of_a_newer_duckdb_says_to_upgrade(database: Path) -> None:
+    """The version is what the file's header says; its checksum is made to fit."""
+    content = bytearray(database.read_bytes())
+    content[12:20] = struct.pack("<Q", 9999)
+    content[0:8] = struct.pack("<Q", duckdb_checksum(bytes(content[8:4096])))
+    database.write_bytes(content)
+
+    with pytest.raises(WarehouseTooNew, match="Upgrade the duckdb package"):
+        Warehouse(str(database)).inspect({"users": TableRef("main", ("users",))})
+
+
+def duckdb_checksum(data: bytes) -> int:
+    """The checksum that DuckDB keeps of the first block of a file."""
+    result = 5381
+    for (word,) in struct.iter_unpack("<Q", data):
+        result ^= word * 0xBF58476D1CE4E5B9 % 2**64
+    return result
+
+
+def test_motherduck_without_a_token_is_refused() -> None:
+    """DuckDB would open a browser and wait."""
+    with pytest.raises(ConfigurationError, match="there is no token"):
+        Warehouse("md:lms").inspect({"users": TableRef("main", ("users",))})
+
+
+def test_motherduck_token_goes_into_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reaches DuckDB: the database's name alone as the address, the token beside it."""
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def connect(*arguments: Any, **options: Any) -> Any:
+        calls.append((arguments, options))
+        return duckdb_in_memory()
+
+    duckdb_in_memory = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", connect)
+    with Warehouse("md:lms", "PLANTED").connect():
+        pass
+
+    assert calls == [(("md:lms",), {"config": {"motherduck_token": "PLANTED"}})]
+    assert "PLANTED" not in repr(Warehouse("md:lms", "PLANTED"))
+
+
+@pytest.mark.parametrize(
+    ("said", "plain"),
+    [
+        ("Invalid Input Error: Initialization function failed: Jwt header is an invalid JSON PLANTED", "refused the token"),
+        ("Invalid Error: RPC 'SETUP_PLAN_FRAGMENTS' failed: Your request is not authenticated. PLANTED", "refused the token"),
+        ('IO Error: Failed to download extension "motherduck" at URL "http://…"', "could not load its MotherDuck extension"),
+        ('Catalog Error: database "lms" does not exist', "could not read md:lms"),
+    ],
+)
+def test_motherducks_errors_are_plain_and_hold_no_token(monkeypatch: pytest.MonkeyPatch, said: str, plain: str) -> None:
+    """One sentence each, and what to do about it."""
+
+    def connect(*_: Any, **__: Any) -> Any:
+        raise duckdb.Error(said)
+
+    monkeypatch.setattr(duckdb, "connect", connect)
+
+    with pytest.raises((MotherDuckUnavailable, WarehouseError), match=plain) as caught:
+        Warehouse("md:lms", "PLANTED").inspect({"users": TableRef("main", ("users",))})
+
+    assert "PLANTED" not in str(caught.value)
+
+
+def test_real_duckdb_says_plainly_that_it_can_not_load_the_extension(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no way to MotherDuck, the error is of this package; with one, the planted token is refused."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    with pytest.raises(MotherDuckUnavailable):
+        Warehouse("md:lms", "PLANTED").inspect({"users": TableRef("main", ("users",))})

@@ -155,7 +155,7 @@ class _PipelineRun:
         refs = {stream.name: table_ref(self.pipeline, stream) for several in streams.values() for stream in several}
         warehouse = self.motherduck.warehouse()
         before = self._rows_before(warehouse, streams, refs)
-        memory = RunJobMemory(self.context.instance, self.context.run_id)
+        memory = RunJobMemory(self.context.instance, self.context.run.run_id)
         done = self._sync(reconciled, memory)
         reported = self._reported(done.job)
         try:

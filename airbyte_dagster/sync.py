@@ -111,6 +111,19 @@ class Succeeded:
     origin: Origin
 
 
+@dataclass
+class _Asked:
+    """How far a start has come, for an interrupt that may come at any point of it.
+
+    Attributes:
+        after: As in `JobNote`; ``None`` before a job is asked for.
+        job_id: The job that is watched for us.
+    """
+
+    after: int | None = None
+    job_id: int | None = None
+
+
 class ForgetfulMemory:
     """Keeps nothing: for callers that never run twice."""
 
@@ -167,19 +180,26 @@ class SyncRunner:
             OutcomeUnknown: No answer told whether a job was made, and none could be found.
             AirbyteError: Airbyte refused the job.
         """
-        started = self.start(connection_id, job_type)
-        return Succeeded(self.watch(started.job), started.origin)
+        asked = _Asked()
+        try:
+            started = self._start(connection_id, job_type, asked)
+            return Succeeded(self.watch(started.job), started.origin)
+        except BaseException as error:
+            # Only what is no ordinary error is a termination: KeyboardInterrupt, Dagster's interrupt, SystemExit.
+            if not isinstance(error, Exception) and self.settings.cancel_on_termination:
+                self._cancel_asked(connection_id, job_type, asked)
+            raise
 
     # Starting
 
-    def start(self, connection_id: str, job_type: JobType = "sync") -> Started:
+    def _start(self, connection_id: str, job_type: JobType, asked: _Asked) -> Started:
         """Return the job to watch: the one this run has already, one that is active, or a new one."""
         note = self.memory.recall(connection_id)
         if note is not None:
             adopted = self._adopt(connection_id, note, job_type)
             if adopted is not None:
                 self.log(f"Going on with job {adopted.id}, which this run started before ({adopted.status}).")
-                return self._remember(connection_id, note.after, adopted, "adopted")
+                return self._remember(connection_id, note.after, Started(adopted, "adopted"), asked)
         recent = self.client.jobs(connection_id)
         active = _newest_active(recent, job_type)
         if active is not None:
@@ -192,14 +212,17 @@ class SyncRunner:
             after = max((job.id for job in recent if job.id < active.id), default=0)
             if self.settings.on_running == "attach":
                 self.log(f"Job {active.id} is {active.status} already; watching it instead of starting another.")
-                return self._remember(connection_id, after, active, "attached")
+                return self._remember(connection_id, after, Started(active, "attached"), asked)
             self._wait_for(active)
             recent = [active, *recent]
         after = max((job.id for job in recent), default=0)
         self.memory.note(connection_id, JobNote(after))
+        asked.after = after
         job = self._create(connection_id, job_type, after)
+        started = Started(job, "new" if job.id > after else "attached")
+        self._remember(connection_id, after, started, asked)
         self.log(f"{job.job_type.capitalize()} started: job {job.id} is {job.status}.")
-        return self._remember(connection_id, after, job, "new" if job.id > after else "attached")
+        return started
 
     def _adopt(self, connection_id: str, note: JobNote, job_type: JobType) -> Job | None:
         """Return the noted job if it is still good for us: active or succeeded. A failed one asks for a new try."""
@@ -268,13 +291,14 @@ class SyncRunner:
     def _of_type(self, connection_id: str, job_type: JobType) -> list[Job]:
         return [job for job in self.client.jobs(connection_id) if _same_type(job.job_type, job_type)]
 
-    def _remember(self, connection_id: str, after: int, job: Job, origin: Origin) -> Started:
-        self.memory.note(connection_id, JobNote(after, job.id))
-        return Started(job, origin)
+    def _remember(self, connection_id: str, after: int, started: Started, asked: _Asked) -> Started:
+        asked.job_id = started.job.id
+        self.memory.note(connection_id, JobNote(after, started.job.id))
+        return started
 
     def _wait_for(self, job: Job) -> None:
         self.log(f"Job {job.id} is {job.status}; waiting for it to end before starting our own.")
-        not_ours = replace(self.settings, cancel_on_timeout=False, cancel_on_termination=False)
+        not_ours = replace(self.settings, cancel_on_timeout=False)
         waiting = replace(self, on_progress=lambda _job: None, settings=not_ours)
         try:
             waiting.watch(job)
@@ -285,16 +309,6 @@ class SyncRunner:
 
     def watch(self, job: Job) -> Job:
         """Poll a job to its end; see `run` for what is raised."""
-        try:
-            return self._watch(job)
-        except BaseException as error:
-            # Only what is no ordinary error is a termination: KeyboardInterrupt, Dagster's interrupt, SystemExit.
-            if not isinstance(error, Exception) and self.settings.cancel_on_termination:
-                self.log(f"Terminated: cancelling job {job.id}.")
-                self.cancel(job.id)
-            raise
-
-    def _watch(self, job: Job) -> Job:
         began = last_answer = self.clock()
         shown: Job | None = None
         warned: set[str] = set()
@@ -363,6 +377,20 @@ class SyncRunner:
             status=job.status,
             guidance="" if failure else "Its log in Airbyte says why; this server does not tell it through its API.",
         )
+
+    def _cancel_asked(self, connection_id: str, job_type: JobType, asked: _Asked) -> None:
+        job_id = asked.job_id
+        if job_id is None and asked.after is not None:
+            # Interrupted while the answer was awaited: the job may have been made.
+            try:
+                made = self._job_after(connection_id, job_type, asked.after)
+            except AirbyteError as error:
+                self.warn(f"Terminated while a job was asked for; it may be running: {error.message}")
+                return
+            job_id = made.id if made else None
+        if job_id is not None:
+            self.log(f"Terminated: cancelling job {job_id}.")
+            self.cancel(job_id)
 
     def cancel(self, job_id: int) -> Job | None:
         """Cancel a job if it is still active, and wait until it has stopped.

@@ -90,7 +90,11 @@ def warehouse_of(server: RunningAirbyte, **settings: Any) -> MotherDuckResource:
 
 
 def pipeline_of(
-    server: RunningAirbyte, *, source: dict[str, Any] | None = None, streams: Any = ("users", "products"), **connection: Any
+    server: RunningAirbyte,
+    *,
+    source: dict[str, Any] | None = None,
+    streams: Any = ("users", "products"),
+    **connection: Any,
 ) -> AirbytePipeline:
     """A pipeline from Faker into the server's DuckDB file.
 

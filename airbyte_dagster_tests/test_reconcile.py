@@ -173,7 +173,9 @@ def test_added_stream_leaves_the_others_as_they_are(subject: Subject) -> None:
         ({"streams": ("users",)}, ("streams.products removed",)),
     ],
 )
-def test_changed_connection_is_patched_once(subject: Subject, settings: dict[str, Any], changes: tuple[str, ...]) -> None:
+def test_changed_connection_is_patched_once(
+    subject: Subject, settings: dict[str, Any], changes: tuple[str, ...]
+) -> None:
     """Each setting of a connection: one PATCH, in place, then nothing."""
     first, _ = subject.apply(pipeline_of(subject.server))
 
@@ -256,7 +258,10 @@ def test_unknown_stream_makes_no_connection(subject: Subject) -> None:
 
 def test_unknown_field_and_mode_make_no_connection(subject: Subject) -> None:
     """All of it is checked against what the source offers, before the connection is made."""
-    streams = (Stream(name="users", selected_fields=("id", "nmae")), Stream(name="products", sync_mode="full_refresh_update"))
+    streams = (
+        Stream(name="users", selected_fields=("id", "nmae")),
+        Stream(name="products", sync_mode="full_refresh_update"),
+    )
 
     with pytest.raises(SpecError) as caught:
         subject.apply(pipeline_of(subject.server, streams=streams))

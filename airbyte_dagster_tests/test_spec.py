@@ -123,9 +123,7 @@ def test_values_of_configurations_are_in_no_repr_and_no_error() -> None:
 
 def test_env_var_in_a_mapping_is_read_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable need not be set when the pipeline is declared; its value is read when it is applied."""
-    source = Source(
-        name="s", configuration={"sourceType": "x", "auth": [{"token": dg.EnvVar("EXAMPLE_TOKEN")}]}
-    )
+    source = Source(name="s", configuration={"sourceType": "x", "auth": [{"token": dg.EnvVar("EXAMPLE_TOKEN")}]})
     monkeypatch.setenv("EXAMPLE_TOKEN", "value")
 
     assert resolve(source.configuration, source.secrets, where="source")["auth"] == [{"token": "value"}]
@@ -136,7 +134,9 @@ def test_env_var_inside_an_sdk_model_is_refused() -> None:
     with pytest.raises(SpecError) as caught:
         Destination(
             name="d",
-            configuration=DestinationDuckdb(destination_path="md:lms", motherduck_api_key=dg.EnvVar("MOTHERDUCK_APIKEY")),
+            configuration=DestinationDuckdb(
+                destination_path="md:lms", motherduck_api_key=dg.EnvVar("MOTHERDUCK_APIKEY")
+            ),
         )
 
     assert "secrets={'motherduck_api_key': EnvVar('MOTHERDUCK_APIKEY')}" in str(caught.value)

@@ -23,6 +23,7 @@ from airbyte_dagster.errors import (
     SyncStatusUnknown,
     SyncTimedOut,
 )
+from airbyte_dagster.models import Job
 from airbyte_dagster.sync import JobNote, SyncRunner, SyncSettings, poll_wait
 from airbyte_dagster_tests.clock import FakeClock
 from airbyte_dagster_tests.http_server import HttpServer, Reply, Request
@@ -167,9 +168,7 @@ def test_succeeded_job_is_returned_with_its_numbers(runner: SyncRunner, jobs: Jo
     assert runner.client.calls == 2 + jobs.polls
 
 
-@pytest.mark.parametrize(
-    ("status", "error"), [("failed", SyncFailed), ("cancelled", SyncCancelled)]
-)
+@pytest.mark.parametrize(("status", "error"), [("failed", SyncFailed), ("cancelled", SyncCancelled)])
 def test_every_other_end_is_an_error(runner: SyncRunner, jobs: Jobs, status: str, error: type[Exception]) -> None:
     """Failed and cancelled are never success; the error has the job's id and status."""
     jobs.next_script = ["running", status]
@@ -222,7 +221,9 @@ def test_wait_is_a_twentieth_of_the_age_within_bounds(age: float, ceiling: float
     assert wait == 0.5 or wait == ceiling or wait == pytest.approx(age / 20)
 
 
-def test_short_job_is_noticed_at_once_and_long_one_costs_hardly_more(runner: SyncRunner, jobs: Jobs, clock: FakeClock) -> None:
+def test_short_job_is_noticed_at_once_and_long_one_costs_hardly_more(
+    runner: SyncRunner, jobs: Jobs, clock: FakeClock
+) -> None:
     """A job of 3 s is noticed within 0.5 s; one of an hour costs about the polls of a fixed interval of 10 s."""
     noticed = {}
     for seconds in (3.0, 3600.0):
@@ -247,7 +248,9 @@ def test_progress_is_told_when_it_moves(runner: SyncRunner, jobs: Jobs) -> None:
     job |= {"rowsSynced": 0}
     watching = replace(runner, on_progress=lambda job: seen.append((job.status, job.rows)))
     jobs.server.on(
-        "GET", f"{API}/jobs/{{id}}", *(Reply(200, {**job, "status": "running", "rowsSynced": rows}) for rows in (1, 1, 1, 2)),
+        "GET",
+        f"{API}/jobs/{{id}}",
+        *(Reply(200, {**job, "status": "running", "rowsSynced": rows}) for rows in (1, 1, 1, 2)),
         Reply(200, {**job, "status": "succeeded", "rowsSynced": 2}),
     )
 
@@ -478,7 +481,9 @@ def test_noted_job_that_the_server_does_not_know_is_forgotten(runner: SyncRunner
 # Trouble while watching
 
 
-def test_failing_polls_say_nothing_about_the_sync(runner: SyncRunner, jobs: Jobs, server: HttpServer, clock: FakeClock) -> None:
+def test_failing_polls_say_nothing_about_the_sync(
+    runner: SyncRunner, jobs: Jobs, server: HttpServer, clock: FakeClock
+) -> None:
     """Errors for four minutes, beyond all retries of a call; then the job is found to have succeeded."""
     job = jobs.add("succeeded", status="running")
     watched = runner.client.job(job["jobId"])
@@ -529,7 +534,9 @@ def test_timeout_can_leave_the_job_running(runner: SyncRunner, jobs: Jobs) -> No
 
 
 @pytest.mark.parametrize("cancel", [True, False])
-def test_termination_cancels_unless_told_not_to(runner: SyncRunner, jobs: Jobs, clock: FakeClock, *, cancel: bool) -> None:
+def test_termination_cancels_unless_told_not_to(
+    runner: SyncRunner, jobs: Jobs, clock: FakeClock, *, cancel: bool
+) -> None:
     """An interrupt while waiting: the job is cancelled first, then the interrupt goes on."""
     jobs.next_script = ["running"]
 
@@ -543,6 +550,23 @@ def test_termination_cancels_unless_told_not_to(runner: SyncRunner, jobs: Jobs, 
         with_settings(runner, cancel_on_termination=cancel).run(CONNECTION)
 
     assert jobs.cancelled == ([41] if cancel else [])
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_termination_while_the_answer_is_awaited_leaves_no_job(runner: SyncRunner, jobs: Jobs, *, made: bool) -> None:
+    """The create may have happened though nobody heard of it: then it is found and cancelled."""
+
+    def create_job(connection_id: str, job_type: str) -> Job:
+        if made:
+            jobs.add("running", status="running")
+        raise KeyboardInterrupt
+
+    runner.client.create_job = create_job  # type: ignore[method-assign]
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(CONNECTION)
+
+    assert jobs.cancelled == ([41] if made else [])
 
 
 def test_finished_job_is_never_sent_a_cancel(runner: SyncRunner, jobs: Jobs) -> None:
@@ -566,7 +590,9 @@ def test_cancel_waits_until_the_job_has_stopped(runner: SyncRunner, jobs: Jobs) 
     assert ended.status == "cancelled"
 
 
-def test_job_that_succeeded_while_being_cancelled_is_a_success(runner: SyncRunner, jobs: Jobs, server: HttpServer) -> None:
+def test_job_that_succeeded_while_being_cancelled_is_a_success(
+    runner: SyncRunner, jobs: Jobs, server: HttpServer
+) -> None:
     """The timeout came as the job ended: what Airbyte says counts."""
     jobs.next_script = ["running"]
 

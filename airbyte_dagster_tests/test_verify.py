@@ -46,7 +46,9 @@ P, F, U = Verdict.PASSED, Verdict.FAILED, Verdict.UNVERIFIED
         ("full_refresh_overwrite_deduped", 40, None, 35, 34, F),
     ],
 )
-def test_rule(mode: str, reported: int | None, before: int | None, rows: int, keys: int | None, verdict: Verdict) -> None:
+def test_rule(
+    mode: str, reported: int | None, before: int | None, rows: int, keys: int | None, verdict: Verdict
+) -> None:
     """What passes, what fails, and what can't be known."""
     finding = judge(Claim("users", mode, reported, before), table(rows, keys))
 

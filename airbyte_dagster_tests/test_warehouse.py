@@ -223,9 +223,18 @@ def test_motherduck_token_goes_into_the_configuration(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("said", "plain"),
     [
-        ("Invalid Input Error: Initialization function failed: Jwt header is an invalid JSON PLANTED", "refused the token"),
-        ("Invalid Error: RPC 'SETUP_PLAN_FRAGMENTS' failed: Your request is not authenticated. PLANTED", "refused the token"),
-        ('IO Error: Failed to download extension "motherduck" at URL "http://…"', "could not load its MotherDuck extension"),
+        (
+            "Invalid Input Error: Initialization function failed: Jwt header is an invalid JSON PLANTED",
+            "refused the token",
+        ),
+        (
+            "Invalid Error: RPC 'SETUP_PLAN_FRAGMENTS' failed: Your request is not authenticated. PLANTED",
+            "refused the token",
+        ),
+        (
+            'IO Error: Failed to download extension "motherduck" at URL "http://…"',
+            "could not load its MotherDuck extension",
+        ),
         ('Catalog Error: database "lms" does not exist', "could not read md:lms"),
     ],
 )
@@ -243,7 +252,9 @@ def test_motherducks_errors_are_plain_and_hold_no_token(monkeypatch: pytest.Monk
     assert "PLANTED" not in str(caught.value)
 
 
-def test_real_duckdb_says_plainly_that_it_can_not_load_the_extension(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_duckdb_says_plainly_that_it_can_not_load_the_extension(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where there is no way to MotherDuck, the error is of this package; with one, the planted token is refused."""
     monkeypatch.setenv("HOME", str(tmp_path))
 

@@ -1,0 +1,475 @@
+"""A declared pipeline in Dagster: real instance, real HTTP, real DuckDB file; only the connectors are scripted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from airbyte_dagster import AirbytePipeline, AirbyteResource, MotherDuckResource, Stream, build_pipeline_defs
+from airbyte_dagster.errors import SpecError
+from airbyte_dagster_tests.conftest import client_of, pipeline_of, resource_of, warehouse_of
+from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, ScriptedRun, running_local_airbyte
+
+ROWS = [{"id": i, "name": f"User {i}", "updated_at": f"2026-01-{i:02}"} for i in range(1, 11)]
+
+
+def definitions_of(server: RunningAirbyte, pipeline: AirbytePipeline, **settings: Any) -> dg.Definitions:
+    return build_pipeline_defs(
+        pipeline, airbyte=resource_of(server, **settings), warehouse=warehouse_of(server, lock_timeout=5)
+    )
+
+
+def run_sync(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    *,
+    selection: list[str] | None = None,
+    tags: dict[str, str] | None = None,
+    job: str = "sync_example",
+    run_config: dict[str, Any] | None = None,
+) -> dg.ExecuteInProcessResult:
+    keys = [dg.AssetKey(["example", name]) for name in selection] if selection else None
+    return definitions.resolve_job_def(job).execute_in_process(
+        instance=instance, raise_on_error=False, asset_selection=keys, tags=tags, run_config=run_config
+    )
+
+
+def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    return {
+        event.materialization.asset_key.path[-1]: {
+            name: value.value for name, value in event.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+    }
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {evaluation.asset_key.path[-1]: evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+def log_of(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> list[str]:
+    return [record.event_log_entry.user_message for record in instance.get_records_for_run(result.run_id).records]
+
+
+def failures_of(result: dg.ExecuteInProcessResult) -> list[str]:
+    texts = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            failure = data.user_failure_data
+            texts.append((failure.description if failure else None) or str(data.error))
+    return texts
+
+
+def test_empty_workspace_becomes_verified_assets(both_shapes: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """Materialising creates source, destination and connection, syncs, and each check passes; again changes nothing."""
+    definitions = definitions_of(both_shapes, pipeline_of(both_shapes))
+
+    for job_id in (1, 2):
+        result = run_sync(definitions, instance)
+        assert result.success
+        assert {name: check.passed for name, check in checks_of(result).items()} == {"users": True, "products": True}
+        assert {values["airbyte/job_id"] for values in metadata_of(result).values()} == {job_id}
+
+    with client_of(both_shapes) as client:
+        assert len(client.connections(both_shapes.workspace_id)) == 1
+        assert len(client.actors("source", both_shapes.workspace_id)) == 1
+
+
+def test_materialization_carries_what_people_look_for(
+    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance
+) -> None:
+    """Table, rows, columns from the warehouse; job, rows, bytes, duration and links from Airbyte."""
+    result = run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance)
+
+    users = metadata_of(result)["users"]
+    assert users["dagster/table_name"] == "lms.main.users"
+    assert users["dagster/row_count"] == users["airbyte/rows_reported"] == 35
+    assert users["airbyte/job_rows"] == 70
+    assert users["airbyte/job_bytes"] > 0
+    assert users["airbyte/duration_seconds"] >= 0
+    columns = {column.name: column.type for column in users["dagster/column_schema"].columns}
+    assert columns["id"] == "BIGINT"
+    connection_id = users["airbyte/connection_id"]
+    assert users["airbyte/connection"] == (
+        f"{airbyte_server.url}/workspaces/{airbyte_server.workspace_id}/connections/{connection_id}/status"
+    )
+    assert users["airbyte/jobs"].endswith(f"/connections/{connection_id}/timeline")
+    check = checks_of(result)["users"]
+    assert check.blocking
+    assert check.description == "users has 35 rows, Airbyte reports 35."
+    assert {"rows_in_warehouse", "rows_reported", "sync_mode"} <= set(check.metadata)
+
+
+def test_run_log_tells_each_step(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """Workspace, what was created, the job, its progress: what a person wants to see while it runs."""
+    result = run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance)
+
+    lines = "\n".join(log_of(instance, result))
+    for words in ("Workspace 'Default Workspace'", "Source 'faker source' created", "Destination 'duck' created",
+                  "Connection 'faker to duck' created", "Sync started: job 1", "Job 1 succeeded · 70 rows"):  # fmt: skip
+        assert words in lines
+
+
+def test_calls_of_one_sync_are_few(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """Reconciling what is unchanged: at most 5 reads. The sync itself: at most 5 calls and the polls."""
+    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
+    run_sync(definitions, instance)
+    resource = resource_of(airbyte_server)
+    before = resource.client().calls
+
+    result = run_sync(definitions, instance)
+
+    polls = sum(line.startswith("Job 2") for line in log_of(instance, result))
+    assert result.success
+    # four reads to reconcile; list, create and statistics to sync; progress is told at most once a poll
+    assert resource.client().calls - before <= 4 + 5 + max(polls, 10)
+
+
+def test_subset_materialises_what_was_selected(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """Airbyte syncs the whole connection, which the log says; Dagster records only what was asked for."""
+    result = run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance, selection=["users"])
+
+    assert result.success
+    assert set(metadata_of(result)) == {"users"}
+    assert set(checks_of(result)) == {"users"}
+    assert any(
+        "Only users selected, but Airbyte syncs the whole connection" in line for line in log_of(instance, result)
+    )
+
+
+def test_no_streams_named_is_one_asset(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """The streams are known only to Airbyte: one asset stands for all, and its check looks at each table."""
+    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server, streams=None))
+
+    result = run_sync(definitions, instance)
+
+    assert set(metadata_of(result)) == {"example"}
+    assert metadata_of(result)["example"]["dagster/row_count"] == 35 * 3
+    assert checks_of(result)["example"].passed
+    assert len(metadata_of(result)["example"]["airbyte/streams"]) == 3
+
+
+@pytest.mark.parametrize("mode", ["full_refresh_append", "incremental_append", "incremental_deduped_history"])
+def test_each_sync_mode_is_checked_by_its_rule(
+    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance, mode: str
+) -> None:
+    """Three syncs of data that grows: the check knows what was there before."""
+    rows = list(ROWS[:5])
+    airbyte_server.engine.add("faker", {"users": rows})
+    streams = (Stream(name="users", sync_mode=mode, primary_key="id", cursor_field="updated_at"),)
+    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server, streams=streams))
+
+    counts = []
+    for more in ([], ROWS[5:8], ROWS[8:]):
+        rows += more
+        result = run_sync(definitions, instance)
+        assert checks_of(result)["users"].passed, checks_of(result)["users"].description
+        counts.append(metadata_of(result)["users"]["dagster/row_count"])
+
+    assert counts == ([5, 13, 23] if mode == "full_refresh_append" else [5, 8, 10])
+
+
+class LosingRun(ScriptedRun):
+    """Reports all rows, but the destination keeps one less of each stream."""
+
+    def _write(self, connection: duckdb.DuckDBPyConnection, group: Any, plan: Any) -> Any:
+        stats = super()._write(connection, group, plan)
+        connection.execute(f'DELETE FROM "{group.schema}"."{plan.name}" WHERE id = 1')  # noqa: S608
+        return stats
+
+
+class LosingEngine(ScriptedEngine):
+    def start(self, request: Any) -> ScriptedRun:
+        self.requests.append(request)
+        return LosingRun(self, request, None, None)
+
+
+def test_lost_rows_fail_the_check_and_block_what_is_downstream(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """Airbyte says succeeded; the warehouse says otherwise; nothing is built on it."""
+
+    @dg.asset(deps=[dg.AssetKey(["example", "users"])])
+    def report() -> None: ...
+
+    with running_local_airbyte(tmp_path / "home", LosingEngine()) as server:
+        definitions = dg.Definitions.merge(
+            definitions_of(server, pipeline_of(server)),
+            dg.Definitions(assets=[report], jobs=[dg.define_asset_job("all", executor_def=dg.in_process_executor)]),
+        )
+        result = run_sync(definitions, instance, job="all")
+
+    assert not result.success
+    assert checks_of(result)["users"].description == "users has 34 rows, Airbyte reports 35: 1 missing."
+    assert checks_of(result)["users"].severity is dg.AssetCheckSeverity.ERROR
+    assert set(metadata_of(result)) == {"users", "products"}
+
+
+def test_dropped_table_fails_the_check_by_itself(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """The check can run without a sync: it takes the last job's claim from the materialization."""
+    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
+    run_sync(definitions, instance)
+    with duckdb.connect(str(airbyte_server.home.warehouse)) as connection:
+        connection.execute("DROP TABLE users")
+        connection.execute("DELETE FROM products WHERE id < 3")
+
+    checks = dg.Definitions(
+        asset_checks=definitions.asset_checks,
+        assets=definitions.assets,
+        resources=definitions.resources,
+        jobs=[dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())],
+    )
+    result = run_sync(checks, instance, job="checks")
+
+    assert len(airbyte_server.engine.requests) == 1
+    assert checks_of(result)["users"].description == "The table of users is missing from the warehouse."
+    assert checks_of(result)["products"].description == "products has 33 rows, Airbyte reports 35: 2 missing."
+
+
+def test_unreadable_warehouse_keeps_the_sync_and_verifies_nothing(
+    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """The job's own result is recorded; the check does not pass, but warns, with one plain sentence."""
+    definitions = build_pipeline_defs(
+        pipeline_of(airbyte_server),
+        airbyte=resource_of(airbyte_server),
+        warehouse=MotherDuckResource(database=str(tmp_path / "elsewhere.duckdb")),
+    )
+
+    result = run_sync(definitions, instance)
+
+    assert result.success
+    assert metadata_of(result)["users"]["airbyte/rows_reported"] == 35
+    assert "dagster/row_count" not in metadata_of(result)["users"]
+    check = checks_of(result)["users"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description
+    assert "There is no database file at" in check.description
+
+
+def test_check_before_any_sync_is_unverified(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """There is no claim to hold against anything."""
+    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
+    duckdb.connect(str(airbyte_server.home.warehouse)).close()
+    checks = dg.Definitions(
+        asset_checks=definitions.asset_checks,
+        assets=definitions.assets,
+        resources=definitions.resources,
+        jobs=[dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())],
+    )
+
+    check = checks_of(run_sync(checks, instance, job="checks"))["users"]
+
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+
+
+def test_failed_sync_tells_job_and_reason(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """The connector's own words are in the failure; nothing is materialised."""
+    airbyte_server.engine.fail_next("The API key is expired")
+
+    result = run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance)
+
+    assert not result.success
+    assert metadata_of(result) == {}
+    assert "Job 1" in failures_of(result)[0]
+    assert "The API key is expired" in failures_of(result)[0]
+
+
+def test_terminated_run_cancels_its_job(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """An interrupt in the middle of a sync: the job is cancelled in Airbyte, no orphan is left."""
+    airbyte_server.engine.hold()
+
+    def interrupt() -> None:
+        airbyte_server.engine.wait_for_start()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    result = run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance)
+    thread.join()
+
+    assert not result.success
+    with client_of(airbyte_server) as client:
+        assert client.job(1).status == "cancelled"
+
+
+def test_run_that_takes_over_adopts_the_job(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """The worker died while the job ran; the run that retries it watches the same job to its end."""
+    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
+    provisioned = run_sync(definitions, instance, job="provision_example")
+    connection_id = provisioned.output_for_node("create_connection")
+    with client_of(airbyte_server) as client:
+        job = client.create_job(connection_id, "sync")
+    crashed = instance.create_run_for_job(
+        definitions.resolve_job_def("sync_example"),
+        tags={f"airbyte_dagster/job/{connection_id}": f"after=0 job={job.id}"},
+    )
+
+    result = run_sync(definitions, instance, tags={"dagster/parent_run_id": crashed.run_id})
+
+    assert result.success
+    assert {values["airbyte/job_id"] for values in metadata_of(result).values()} == {job.id}
+    assert len(airbyte_server.engine.requests) == 1
+    run = instance.get_run_by_id(result.run_id)
+    assert run
+    assert run.tags[f"airbyte_dagster/job/{connection_id}"] == f"after=0 job={job.id} done"
+    # It is used up: the next run wants a new one.
+    assert run_sync(definitions, instance, tags={"dagster/parent_run_id": result.run_id}).success
+    assert len(airbyte_server.engine.requests) == 2
+
+
+def test_definitions_load_with_airbyte_down() -> None:
+    """Nothing is called until a run needs it."""
+    pipeline = AirbytePipeline(
+        name="example",
+        owners=("team:data",),
+        tags={"tier": "1"},
+        group_name="sales",
+        source={"name": "s", "configuration": {"sourceType": "postgres"}},  # type: ignore[arg-type]
+        destination={"name": "d", "configuration": {"destinationType": "duckdb", "destination_path": "md:lms"}},  # type: ignore[arg-type]
+        connection={"name": "c", "streams": ["my-stream", {"name": "b", "namespace": "public"}]},  # type: ignore[arg-type]
+    )
+
+    definitions = build_pipeline_defs(
+        pipeline,
+        airbyte=AirbyteResource(server_url="http://127.0.0.1:1/api/public/v1"),
+        warehouse=MotherDuckResource(database="md:lms"),
+        schedule="0 6 * * *",
+    )
+
+    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    assert set(specs) == {"example/my_stream", "example/public/b"}
+    spec = specs["example/my_stream"]
+    assert (spec.group_name, spec.owners, spec.tags["tier"]) == ("sales", ["team:data"], "1")
+    assert spec.kinds == {"airbyte", "postgres", "motherduck"}
+    assert {job.name for job in definitions.resolve_all_job_defs()} >= {
+        "sync_example",
+        "provision_example",
+        "reset_example",
+    }
+    dg.Definitions.validate_loadable(definitions)
+
+
+def test_streams_that_would_be_one_asset_are_an_error() -> None:
+    """Both names are in the message."""
+    pipeline = AirbytePipeline(
+        name="example",
+        source={"name": "s", "configuration": {"sourceType": "faker"}},  # type: ignore[arg-type]
+        destination={"name": "d", "configuration": {"destinationType": "duckdb"}},  # type: ignore[arg-type]
+        connection={"name": "c", "streams": ["a-b", "a.b"]},  # type: ignore[arg-type]
+    )
+
+    with pytest.raises(SpecError, match=r"'a-b' and 'a\.b'"):
+        build_pipeline_defs(pipeline, airbyte=AirbyteResource(), warehouse=MotherDuckResource(database="md:lms"))
+
+
+def test_pipelines_merge_into_one_code_location(airbyte_server: RunningAirbyte) -> None:
+    """Ops and jobs of two pipelines don't collide; shared resources are shared."""
+    airbyte, warehouse = resource_of(airbyte_server), warehouse_of(airbyte_server)
+    first = pipeline_of(airbyte_server)
+    merged = dg.Definitions.merge(
+        *(
+            build_pipeline_defs(pipeline, airbyte=airbyte, warehouse=warehouse)
+            for pipeline in (first, first.model_copy(update={"name": "second"}))
+        )
+    )
+
+    dg.Definitions.validate_loadable(merged)
+    assert len(list(merged.resolve_all_asset_specs())) == 4
+
+
+# Ops
+
+
+@pytest.fixture
+def provisioned(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> Iterator[dg.ExecuteInProcessResult]:
+    yield run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance, job="provision_example")
+
+
+def outputs_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    return {
+        event.node_name: {name: value.value for name, value in event.step_output_data.metadata.items()}
+        for event in result.all_events
+        if event.is_successful_output
+    }
+
+
+def test_provision_makes_all_and_syncs_nothing(
+    airbyte_server: RunningAirbyte, provisioned: dg.ExecuteInProcessResult
+) -> None:
+    """Each op's output has id, name, what was done, and a link."""
+    outputs = outputs_of(provisioned)
+
+    assert set(outputs) == {"list_workspaces", "create_source", "create_destination", "create_connection"}
+    assert outputs["create_source"]["outcome"] == "created"
+    assert outputs["create_source"]["airbyte"].endswith(f"/source/{outputs['create_source']['id']}")
+    assert outputs["create_connection"]["streams"] == ["users", "products"]
+    assert outputs["list_workspaces"]["workspaces"] == [
+        {"id": airbyte_server.workspace_id, "name": "Default Workspace"}
+    ]
+    assert airbyte_server.engine.requests == []
+
+
+@pytest.mark.usefixtures("provisioned")
+def test_provision_again_changes_nothing_and_config_changes_what_it_says(
+    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance
+) -> None:
+    """The launchpad's configuration is laid over the declared one."""
+    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
+
+    again = outputs_of(run_sync(definitions, instance, job="provision_example"))
+    assert {values["outcome"] for name, values in again.items() if name != "list_workspaces"} == {"unchanged"}
+
+    config = {"ops": {"create_source": {"config": {"configuration": {"count": 50}}}}}
+    changed = outputs_of(run_sync(definitions, instance, job="provision_example", run_config=config))
+    assert (changed["create_source"]["outcome"], changed["create_source"]["changes"]) == ("updated", ["count"])
+    with client_of(airbyte_server) as client:
+        assert client.actors("source", airbyte_server.workspace_id)[0].configuration["count"] == 50
+
+
+def test_launchpad_refuses_unknown_config(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """A typo is refused before anything is called."""
+    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
+
+    with pytest.raises(dg.DagsterInvalidConfigError, match="nmae"):
+        run_sync(
+            definitions,
+            instance,
+            job="provision_example",
+            run_config={"ops": {"create_source": {"config": {"nmae": "x"}}}},
+        )
+
+
+def test_reset_asks_for_confirmation(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """Without it nothing happens; with it the tables are empty, and the number of rows that were there is told."""
+    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
+    run_sync(definitions, instance)
+
+    refused = run_sync(definitions, instance, job="reset_example")
+    assert not refused.success
+    assert "set confirm: true" in failures_of(refused)[0]
+    assert len(airbyte_server.engine.requests) == 1
+
+    config = {"ops": {"reset": {"config": {"confirm": True}}}}
+    done = run_sync(definitions, instance, job="reset_example", run_config=config)
+    assert done.output_for_node("reset") == 70
+    with duckdb.connect(str(airbyte_server.home.warehouse), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
+
+
+def test_reset_of_nothing_says_so(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """A connection that was never made can't be emptied."""
+    config = {"ops": {"reset": {"config": {"confirm": True}}}}
+
+    result = run_sync(
+        definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance, job="reset_example", run_config=config
+    )
+
+    assert "There is no connection 'faker to duck'" in failures_of(result)[0]

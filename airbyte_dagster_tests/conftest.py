@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from airbyte_dagster import AirbytePipeline, AirbyteResource, Connection, Destination, MotherDuckResource, Source
 from airbyte_dagster.client import AirbyteClient, ClientSettings
+from airbyte_dagster.local.environments import prepare
 from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, running_local_airbyte
 
 
@@ -52,6 +54,24 @@ def both_shapes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runn
     """Local Airbyte with a scripted engine, once in each shape of `configuration`."""
     with running_local_airbyte(tmp_path / "home", ScriptedEngine(), strict=request.param) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def environments() -> Path:
+    """The engine and the pinned connectors, installed once and shared by all homes."""
+    configured = os.environ.get("AIRBYTE_DAGSTER_TEST_ENVIRONMENTS")
+    root = Path(configured) if configured else Path(__file__).parents[1] / ".airbyte-dagster" / "environments"
+    prepare(root, ["faker", "file"])
+    return root
+
+
+@pytest.fixture
+def real_home(tmp_path: Path, environments: Path) -> Path:
+    """A new home with the shared environments."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "environments").symlink_to(environments)
+    return home
 
 
 @pytest.fixture

@@ -162,6 +162,6 @@ def prepare_dagster_home(home: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     settings = directory / "dagster.yaml"
     if not chosen and not settings.exists():
-        settings.write_text("telemetry:\n  enabled: false\n")
+        settings.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
     os.environ["DAGSTER_HOME"] = str(directory)
     return directory

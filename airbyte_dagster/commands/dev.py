@@ -43,7 +43,10 @@ def dev(home: Path, *, port: int | None, airbyte_port: int | None, console: Cons
             progress.step(f"Port {port} is in use; taking {chosen}.")
         progress.moving("Starting Dagster …")
         process = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", "-m", "airbyte_dagster.definitions", "-p", str(chosen)],
+            [
+                *(sys.executable, "-W", "ignore:Function `dev_command`"),  # `dg dev` needs a package of its own
+                *("-m", "dagster", "dev", "-m", "airbyte_dagster.definitions", "-h", "127.0.0.1", "-p", str(chosen)),
+            ],
             start_new_session=True,  # Ctrl-C reaches this process alone, which then ends Dagster with all its children
         )
         try:

@@ -1,0 +1,265 @@
+"""The command line as people use it: real processes, a real Dagster instance, the real Faker connector."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psutil
+import pytest
+
+from airbyte_dagster_tests.conftest import client_of
+from airbyte_dagster_tests.local.fakes import RunningAirbyte, running_local_airbyte
+from airbyte_dagster_tests.test_pipeline_defs import LosingEngine
+
+_PATIENCE = 120.0
+_MARK = "AIRBYTE_DAGSTER_TEST_MARK"
+
+
+class Commands:
+    """Runs ``airbyte-dagster`` in processes that can be told from all others by a mark in their environment."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.mark = uuid.uuid4().hex
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_"))}
+        self.environment = {**kept, _MARK: self.mark, "COLUMNS": "200", "AIRBYTE_DAGSTER_HOME": str(home)}
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "airbyte_dagster", *arguments],
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        process = self.start(*arguments, **environment)
+        output, _ = process.communicate(timeout=_PATIENCE)
+        return process.returncode, output
+
+    def left_over(self) -> list[str]:
+        """Command lines of all processes that still have the mark."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(_MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(" ".join(process.cmdline()))
+            except psutil.Error:
+                continue
+        return found
+
+    def wait_until_none_is_left(self) -> None:
+        wait_for(lambda: not self.left_over(), lambda: f"left over: {self.left_over()}")
+
+
+def wait_for(condition: Any, otherwise: Any) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, otherwise()
+        threading.Event().wait(0.05)
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Iterator[Commands]:
+    made = Commands(tmp_path / "home")
+    yield made
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(_MARK) == made.mark:
+                process.kill()
+        except psutil.Error:
+            continue
+
+
+def variables_of(server: RunningAirbyte) -> dict[str, str]:
+    """What makes a command use a server that runs already."""
+    return {
+        "AIRBYTE_SERVER_URL": server.server_url,
+        "AIRBYTE_CLIENT_ID": server.client_id,
+        "AIRBYTE_CLIENT_SECRET": server.client_secret,
+    }
+
+
+def ids_in(output: str) -> dict[str, str]:
+    return dict(re.findall(r"(Source|Destination|Connection) .*? \(([0-9a-f-]{36})\)", output))
+
+
+@pytest.mark.real
+def test_run_shows_what_arrived_and_reuses_it(real_home: Path) -> None:
+    """The main job, twice: step by step, with a table; the second time nothing is made anew."""
+    commands = Commands(real_home)
+
+    code, first = commands.run("run")
+    assert code == 0, first
+    for words in ("Local Airbyte listens at http://127.0.0.1:", "Workspace 'Default Workspace'", "created",
+                  "Sync started: job 1", "Job 1 succeeded · 105 rows", "rows Airbyte reports", "rows in the warehouse",
+                  "A look into lms.main.users", f"Database: {real_home / 'lms.duckdb'}", "Dagster UI: "):  # fmt: skip
+        assert words in first
+    for stream in ("users", "products", "purchases"):
+        assert re.search(rf"{stream} +│ +35 │ +35 │ passed │ +\d+\.\d", first), first
+    assert commands.left_over() == []
+
+    code, second = commands.run("run")
+    assert code == 0, second
+    assert second.count("unchanged") == 3
+    assert "' created (" not in second
+    assert ids_in(second) == ids_in(first)
+    with duckdb.connect(str(real_home / "lms.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchone() == (35,)
+
+
+def test_run_fails_if_a_check_does(tmp_path: Path, commands: Commands) -> None:
+    """Exit status 1, and the table says what is wrong, though Airbyte reports success."""
+    with running_local_airbyte(tmp_path / "airbyte", LosingEngine(), allow_paths=[tmp_path]) as server:
+        code, output = commands.run("run", **variables_of(server))
+
+    assert code == 1
+    assert "users has 34 rows, Airbyte reports 35: 1 missing." in output
+
+
+def test_run_tells_why_a_sync_failed(tmp_path: Path, commands: Commands) -> None:
+    """The connector's reason, in one line, without a traceback."""
+    with running_local_airbyte(tmp_path / "airbyte", allow_paths=[tmp_path]) as server:
+        server.engine.fail_next("The API key is expired")
+        code, output = commands.run("run", **variables_of(server))
+
+    assert code == 1
+    assert re.search(r"✗ Job 1 of connection .* failed after 1 attempt\(s\): The API key is expired", output)
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_leaves_nothing(tmp_path: Path, commands: Commands, sign: signal.Signals) -> None:
+    """The job is cancelled in Airbyte, the process ends by itself, no other is left; exit status is not 0."""
+    with running_local_airbyte(tmp_path / "airbyte", allow_paths=[tmp_path]) as server:
+        server.engine.hold()
+        process = commands.start("run", **variables_of(server))
+        server.engine.wait_for_start(timeout=_PATIENCE)
+        process.send_signal(sign)
+        output, _ = process.communicate(timeout=_PATIENCE)
+        with client_of(server) as client:
+            job = client.job(1)
+
+    assert job.status == "cancelled", output
+    assert process.returncode not in (0, None)
+    assert commands.left_over() == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"AIRBYTE_CLIENT_ID": "x"}, "AIRBYTE_CLIENT_ID is set, but AIRBYTE_CLIENT_SECRET is not."),
+        ({"AIRBYTE_CLIENT_SECRET": "x"}, "AIRBYTE_CLIENT_SECRET is set, but AIRBYTE_CLIENT_ID is not."),
+        ({"AIRBYTE_CLIENT_ID": "x", "AIRBYTE_CLIENT_SECRET": "y"}, "MOTHERDUCK_APIKEY is not set"),
+        ({"AIRBYTE_SERVER_URL": "https://airbyte.example/api/public/v1"}, "MOTHERDUCK_APIKEY is not set"),
+    ],
+)
+def test_half_an_environment_is_refused(commands: Commands, environment: dict[str, str], words: str) -> None:
+    """One sentence that says what is missing and what to do; exit status 2."""
+    code, output = commands.run("run", **environment)
+
+    assert code == 2
+    assert output.startswith(f"Error: {words}")
+    assert "Traceback" not in output
+
+
+def test_unreachable_airbyte_is_one_sentence(commands: Commands) -> None:
+    """Nothing listens there: host and port are in the message."""
+    code, output = commands.run("run", AIRBYTE_SERVER_URL="http://127.0.0.1:1/api/public/v1")
+
+    assert code == 1
+    assert "127.0.0.1:1" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("arguments", [(), ("run",), ("dev",), ("local",), ("local", "serve"), ("local", "env")])
+def test_help_explains(commands: Commands, arguments: tuple[str, ...]) -> None:
+    """Every command has a help text with a sentence of its own."""
+    code, output = commands.run(*arguments, "--help")
+
+    assert code == 0
+    assert "Usage: airbyte-dagster" in output
+    assert len(output.splitlines()) > 5
+
+
+def graphql(url: str, query: str, **variables: Any) -> Any:
+    request = urllib.request.Request(  # noqa: S310 - our own address
+        f"{url}/graphql",
+        json.dumps({"query": query, "variables": variables}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return json.loads(answer.read())["data"]
+
+
+LAUNCH = """
+mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } }
+}
+"""
+STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+
+@pytest.mark.real
+def test_dev_serves_runs_and_ends(real_home: Path) -> None:
+    """A port in use is no error; a job launched in the UI succeeds; Ctrl-C ends everything."""
+    commands = Commands(real_home)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = commands.start("dev", "--port", str(port), "--airbyte-port", "0")
+        lines: list[str] = []
+        assert process.stdout is not None
+        reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")))  # type: ignore[union-attr]
+        reader.start()
+        try:
+            wait_for(
+                lambda: process.poll() is not None or any("Dagster UI at" in line for line in lines),
+                lambda: "".join(lines),
+            )
+            output = "".join(lines)
+            assert f"Port {port} is in use; taking " in output
+            url = re.findall(r"Dagster UI at (http://127\.0\.0\.1:\d+)", output)[0]
+            params = {
+                "selector": {
+                    "repositoryLocationName": "airbyte_dagster.definitions",
+                    "repositoryName": "__repository__",
+                    "jobName": "sync_faker_to_duckdb",
+                }
+            }
+            launched = graphql(url, LAUNCH, params=params)["launchRun"]
+            assert launched["__typename"] == "LaunchRunSuccess", launched
+            run_id = launched["run"]["runId"]
+            ended: list[str] = []
+
+            def has_ended() -> bool:
+                ended[:] = [graphql(url, STATUS, id=run_id)["runOrError"]["status"]]
+                return ended[0] in ("SUCCESS", "FAILURE", "CANCELED")
+
+            wait_for(has_ended, lambda: "".join(lines))
+            assert ended == ["SUCCESS"], "".join(lines)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(_PATIENCE)
+            reader.join(_PATIENCE)
+            process.stdout.close()
+    assert process.returncode == 0
+    commands.wait_until_none_is_left()
+    with duckdb.connect(str(real_home / "lms.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchone() == (35,)

@@ -40,14 +40,20 @@ class _Commands(click.Group):
         if cmd_name != "local":
             return super().get_command(ctx, cmd_name)
         if importlib.util.find_spec("fastapi") is None:
-            return click.Command("local", callback=_no_extra, short_help="Local Airbyte (needs the extra 'local').")
+            return click.Command(
+                "local",
+                callback=_no_extra,
+                params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+                context_settings={"ignore_unknown_options": True},
+                short_help="Local Airbyte (needs the extra 'local').",
+            )
         from airbyte_dagster.local.cli import local  # noqa: PLC0415
 
         command: click.Command = local
         return command
 
 
-def _no_extra() -> None:
+def _no_extra(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - whatever was asked for, this is the answer
     raise ConfigurationError("Local Airbyte is not installed.", guidance="Run: pip install 'airbyte-dagster[local]'.")
 
 

@@ -31,7 +31,7 @@ from airbyte_dagster.errors import (
     ConfigurationError,
     OutcomeUnknown,
     RequestTimedOut,
-    ServerError,
+    UnexpectedAnswer,
 )
 from airbyte_dagster.fingerprint import Applied, AppliedStore
 from airbyte_dagster.models import ActorKind, Workspace
@@ -361,9 +361,7 @@ class Reconciler:
         """Create something once. If the answer is lost, look whether it happened: a blind repeat makes a second one."""
         try:
             return create()
-        except (RequestTimedOut, ServerError) as error:
-            if isinstance(error, ServerError) and error.status not in (502, 503, 504):
-                raise
+        except (RequestTimedOut, UnexpectedAnswer) as error:
             self.log(f"No answer about the new {what}; looking whether Airbyte has it …")
             for attempt in range(_LOOK_AFTERWARDS):
                 if attempt:

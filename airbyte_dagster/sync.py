@@ -28,6 +28,7 @@ from airbyte_dagster.errors import (
     SyncFailed,
     SyncStatusUnknown,
     SyncTimedOut,
+    UnexpectedAnswer,
 )
 from airbyte_dagster.models import ACTIVE_STATUSES, FINAL_STATUSES, Job, JobType
 
@@ -257,10 +258,8 @@ class SyncRunner:
                 if last_try:
                     raise
                 self.log(f"{conflict.message} It has ended meanwhile; asking again.")
-            except (Conflict, RequestTimedOut, ServerError) as error:
+            except (Conflict, RequestTimedOut, UnexpectedAnswer) as error:
                 # A 409 without "already running" is also how a server reports that it gave up waiting for the id.
-                if isinstance(error, ServerError) and error.status not in (502, 503, 504):
-                    raise
                 patience = _CONFLICT_LOOK_SECONDS if isinstance(error, Conflict) else LOST_CREATE_SECONDS
                 found = self._look_for(connection_id, job_type, after, patience)
                 if found is not None:

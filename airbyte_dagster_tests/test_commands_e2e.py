@@ -35,7 +35,11 @@ class Commands:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.mark = uuid.uuid4().hex
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_"))
+        }
         self.environment = {**kept, _MARK: self.mark, "COLUMNS": "200", "AIRBYTE_DAGSTER_HOME": str(home)}
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:

@@ -51,9 +51,9 @@ def _unpacked(value: bytes) -> bytes:
 
 
 def assert_nowhere(secrets: list[str], directory: Path, *texts: str) -> None:
-    found = [
-        (str(path), secret) for path, text in texts_of(directory) for secret in secrets if secret in text
-    ] + [("output", secret) for text in texts for secret in secrets if secret in text]
+    found = [(str(path), secret) for path, text in texts_of(directory) for secret in secrets if secret in text] + [
+        ("output", secret) for text in texts for secret in secrets if secret in text
+    ]
     assert found == []
 
 
@@ -134,9 +134,7 @@ def test_refused_credentials_are_not_repeated(
         definitions = build_pipeline_defs(
             _some_pipeline(), airbyte=airbyte, warehouse=MotherDuckResource(database=str(tmp_path / "x.duckdb"))
         )
-        result = definitions.resolve_job_def("sync_example").execute_in_process(
-            instance=instance, raise_on_error=False
-        )
+        result = definitions.resolve_job_def("sync_example").execute_in_process(instance=instance, raise_on_error=False)
 
     assert not result.success
     captured = capfd.readouterr()
@@ -163,7 +161,8 @@ def test_plain_secrets_reach_other_processes_of_the_same_code() -> None:
     )
 
     outputs = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
     }
 
     assert outputs == {"one two AIRBYTE_DAGSTER_SECRET_1\n"}

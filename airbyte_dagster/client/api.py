@@ -1,0 +1,270 @@
+"""The client: what this package asks of Airbyte, as methods that take and return records."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, overload
+
+import httpx
+
+from airbyte_dagster.client.calls import parsed
+from airbyte_dagster.client.parse import (
+    parse_actor,
+    parse_available_streams,
+    parse_connection,
+    parse_failure,
+    parse_job,
+    parse_stream_stats,
+    parse_workspace,
+)
+from airbyte_dagster.client.session import Session
+from airbyte_dagster.client.settings import ClientSettings
+from airbyte_dagster.client.urls import configuration_api_url
+from airbyte_dagster.client.workspaces import choose_workspace, means_missing, missing_workspace
+from airbyte_dagster.errors import AirbyteError, ApiError, WorkspaceError, WrongBasePath
+from airbyte_dagster.models import (
+    ActorKind,
+    AvailableStream,
+    Connection,
+    Destination,
+    Failure,
+    Job,
+    JobType,
+    Source,
+    StreamStats,
+    Workspace,
+)
+
+_LOG = logging.getLogger("airbyte_dagster")
+
+
+class AirbyteClient(Session):
+    """A client of one Airbyte's public API; safe to use from several threads.
+
+    Every method raises an `AirbyteError` of the kind that fits. Calls that may be repeated are, as `ClientSettings`
+    says; a create is repeated only if it surely never reached Airbyte, and ends in `RequestTimedOut` where that is not
+    known: then look before trying again.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(settings, transport=transport, sleep=sleep, clock=clock)
+        self._configuration_api_is_missing = configuration_api_url(settings.server_url) is None
+        self._lock = threading.Lock()
+
+    # Workspaces
+
+    def workspaces(self) -> list[Workspace]:
+        """Return all workspaces that the credentials can see."""
+        return self._caller.read_all("/workspaces", parse_workspace, params={"includeDeleted": "false"})
+
+    def workspace(self, workspace_id: str) -> Workspace:
+        """Return one workspace."""
+        return self._caller.record(parse_workspace, "GET", f"/workspaces/{workspace_id}", workspace_id=workspace_id)
+
+    def find_workspace(self, *, workspace_id: str | None = None, name: str | None = None) -> Workspace:
+        """Return the workspace with an id or a name or, if neither is given, the only one there is.
+
+        Raises:
+            WorkspaceError: There is none, or more than one; the message lists what there is, names with ids.
+        """
+        if not workspace_id:
+            return choose_workspace(self.workspaces(), name=name, server_url=self.settings.server_url)
+        try:
+            workspace = self.workspace(workspace_id)
+        except ApiError as error:
+            if not means_missing(error):
+                raise
+            raise missing_workspace(workspace_id, self.workspaces()) from error
+        if name and workspace.name != name:
+            raise WorkspaceError(
+                f"The workspace {workspace_id} has the name {workspace.name!r}, not {name!r}.",
+                guidance="Give its id or its name; one is enough.",
+            )
+        return workspace
+
+    # Sources and destinations
+
+    @overload
+    def actors(self, kind: Literal["source"], workspace_id: str) -> list[Source]: ...
+    @overload
+    def actors(self, kind: Literal["destination"], workspace_id: str) -> list[Destination]: ...
+    @overload
+    def actors(self, kind: ActorKind, workspace_id: str) -> list[Source] | list[Destination]: ...
+
+    def actors(self, kind: ActorKind, workspace_id: str) -> list[Any]:
+        """Return all sources, or all destinations, of a workspace."""
+        params = {"workspaceIds": workspace_id, "includeDeleted": "false"}
+        return self._caller.read_all(f"/{kind}s", _actor_parser(kind), params=params, workspace_id=workspace_id)
+
+    def create_actor(
+        self,
+        kind: ActorKind,
+        *,
+        workspace_id: str,
+        name: str,
+        configuration: Mapping[str, Any],
+        definition_id: str | None = None,
+    ) -> Source | Destination:
+        """Create a source or a destination.
+
+        Args:
+            kind: Which of the two.
+            workspace_id: Where.
+            name: Its name; Airbyte does not mind if there is one of that name already.
+            configuration: With its type key, unless `definition_id` is given. Secrets in it stay out of messages.
+            definition_id: Of the connector; needed for those that Airbyte has no type name for.
+
+        Raises:
+            InvalidConfiguration: The connector's specification refuses the configuration.
+            RequestTimedOut: It may have been created.
+        """
+        body: dict[str, Any] = {"name": name, "workspaceId": workspace_id, "configuration": dict(configuration)}
+        if definition_id:
+            body["definitionId"] = definition_id
+        return self._caller.record(_actor_parser(kind), "POST", f"/{kind}s", json=body, workspace_id=workspace_id)
+
+    def patch_actor(
+        self, kind: ActorKind, actor_id: str, *, name: str | None = None, configuration: Mapping[str, Any] | None = None
+    ) -> Source | Destination:
+        """Change a name, or parts of a configuration: what is not given stays as it is."""
+        body: dict[str, Any] = {}
+        if name is not None:
+            body["name"] = name
+        if configuration is not None:
+            body["configuration"] = dict(configuration)
+        return self._caller.record(_actor_parser(kind), "PATCH", f"/{kind}s/{actor_id}", json=body)
+
+    def replace_actor(
+        self, kind: ActorKind, actor_id: str, *, name: str, configuration: Mapping[str, Any]
+    ) -> Source | Destination:
+        """Set a name and a whole configuration; where it holds Airbyte's mask, the stored secret is kept."""
+        body = {"name": name, "configuration": dict(configuration)}
+        return self._caller.record(_actor_parser(kind), "PUT", f"/{kind}s/{actor_id}", json=body)
+
+    def delete_actor(self, kind: ActorKind, actor_id: str) -> None:
+        """Delete a source or a destination, and with it its connections."""
+        self._caller.call("DELETE", f"/{kind}s/{actor_id}")
+
+    # Connections
+
+    def connections(self, workspace_id: str) -> list[Connection]:
+        """Return all connections of a workspace, without deleted ones."""
+        params = {"workspaceIds": workspace_id, "includeDeleted": "false"}
+        return self._caller.read_all("/connections", parse_connection, params=params, workspace_id=workspace_id)
+
+    def connection(self, connection_id: str) -> Connection:
+        """Return one connection; a deleted one too, with the status ``deprecated``."""
+        return self._caller.record(parse_connection, "GET", f"/connections/{connection_id}")
+
+    def create_connection(self, payload: Mapping[str, Any]) -> Connection:
+        """Create a connection; Airbyte runs the source's discover for it, which may take minutes.
+
+        Args:
+            payload: In Airbyte's own keys (``sourceId``, ``destinationId``, ``configurations``, …).
+
+        Raises:
+            InvalidRequest: A stream, key, cursor or schedule does not fit; Airbyte's reason says which.
+            RequestTimedOut: It may have been created.
+        """
+        return self._caller.record(parse_connection, "POST", "/connections", json=payload)
+
+    def patch_connection(self, connection_id: str, payload: Mapping[str, Any]) -> Connection:
+        """Change parts of a connection; its list of streams, where given, is replaced as a whole."""
+        return self._caller.record(parse_connection, "PATCH", f"/connections/{connection_id}", json=payload)
+
+    def delete_connection(self, connection_id: str) -> None:
+        """Delete a connection; a job that runs on it is cancelled."""
+        self._caller.call("DELETE", f"/connections/{connection_id}")
+
+    def available_streams(
+        self, source_id: str, destination_id: str | None = None, *, ignore_cache: bool = False
+    ) -> list[AvailableStream]:
+        """Return the streams that a source offers; Airbyte runs discover for it, which may take minutes.
+
+        Args:
+            source_id: The source.
+            destination_id: If given, the sync modes are those that both sides can do; without it there are none.
+            ignore_cache: Discover anew, even if the configuration is as it was the last time.
+        """
+        params = {"sourceId": source_id, "ignoreCache": str(ignore_cache).lower()}
+        if destination_id:
+            params["destinationId"] = destination_id
+        return self._caller.record(parse_available_streams, "GET", "/streams", params=params)
+
+    # Jobs
+
+    def create_job(self, connection_id: str, job_type: JobType) -> Job:
+        """Start a job; Airbyte answers when it has an id, which may take a minute.
+
+        Raises:
+            SyncAlreadyRunning: The connection has an active sync.
+            RequestTimedOut: The answer was lost; the job may have been started.
+        """
+        body = {"connectionId": connection_id, "jobType": job_type}
+        return self._caller.record(parse_job, "POST", "/jobs", json=body)
+
+    def job(self, job_id: int) -> Job:
+        """Return one job. For an id that it doesn't know Airbyte answers 409, which is `Conflict`."""
+        return self._caller.record(parse_job, "GET", f"/jobs/{job_id}")
+
+    def jobs(self, connection_id: str, *, limit: int = 20) -> list[Job]:
+        """Return the last `limit` jobs of a connection, newest first."""
+        params = {"connectionId": connection_id, "orderBy": "createdAt|DESC"}
+        found: dict[int, Job] = {}
+        for page in self._caller.pages("/jobs", params=params, page_size=max(1, min(limit, 100))):
+            before = len(found)
+            for job in (parsed(parse_job, item, "GET /jobs") for item in page):
+                found.setdefault(job.id, job)
+            if len(found) >= limit or len(found) == before:
+                break
+        return sorted(found.values(), key=lambda job: job.id, reverse=True)[:limit]
+
+    def cancel_job(self, job_id: int) -> Job:
+        """Cancel a job. Ask first whether it is still active: Airbyte stops *whatever* runs on the job's connection.
+
+        For the same reason it is never sent a second time by itself.
+
+        Raises:
+            RequestTimedOut: The answer was lost; the job may have been cancelled.
+        """
+        cancelled = self._caller.record(
+            lambda answer: None if answer is None else parse_job(answer), "DELETE", f"/jobs/{job_id}"
+        )
+        return cancelled or self.job(job_id)
+
+    def job_stream_stats(self, job_id: int) -> tuple[StreamStats, ...] | None:
+        """Return what a job says it committed, by stream; ``None`` where the configuration API is out of reach."""
+        return parse_stream_stats(self._configuration_api("/jobs/get_without_logs", {"id": job_id}))
+
+    def job_failure(self, job_id: int) -> Failure | None:
+        """Return why a job failed; ``None`` where the configuration API is out of reach or has no reason."""
+        return parse_failure(self._configuration_api("/jobs/get_debug_info", {"id": job_id}))
+
+    def _configuration_api(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Ask the configuration API; ``None`` if that fails, since all that it knows is an extra."""
+        with self._lock:
+            if self._configuration_api_is_missing:
+                return None
+        try:
+            return self._caller.call("POST", path, json=body, configuration_api=True)
+        except AirbyteError as error:
+            _LOG.debug("No details from the configuration API: %s", error)
+            if isinstance(error, WrongBasePath):
+                with self._lock:
+                    self._configuration_api_is_missing = True
+            return None
+
+
+def _actor_parser(kind: ActorKind) -> Callable[[Any], Source | Destination]:
+    return functools.partial(parse_actor, kind)

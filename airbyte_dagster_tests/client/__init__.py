@@ -1,0 +1,1 @@
+"""Tests of the client, against a real HTTP server on this machine."""

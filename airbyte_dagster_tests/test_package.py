@@ -1,0 +1,239 @@
+"""What is shipped: the wheel, the public names, lazy imports, and who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+import airbyte_dagster
+from airbyte_dagster import errors
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "airbyte_dagster"
+
+
+def test_public_names() -> None:
+    """Others build on these; each can be had, and is of this package."""
+    assert set(airbyte_dagster.__all__) == {
+        "AirbytePipeline",
+        "AirbyteResource",
+        "Connection",
+        "Destination",
+        "MotherDuckResource",
+        "Source",
+        "Stream",
+        "build_pipeline_defs",
+    }
+    for name in airbyte_dagster.__all__:
+        assert getattr(airbyte_dagster, name).__module__.startswith("airbyte_dagster.")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        airbyte_dagster.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("airbyte_dagster", {"dagster", "airbyte_api", "httpx", "pydantic", "duckdb"}),
+        ("airbyte_dagster.client", {"dagster", "airbyte_api"}),
+        ("airbyte_dagster.cli", {"dagster", "airbyte_api", "fastapi", "sqlalchemy", "rich"}),
+        ("airbyte_dagster.definitions", {"airbyte_api", "duckdb", "fastapi"}),
+    ],
+)
+def test_imports_are_lazy(module: str, absent: set[str]) -> None:
+    """What a module does not need at once, it does not load."""
+    code = f"import {module}, sys; print(*sorted({absent!r} & set(sys.modules)))"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert loaded == []
+
+
+def imports_of(path: Path) -> set[str]:
+    """All modules that a file imports, within functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+ORDER = [
+    {"errors", "models", "settings"},
+    {"configuration"},
+    {"spec", "fingerprint"},
+    {"client", "warehouse", "links"},
+    {"naming", "verify", "connection_plan"},
+    {"reconcile", "sync"},
+    {"secret_fields", "dagster_state"},
+    {"resource"},
+    {"assets"},
+    {"checks", "ops"},
+    {"pipeline_defs"},
+    {"definitions"},
+    {"commands"},
+    {"cli"},
+]
+
+
+def layer_of(module: str) -> int | None:
+    parts = module.split(".")
+    name = parts[1] if len(parts) > 1 and parts[0] == "airbyte_dagster" else None
+    return next((index for index, names in enumerate(ORDER) if name in names), None)
+
+
+def test_imports_run_in_one_direction() -> None:
+    """A module imports only from layers below its own, or within its own package."""
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        own = layer_of(module)
+        if own is None:
+            continue
+        for imported in imports_of(path):
+            other = layer_of(imported)
+            same_package = imported.split(".")[:2] == module.split(".")[:2]
+            if other is not None and other >= own and not same_package:
+                wrong.append(f"{module} imports {imported}")
+    assert wrong == []
+
+
+def test_every_module_has_its_place() -> None:
+    """A new module is put into the order above, or it is not checked."""
+    names = {path.stem for path in PACKAGE.glob("*.py")} | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+
+    assert names - set().union(*ORDER) == {"__init__", "__main__", "local"}
+
+
+def test_local_airbyte_is_its_own_house() -> None:
+    """It imports nothing of the rest; of the rest, only the command line may reach into it."""
+    inside = set()
+    outside = set()
+    for path in PACKAGE.rglob("*.py"):
+        is_local = "local" in path.relative_to(PACKAGE).parts
+        for imported in imports_of(path):
+            if is_local and imported.startswith("airbyte_dagster") and not imported.startswith("airbyte_dagster.local"):
+                inside.add(f"{path.name} imports {imported}")
+            if not is_local and imported.startswith("airbyte_dagster.local"):
+                outside.add(str(path.relative_to(PACKAGE)))
+    assert inside <= {f"{name} imports airbyte_dagster" for name in os.listdir(PACKAGE / "local")}
+    assert outside == {"cli.py", "commands/airbyte.py"}
+
+
+def test_only_the_client_knows_the_sdk() -> None:
+    """Airbyte's SDK has sharp edges; everything else works with this package's own records."""
+    users = {
+        str(path.relative_to(PACKAGE).parts[0])
+        for path in PACKAGE.rglob("*.py")
+        if any(imported.split(".")[0] == "airbyte_api" for imported in imports_of(path))
+    }
+
+    # resource.py names it for type checkers, as what get_client() returns
+    assert users == {"client", "resource.py"}
+
+
+def all_errors(base: type[BaseException] = errors.AirbyteDagsterError) -> set[type[BaseException]]:
+    return {base}.union(*(all_errors(kind) for kind in base.__subclasses__()))
+
+
+def test_errors_are_a_drawn_tree() -> None:
+    """The docstring of the module draws every error at its place; each says in its own what it means."""
+    drawn = errors.__doc__ or ""
+    for kind in all_errors():
+        if kind.__module__ == "airbyte_dagster.errors":
+            assert re.search(rf"\b{kind.__name__}\b", drawn), kind
+        assert kind.__doc__, kind
+
+
+def test_message_and_guidance_are_one_line_each() -> None:
+    """White space that others put into a message is folded."""
+    error = errors.AirbyteDagsterError("a\n  b", guidance="do\nthis.")
+
+    assert (error.message, error.guidance, str(error)) == ("a b", "do this.", "a b do this.")
+
+
+def test_pins_are_names_and_versions_only() -> None:
+    """No addresses, no paths, no hashes: whoever installs has an index of their own."""
+    for path in (ROOT / "requirements.txt", *(PACKAGE / "local" / "pins").glob("*.txt")):
+        for line in path.read_text().splitlines():
+            assert re.fullmatch(r"(#.*|[A-Za-z0-9_.\-]+(\[[\w,-]+\])?==[\w.+!-]+( ; .*)?)", line), (path.name, line)
+            assert "://" not in line
+
+
+def uv(directory: Path, *arguments: str | Path) -> None:
+    result = subprocess.run([find_uv_bin(), *arguments], cwd=directory, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("wheel")
+    uv(directory, "build", "--quiet", "--wheel", "--out-dir", directory / "dist", ROOT)
+    (built,) = (directory / "dist").glob("*.whl")
+    return built
+
+
+class Installed:
+    """A wheel in an environment that has nothing but what it asks for."""
+
+    def __init__(self, directory: Path, wheel: Path, extras: str = "") -> None:
+        self.directory = directory
+        uv(directory, "venv", "--quiet", "--python", sys.executable, directory / "environment")
+        python = directory / "environment" / "bin" / "python"
+        install = ("pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "requirements.txt")
+        uv(directory, *install, f"airbyte-dagster{extras} @ {wheel.as_uri()}")
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIRBYTE_", "PYTHON", "MOTHERDUCK_", "DAGSTER_"))
+        }
+        program, *arguments = command
+        return subprocess.run(
+            [str(self.directory / "environment" / "bin" / program), *arguments],
+            cwd=self.directory,
+            env={**kept, "AIRBYTE_DAGSTER_HOME": str(self.directory / "home")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def test_wheel_alone_loads_and_says_what_it_lacks(wheel: Path, tmp_path: Path) -> None:
+    """Definitions, types and commands are there; local Airbyte is an extra, and its absence is one sentence."""
+    installed = Installed(tmp_path, wheel)
+    code = (
+        "import airbyte_dagster.definitions as d; from airbyte_dagster.commands import run, dev;"
+        "from importlib.resources import files;"
+        "print(files('airbyte_dagster').joinpath('py.typed').is_file(), d.pipeline.name)"
+    )
+    loaded = installed.run("python", "-c", code)
+    assert loaded.stdout == "True faker_to_duckdb\n", loaded.stderr
+
+    assert "Usage: airbyte-dagster" in installed.run("airbyte-dagster", "--help").stdout
+    for arguments in (["run"], ["local", "serve", "--port", "0"]):
+        lacking = installed.run("airbyte-dagster", *arguments)
+        assert lacking.returncode == 2
+        assert "pip install 'airbyte-dagster[local]'" in lacking.stderr
+
+
+@pytest.mark.real
+def test_wheel_with_its_extra_does_the_main_job(wheel: Path, tmp_path: Path, environments: Path) -> None:
+    """The pins, the worker and all else that local Airbyte needs are in the wheel."""
+    installed = Installed(tmp_path, wheel, "[local]")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "environments").symlink_to(environments)
+
+    done = installed.run("airbyte-dagster", "run")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "What arrived" in done.stdout

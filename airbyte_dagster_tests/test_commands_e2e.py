@@ -35,11 +35,8 @@ class Commands:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.mark = uuid.uuid4().hex
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_"))
-        }
+        ours = ("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self.environment = {**kept, _MARK: self.mark, "COLUMNS": "200", "AIRBYTE_DAGSTER_HOME": str(home)}
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -213,7 +210,11 @@ def graphql(url: str, query: str, **variables: Any) -> Any:
 
 LAUNCH = """
 mutation ($params: ExecutionParams!) {
-  launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } }
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
 }
 """
 STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"

@@ -124,7 +124,9 @@ def test_local_airbyte_is_its_own_house() -> None:
                 inside.add(f"{path.name} imports {imported}")
             if not is_local and imported.startswith("airbyte_dagster.local"):
                 outside.add(str(path.relative_to(PACKAGE)))
-    assert inside <= {f"{name} imports airbyte_dagster" for name in os.listdir(PACKAGE / "local")}
+    assert inside <= {
+        f"{name} imports airbyte_dagster" for name in [path.name for path in (PACKAGE / "local").iterdir()]
+    }
     assert outside == {"cli.py", "commands/airbyte.py"}
 
 

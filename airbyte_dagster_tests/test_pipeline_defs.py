@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +113,14 @@ def test_run_log_tells_each_step(airbyte_server: RunningAirbyte, instance: dg.Da
     result = run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance)
 
     lines = "\n".join(log_of(instance, result))
-    for words in ("Workspace 'Default Workspace'", "Source 'faker source' created", "Destination 'duck' created",
-                  "Connection 'faker to duck' created", "Sync started: job 1", "Job 1 succeeded · 70 rows"):  # fmt: skip
+    for words in (
+        "Workspace 'Default Workspace'",
+        "Source 'faker source' created",
+        "Destination 'duck' created",
+        "Connection 'faker to duck' created",
+        "Sync started: job 1",
+        "Job 1 succeeded · 70 rows",
+    ):
         assert words in lines
 
 
@@ -332,9 +337,9 @@ def test_definitions_load_with_airbyte_down() -> None:
         owners=("team:data",),
         tags={"tier": "1"},
         group_name="sales",
-        source={"name": "s", "configuration": {"sourceType": "postgres"}},  # type: ignore[arg-type]
-        destination={"name": "d", "configuration": {"destinationType": "duckdb", "destination_path": "md:lms"}},  # type: ignore[arg-type]
-        connection={"name": "c", "streams": ["my-stream", {"name": "b", "namespace": "public"}]},  # type: ignore[arg-type]
+        source={"name": "s", "configuration": {"sourceType": "postgres"}},
+        destination={"name": "d", "configuration": {"destinationType": "duckdb", "destination_path": "md:lms"}},
+        connection={"name": "c", "streams": ["my-stream", {"name": "b", "namespace": "public"}]},
     )
 
     definitions = build_pipeline_defs(
@@ -361,9 +366,9 @@ def test_streams_that_would_be_one_asset_are_an_error() -> None:
     """Both names are in the message."""
     pipeline = AirbytePipeline(
         name="example",
-        source={"name": "s", "configuration": {"sourceType": "faker"}},  # type: ignore[arg-type]
-        destination={"name": "d", "configuration": {"destinationType": "duckdb"}},  # type: ignore[arg-type]
-        connection={"name": "c", "streams": ["a-b", "a.b"]},  # type: ignore[arg-type]
+        source={"name": "s", "configuration": {"sourceType": "faker"}},
+        destination={"name": "d", "configuration": {"destinationType": "duckdb"}},
+        connection={"name": "c", "streams": ["a-b", "a.b"]},
     )
 
     with pytest.raises(SpecError, match=r"'a-b' and 'a\.b'"):
@@ -389,8 +394,8 @@ def test_pipelines_merge_into_one_code_location(airbyte_server: RunningAirbyte) 
 
 
 @pytest.fixture
-def provisioned(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> Iterator[dg.ExecuteInProcessResult]:
-    yield run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance, job="provision_example")
+def provisioned(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance, job="provision_example")
 
 
 def outputs_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:

@@ -55,7 +55,7 @@ def with_source(server: RunningAirbyte, **configuration: Any) -> AirbytePipeline
 
 
 def test_creates_all_then_nothing(subject: Subject) -> None:
-    """Source and destination before the connection; a second run has the same ids, writes nothing, reads three lists."""
+    """Source and destination before the connection; a second run: same ids, no writes, three reads."""
     pipeline = pipeline_of(subject.server)
 
     first, writes = subject.apply(pipeline)

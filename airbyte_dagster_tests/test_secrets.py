@@ -119,10 +119,10 @@ def test_secrets_are_in_nothing_that_a_run_writes(
         {"bearer_token": PLANTED},
         {"username": "someone", "password": PLANTED},
     ],
-    ids=lambda value: "/".join(value),
+    ids="/".join,
 )
 def test_refused_credentials_are_not_repeated(
-    credentials: dict[str, str], instance: dg.DagsterInstance, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    credentials: dict[str, Any], instance: dg.DagsterInstance, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A server that echoes what it was sent, in an answer that a user is shown."""
     with HttpServer() as server:
@@ -146,9 +146,9 @@ def _some_pipeline() -> Any:
 
     return AirbytePipeline(
         name="example",
-        source={"name": "s", "configuration": {"sourceType": "faker"}},  # type: ignore[arg-type]
-        destination={"name": "d", "configuration": {"destinationType": "duckdb"}},  # type: ignore[arg-type]
-        connection={"name": "c", "streams": ["users"]},  # type: ignore[arg-type]
+        source={"name": "s", "configuration": {"sourceType": "faker"}},
+        destination={"name": "d", "configuration": {"destinationType": "duckdb"}},
+        connection={"name": "c", "streams": ["users"]},
     )
 
 
@@ -160,9 +160,7 @@ def test_plain_secrets_reach_other_processes_of_the_same_code() -> None:
         "print(a.client().settings.bearer_token, b.client().settings.bearer_token, a.bearer_token.env_var_name)"
     )
 
-    outputs = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    }
+    command = [sys.executable, "-c", code]
+    outputs = {subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)}
 
     assert outputs == {"one two AIRBYTE_DAGSTER_SECRET_1\n"}

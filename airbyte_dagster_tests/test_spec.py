@@ -30,7 +30,7 @@ def declaration(**changes: object) -> dict[str, object]:
 
 
 def test_sdk_models_and_mappings_declare_the_same() -> None:
-    """`SourceFaker(count=35)` and a mapping with `sourceType` resolve to the same configuration where they set the same."""
+    """`SourceFaker(count=35)` and a mapping with `sourceType` resolve to the same where they set the same."""
     model = Source(name="s", configuration=SourceFaker(count=35))
     mapping = Source(name="s", configuration={"sourceType": "faker", "count": 35})
 

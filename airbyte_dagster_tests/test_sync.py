@@ -75,7 +75,7 @@ class Jobs:
         self.next_script = ["running", "succeeded"]
         self.cancelled: list[int] = []
         self.create: Callable[[Request], Reply] = lambda _request: Reply(200, self.add())
-        server.on("POST", f"{API}/jobs", lambda request: self.create(request))
+        server.on("POST", f"{API}/jobs", lambda request: self.create(request))  # noqa: PLW0108 - tests replace `create`
         server.on("GET", f"{API}/jobs/{{id}}", self._get)
         server.on("GET", f"{API}/jobs", lambda _request: Reply(200, {"data": self.newest_first()}))
         server.on("DELETE", f"{API}/jobs/{{id}}", self._cancel)
@@ -218,7 +218,7 @@ def test_wait_is_a_twentieth_of_the_age_within_bounds(age: float, ceiling: float
     wait = poll_wait(age, ceiling)
 
     assert 0.5 <= wait <= max(ceiling, 0.5)
-    assert wait == 0.5 or wait == ceiling or wait == pytest.approx(age / 20)
+    assert wait in (0.5, ceiling) or wait == pytest.approx(age / 20)
 
 
 def test_short_job_is_noticed_at_once_and_long_one_costs_hardly_more(
@@ -328,7 +328,12 @@ def test_job_that_turns_up_late_is_taken(runner: SyncRunner, jobs: Jobs, clock: 
     """The answer is lost, and the job appears 40 s later: it is watched, and no other made."""
     jobs.create = lambda _request: Reply(drop="before")
     began = clock.now
-    clock.on_sleep = lambda now: jobs.add() if now - began > 40 and not jobs.jobs else None  # type: ignore[func-returns-value]
+
+    def turn_up(now: float) -> None:
+        if now - began > 40 and not jobs.jobs:
+            jobs.add()
+
+    clock.on_sleep = turn_up
 
     assert runner.run(CONNECTION).job.id == 41
     assert jobs.created == 1

@@ -101,7 +101,7 @@ def test_all_counts_are_one_query(database: Path, monkeypatch: pytest.MonkeyPatc
     """A hundred streams cost one look for the tables and one count."""
     with duckdb.connect(str(database)) as connection:
         for index in range(100):
-            connection.execute(f"CREATE TABLE t{index} AS SELECT * FROM range({index})")
+            connection.execute(f"CREATE TABLE t{index} AS SELECT * FROM range({index})")  # noqa: S608
     queries: list[str] = []
     real = duckdb.connect
 

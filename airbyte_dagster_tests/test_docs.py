@@ -1,0 +1,182 @@
+"""README and docs are true: each command and each example is run, each setting and error is described."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from airbyte_dagster import AirbyteResource, MotherDuckResource
+from airbyte_dagster.errors import AirbyteDagsterError
+from airbyte_dagster_tests.test_commands_e2e import Commands, wait_for
+from airbyte_dagster_tests.test_package import all_errors
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """All code blocks of a language: page and text."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return [(page.name, text) for page in PAGES for text in pattern.findall(page.read_text())]
+
+
+@pytest.fixture
+def shell(real_home: Path) -> Shell:
+    return Shell(real_home)
+
+
+class Shell(Commands):
+    """Runs a block of a page in bash, with this environment's programs first on the path."""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {**self.environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+    def block(self, text: str, **variables: str) -> str:
+        result = subprocess.run(
+            ["bash", "-euc", text],
+            cwd=ROOT,
+            env={**self.variables, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout
+        return result.stdout
+
+    def until(self, text: str, words: str) -> None:
+        """Run a block that goes on until Ctrl-C, wait for words in its output, and end it."""
+        with subprocess.Popen(
+            ["bash", "-euc", f"exec {text}"],
+            cwd=ROOT,
+            env=self.variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            assert process.stdout is not None
+            lines: list[str] = []
+            output = process.stdout
+            reader = threading.Thread(target=lambda: lines.extend(iter(output.readline, "")))
+            reader.start()
+            try:
+                wait_for(
+                    lambda: process.poll() is not None or any(words in line for line in lines), lambda: "".join(lines)
+                )
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGINT)
+                process.wait()
+                reader.join()
+            assert any(words in line for line in lines), "".join(lines)
+        self.wait_until_none_is_left()
+
+
+MAKE_VARIABLES = f"VENV={sys.prefix}"
+
+
+def try_it(shell: Shell, block: str) -> None:
+    run, test = block.splitlines()
+    assert "What arrived" in shell.block(f"{run} {MAKE_VARIABLES}")
+    # The tests can't run themselves; that the target runs them is seen from what make would do.
+    assert "-m pytest" in shell.block(f"{test} -n {MAKE_VARIABLES}")
+
+
+def dev(shell: Shell, block: str) -> None:
+    shell.until(f"{block.strip()} {MAKE_VARIABLES}", "Dagster UI at http://127.0.0.1:")
+
+
+def own_airbyte(shell: Shell, block: str) -> None:
+    # No such server is there: the variables are taken, and the attempt ends in a sentence that has the server's name.
+    script = block.replace("…", "planted").replace("airbyte.example.com", "127.0.0.1:1").replace("https", "http")
+    assert script.count("export ") == 4
+    with pytest.raises(AssertionError, match=r"127\.0\.0\.1:1"):
+        shell.block(f"{script.strip()} {MAKE_VARIABLES}")
+
+
+def serve(shell: Shell, block: str) -> None:
+    shell.until(block, "http://127.0.0.1:")
+
+
+def point_a_client(shell: Shell, block: str) -> None:
+    process = shell.start("local", "serve", "--port", "0")
+    try:
+        wait_for((shell.home / "local" / "server.json").exists, lambda: "the server did not start")
+        assert "Successful operation" in shell.block(block)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+
+
+def connectors(shell: Shell, block: str) -> None:
+    assert "faker" in shell.block(block)
+
+
+RUN_AS: dict[str, Callable[[Shell, str], None]] = {
+    "make run\nmake test\n": try_it,
+    "make dev\n": dev,
+    "export AIRBYTE_CLIENT_ID": own_airbyte,
+    "airbyte-dagster local serve\n": serve,
+    'eval "$(airbyte-dagster local env)"': point_a_client,
+    "airbyte-dagster local connectors install": connectors,
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("page", "block"), blocks("sh"), ids=lambda value: value.splitlines()[0])
+def test_commands_do_what_the_pages_say(shell: Shell, page: str, block: str) -> None:
+    """A block that no way to run is known for is an error: every command is run."""
+    (run,) = [run for start, run in RUN_AS.items() if block.startswith(start)]
+
+    run(shell, block)
+
+
+@pytest.mark.parametrize(("page", "block"), blocks("python"), ids=lambda value: value.splitlines()[0])
+def test_examples_run(page: str, block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they stand; definitions in them can be loaded, with Airbyte down and nothing in the environment."""
+    for name in ("MOTHERDUCK_APIKEY", "AIRBYTE_CLIENT_ID", "AIRBYTE_CLIENT_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    names: dict[str, object] = {}
+
+    exec(compile(block, page, "exec"), names)  # noqa: S102 - our own pages
+
+    if isinstance(definitions := names.get("defs"), dg.Definitions):
+        dg.Definitions.validate_loadable(definitions)
+
+
+@pytest.mark.parametrize("resource", [AirbyteResource, MotherDuckResource])
+def test_every_setting_is_described(resource: type[dg.ConfigurableResource[object]]) -> None:
+    """In the page on pipelines, and by a description that Dagster's UI shows."""
+    page = (ROOT / "docs" / "pipelines.md").read_text()
+
+    for name, field in resource.model_fields.items():
+        assert f"`{name}`" in page, name
+        assert field.description, name
+
+
+def test_every_error_is_described() -> None:
+    """In the page on errors."""
+    page = (ROOT / "docs" / "errors.md").read_text()
+
+    for kind in all_errors(AirbyteDagsterError):
+        if kind.__module__ == "airbyte_dagster.errors":
+            assert f"`{kind.__name__}`" in page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Links within the repository."""
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target

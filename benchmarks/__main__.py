@@ -1,0 +1,18 @@
+"""Run every measurement, one after another, and print them as one table each."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from benchmarks import imports, main_job, one_sync
+
+
+def main() -> None:
+    """Measure and print."""
+    console = Console()
+    for module in (imports, one_sync, main_job):
+        console.print(module.measure())
+
+
+if __name__ == "__main__":
+    main()

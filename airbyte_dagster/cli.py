@@ -76,11 +76,10 @@ def run(home: Path, airbyte_port: int | None) -> None:
 
     It is a real run in the Dagster instance that dev shows. Exit status is 0 only if every check passed.
     """
-    from rich.console import Console  # noqa: PLC0415
-
+    from airbyte_dagster.commands.output import terminal_console  # noqa: PLC0415
     from airbyte_dagster.commands.run import run as run_pipeline  # noqa: PLC0415
 
-    if not run_pipeline(home.absolute(), port=airbyte_port, console=Console()):
+    if not run_pipeline(home.absolute(), port=airbyte_port, console=terminal_console()):
         sys.exit(1)
 
 
@@ -96,11 +95,10 @@ def run(home: Path, airbyte_port: int | None) -> None:
 )
 def dev(home: Path, airbyte_port: int | None, port: int | None) -> None:
     """Start local Airbyte and Dagster's UI and daemon together, until Ctrl-C."""
-    from rich.console import Console  # noqa: PLC0415
-
     from airbyte_dagster.commands.dev import dev as run_dev  # noqa: PLC0415
+    from airbyte_dagster.commands.output import terminal_console  # noqa: PLC0415
 
-    sys.exit(run_dev(home.absolute(), port=port, airbyte_port=airbyte_port, console=Console()))
+    sys.exit(run_dev(home.absolute(), port=port, airbyte_port=airbyte_port, console=terminal_console()))
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ def _watch(process: subprocess.Popen[bytes], url: str, progress: Progress) -> in
         if not announced and _answers(url):
             announced = True
             progress.step(f"Dagster UI at {url} · Ctrl-C ends it all")
-            progress.__exit__(None, None, None)
+            progress.stop()
         time.sleep(_POLL_SECONDS)
     return process.returncode
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -31,6 +33,11 @@ class StreamResult:
     seconds: float | None
 
 
+def terminal_console() -> Console:
+    """Return a console on the standard output as it is now: Dagster redirects it while a step runs, to capture it."""
+    return Console(file=os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", errors="replace"))
+
+
 class Progress:
     """Prints each step once; a running job's numbers stay in one line that moves, where the terminal can do that."""
 
@@ -45,19 +52,23 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the line that moves; steps can still be printed."""
         self._status.stop()
 
     def step(self, line: str) -> None:
         """Print a step that is done or begins."""
-        self._console.print(f"[green]•[/] {_escaped(line)}", highlight=False)
+        self._console.print(f"[green]•[/] {_escaped(line)}", highlight=False, soft_wrap=True)
 
     def warning(self, line: str) -> None:
         """Print something odd."""
-        self._console.print(f"[yellow]![/] {_escaped(line)}", highlight=False)
+        self._console.print(f"[yellow]![/] {_escaped(line)}", highlight=False, soft_wrap=True)
 
     def error(self, line: str) -> None:
         """Print a failure."""
-        self._console.print(f"[red]✗[/] {_escaped(line)}", highlight=False)
+        self._console.print(f"[red]✗[/] {_escaped(line)}", highlight=False, soft_wrap=True)
 
     def moving(self, line: str) -> None:
         """Show where a running job is."""

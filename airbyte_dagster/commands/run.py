@@ -49,12 +49,13 @@ def run(home: Path, *, port: int | None, console: Console) -> bool:
             result = job.execute_in_process(
                 instance=instance, run_id=run_id, raise_on_error=False, run_config=_QUIET_CONSOLE
             )
-            rows = _stream_results(result)
-            if rows:
-                console.print(results_table(rows))
-        warehouse = definitions.warehouse.warehouse()
-        if result.success and rows:
-            _preview(console, warehouse, result)
+        progress.moving("Stopping …")
+    rows = _stream_results(result)
+    if rows:
+        console.print(results_table(rows))
+    warehouse = definitions.warehouse.warehouse()
+    if result.success and rows:
+        _preview(console, warehouse, result)
     console.print(f"Database: {warehouse.database}", highlight=False, soft_wrap=True)
     console.print("Dagster UI: make dev, or airbyte-dagster dev", highlight=False)
     return result.success and bool(rows) and all(row.passed for row in rows)

@@ -1,0 +1,12 @@
+"""Local Airbyte: a server that speaks Airbyte's public API and runs real connectors through PyAirbyte.
+
+A house of its own: nothing here imports the rest of the package, and the rest talks to it over HTTP. Imports run in
+this order only::
+
+    settings, problems, engine (the protocol), records
+    configuration, streams, plan, definitions, views (pure)
+    store → jobstore;  children → environments → connectors → pyairbyte (the engine), which runs worker.py
+    jobs → deps, schemas → routes → guard, app → server → cli
+
+Importing this package loads none of it.
+"""

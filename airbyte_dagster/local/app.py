@@ -1,0 +1,110 @@
+"""The application: routes, error bodies, and the page at ``/docs``."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from airbyte_dagster.local import problems
+from airbyte_dagster.local.deps import Context, require_token
+from airbyte_dagster.local.guard import HostGuard
+from airbyte_dagster.local.routes import actors, auth, config_api, connections, jobs, streams, workspaces
+from airbyte_dagster.local.settings import CONFIG_API, PUBLIC_API
+
+_THREADS = 256
+_DESCRIPTION = """
+Airbyte's public API on this machine, with real connectors. Try it in order: **1** get a token with the client id and
+secret that `airbyte-dagster local env` shows and put it into **Authorize**; **2** list the workspaces; **3** create a
+source; **4** create a destination; **5** create a connection; **6** start a sync and watch its job.
+
+(This page loads its scripts from a CDN. Without a network, use curl: everything else here works offline.)
+"""
+
+
+def create_app(context: Context, *, hosts: Iterable[str] = ()) -> FastAPI:
+    """The ASGI application.
+
+    Args:
+        context: The parts of the server. They are closed when the application shuts down.
+        hosts: Host names that requests may use besides the loopback ones.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        from anyio import to_thread  # noqa: PLC0415 - part of the server, not of the application's construction
+
+        # Discovery and installation hold a thread for minutes; other requests need theirs all the same.
+        to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        yield
+        await to_thread.run_sync(context.close)
+
+    app = FastAPI(title="Local Airbyte", description=_DESCRIPTION, version="1.0.0", lifespan=lifespan)
+    app.state.context = context
+    signed_in = [Depends(require_token)]
+    public = APIRouter(prefix=PUBLIC_API)
+    public.include_router(auth.router)
+    for router in (
+        workspaces.router,
+        actors.make_router("source"),
+        actors.make_router("destination"),
+        streams.router,
+        connections.router,
+        jobs.router,
+    ):
+        public.include_router(router, dependencies=signed_in)
+    app.include_router(public)
+    app.include_router(config_api.router, prefix=CONFIG_API, dependencies=signed_in)
+    # The configuration API's token call takes and gives the same.
+    app.add_api_route(f"{CONFIG_API}/applications/token", auth.token, methods=["POST"], include_in_schema=False)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
+    app.add_exception_handler(problems.ApiError, _api_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(HostGuard, hosts=tuple(hosts))
+    return app
+
+
+async def _to_docs() -> Response:
+    return RedirectResponse("/docs")
+
+
+async def _api_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, problems.ApiError)  # noqa: S101 - registered for this class only
+    return JSONResponse(error.body, error.status)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    """A request that can't be read: 422 for its body, 400 for its path or query, as Airbyte's handlers do.
+
+    One deviation: for a path id that is no UUID the real server answers 500, which no client can want.
+    """
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    found = error.errors()
+    status = 422 if any(item["loc"][:1] == ("body",) for item in found) else 400
+    # Only where and why: the value itself may be a secret.
+    words = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in found)
+    refused = problems.error_id(status, words)
+    return JSONResponse(refused.body, refused.status)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    if error.status_code == 404:  # noqa: PLR2004 - an unrouted path
+        return PlainTextResponse("Object not found.", 404)
+    refused = problems.error_id(error.status_code, str(error.detail))
+    return JSONResponse(refused.body, refused.status, headers=dict(error.headers or {}))
+
+
+async def _unexpected(_request: Request, error: Exception) -> Response:
+    traceback.print_exception(error, file=sys.stderr)
+    body: dict[str, Any] = problems.error_id(500, "Internal error; the server's output has the details").body
+    return JSONResponse(body, 500)

@@ -1,0 +1,219 @@
+"""Finding connectors, and asking them for their spec, for a check and for their streams.
+
+A connector is an executable that the user configured, or the package ``airbyte-source-NAME``; nothing else can be
+installed or run. It is run directly, by the Airbyte protocol, which costs less than going through PyAirbyte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airbyte_dagster.local.children import Children
+from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
+from airbyte_dagster.local.environments import (
+    ENGINE,
+    NAME,
+    EnvironmentFailed,
+    Environments,
+    NoSuchPackage,
+    Progress,
+)
+
+_NOT_FOR_CONNECTORS = {
+    "AIRBYTE_CLIENT_SECRET",
+    "MOTHERDUCK_APIKEY",
+    "MOTHERDUCK_TOKEN",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+}
+_MOST_DISCOVERIES = 256
+_SPEC_SECONDS = 120
+_ASK_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Connector:
+    """An executable that speaks the Airbyte protocol.
+
+    Args:
+        name: Its short name, such as ``faker``.
+        executable: The program.
+        version: Changes whenever the program does.
+    """
+
+    name: str
+    executable: Path
+    version: str
+
+
+class Connectors:
+    """The connectors that may be used.
+
+    Args:
+        environments: Where packages are installed.
+        scratch: A private directory for configuration files, which are removed right after use.
+        configured: Executables that the user named, by short name; they come before packages.
+        on_progress: Told of installations.
+    """
+
+    def __init__(
+        self,
+        environments: Environments,
+        scratch: Path,
+        configured: Mapping[str, Path] | None = None,
+        on_progress: Progress | None = None,
+    ) -> None:
+        self._environments = environments
+        self._scratch = scratch
+        self._configured = dict(configured or {})
+        self._on_progress = on_progress
+        self._children = Children()
+        self._lock = threading.Lock()
+        self._specs: dict[tuple[str, str], Json] = {}
+        self._discoveries: dict[tuple[str, str, str], list[Json]] = {}
+
+    def resolve(self, name: str) -> Connector:
+        """The connector of this name, installed now if need be.
+
+        Raises:
+            UnknownConnector: There is none.
+            ConnectorFailed: It could not be installed.
+        """
+        configured = self._configured.get(name)
+        if configured is not None:
+            try:
+                status = configured.stat()
+            except OSError as error:
+                raise ConnectorFailed(
+                    f"The connector {name} is configured as {configured}, which is not there"
+                ) from error
+            return Connector(name, configured, f"{status.st_mtime_ns}-{status.st_size}")
+        if not NAME.fullmatch(name) or name == ENGINE:
+            raise UnknownConnector(name)
+        try:
+            environment = self._environments.ensure(name, self._on_progress)
+        except NoSuchPackage as error:
+            raise UnknownConnector(name) from error
+        except EnvironmentFailed as error:
+            raise ConnectorFailed(str(error)) from error
+        return Connector(name, environment.executable(f"source-{name}"), environment.version)
+
+    def close(self) -> None:
+        """End the connectors that are being asked something; none can be asked any more."""
+        self._children.close()
+
+    def spec(self, name: str) -> Json:
+        """The connector's ``connectionSpecification``, cached per version."""
+        connector = self.resolve(name)
+        key = (connector.name, connector.version)
+        with self._lock:
+            if key in self._specs:
+                return self._specs[key]
+        for message in self._ask(connector, ["spec"], None, _SPEC_SECONDS):
+            specification = message.get("spec", {}).get("connectionSpecification") if message.get("spec") else None
+            if isinstance(specification, dict):
+                with self._lock:
+                    self._specs[key] = specification
+                return specification
+        raise ConnectorFailed(f"The connector {name} gave no spec")
+
+    def check(self, name: str, config: Mapping[str, Any]) -> str | None:
+        """None when the configuration works, else the connector's reason."""
+        for message in self._ask(self.resolve(name), ["check"], config, _ASK_SECONDS):
+            status = message.get("connectionStatus")
+            if isinstance(status, dict):
+                return None if status.get("status") == "SUCCEEDED" else str(status.get("message") or "Check failed")
+        raise ConnectorFailed(f"The connector {name} gave no answer to the check")
+
+    def discover(self, name: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[Json]:
+        """The streams of this configuration, cached per connector version and configuration."""
+        connector = self.resolve(name)
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+        key = (connector.name, connector.version, digest)
+        with self._lock:
+            if not refresh and key in self._discoveries:
+                return self._discoveries[key]
+        for message in self._ask(connector, ["discover"], config, _ASK_SECONDS):
+            catalog = message.get("catalog")
+            if isinstance(catalog, dict) and isinstance(catalog.get("streams"), list):
+                streams: list[Json] = catalog["streams"]
+                with self._lock:
+                    while len(self._discoveries) >= _MOST_DISCOVERIES:
+                        self._discoveries.pop(next(iter(self._discoveries)))
+                    self._discoveries[key] = streams
+                return streams
+        raise ConnectorFailed(f"The connector {name} found no streams: it gave no catalog")
+
+    def _ask(
+        self, connector: Connector, command: list[str], config: Mapping[str, Any] | None, timeout: float
+    ) -> list[Json]:
+        """Run the connector once and return its messages.
+
+        Raises:
+            ConnectorFailed: It reported an error, could not be started, took too long, or ended with an exit code
+                other than 0 without having answered.
+        """
+        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
+            arguments = list(command)
+            if config is not None:
+                file = Path(directory) / "config.json"
+                file.touch(mode=0o600)
+                file.write_text(json.dumps(config), encoding="utf-8")
+                arguments += ["--config", str(file)]
+            code, output, errors = self._run(
+                [str(connector.executable), *arguments], directory, timeout, connector.name
+            )
+        messages = [message for line in output.splitlines() if (message := parse_message(line)) is not None]
+        for message in messages:
+            error = (message.get("trace") or {}).get("error") if message.get("type") == "TRACE" else None
+            if error:
+                raise ConnectorFailed(str(error.get("message") or error.get("internal_message") or "unknown error"))
+        if code != 0 and not any(
+            message.get("type") in {"SPEC", "CATALOG", "CONNECTION_STATUS"} for message in messages
+        ):
+            last = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "it said nothing")
+            raise ConnectorFailed(f"The connector {connector.name} ended with exit code {code}: {last}")
+        return messages
+
+    def _run(self, command: list[str], directory: str, timeout: float, name: str) -> tuple[int, str, str]:
+        pipe, environment = subprocess.PIPE, connector_environment(directory)
+        try:
+            with self._children.start(command, env=environment, stdout=pipe, stderr=pipe, cwd=directory) as process:
+                output, errors = process.communicate(timeout=timeout)
+        except OSError as error:
+            raise ConnectorFailed(f"The connector {name} can't be started: {error.strerror}") from error
+        except subprocess.TimeoutExpired as error:
+            raise ConnectorFailed(f"The connector {name} did not answer in {timeout:.0f} s") from error
+        return process.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
+
+
+def connector_environment(scratch: str) -> dict[str, str]:
+    """The environment of a connector's process: the server's own, less what could leak or mislead.
+
+    Args:
+        scratch: A private directory for its temporary files.
+    """
+    kept = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_CONNECTORS}
+    return {**kept, "TMPDIR": scratch, "DO_NOT_TRACK": "1", "AIRBYTE_OFFLINE_MODE": "1"}
+
+
+def parse_message(line: str) -> Json | None:
+    """The Airbyte message of a line of output, or None: connectors print other things too."""
+    if not line.startswith("{"):
+        return None
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) and "type" in message else None

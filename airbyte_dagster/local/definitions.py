@@ -1,0 +1,28 @@
+"""Connector types and their definition ids.
+
+The ids of the connectors that ship with pinned versions are those of Airbyte's own registry; any other type gets an
+id that is derived from its name, so it is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+_KNOWN = {
+    ("source", "faker"): "dfd88b22-b603-4c3d-aad7-3701784586b1",
+    ("source", "file"): "778daa7c-feaf-4db6-96f3-70fd645acc77",
+    ("destination", "duckdb"): "94bd199c-2ff0-4aa2-b98e-17f0acb72610",
+    ("destination", "motherduck"): "042ee9b5-eb98-4e99-a4e5-3f0d573bee66",
+}
+_NAMESPACE = uuid.UUID("c7f4c3ba-6e0f-4a53-9c79-0c3f7c1f8a51")
+
+
+def definition_id(kind: str, type_name: str) -> str:
+    """The definition id of a type; ``kind`` is ``source`` or ``destination``."""
+    return _KNOWN.get((kind, type_name)) or str(uuid.uuid5(_NAMESPACE, f"{kind}-{type_name}"))
+
+
+def type_of(kind: str, wanted: str, candidates: set[str]) -> str | None:
+    """The type that a definition id stands for, among the known and the candidates; None if it is none of them."""
+    known = {name for of, name in _KNOWN if of == kind}
+    return next((name for name in sorted(known | candidates) if definition_id(kind, name) == wanted), None)

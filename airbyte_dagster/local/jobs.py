@@ -1,0 +1,253 @@
+"""Running jobs: the queue, the workers, cancelling.
+
+At most N jobs run at once, and never two into one DuckDB file; the others are pending, oldest first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airbyte_dagster.local import configuration, plan
+from airbyte_dagster.local.engine import (
+    ConnectorFailed,
+    Engine,
+    Failure,
+    JobRequest,
+    Outcome,
+    Run,
+    StreamStats,
+    UnknownConnector,
+)
+from airbyte_dagster.local.jobstore import JobStore
+from airbyte_dagster.local.problems import ApiError
+from airbyte_dagster.local.records import Connection, Job
+from airbyte_dagster.local.settings import Home
+from airbyte_dagster.local.store import Store
+
+STOPPED = "The server was stopped while the job was active"
+INTERRUPTED = "The server ended while the job was active"
+CANCELLED = Failure("The job was cancelled", kind="manual_cancellation")
+_SECONDS_TO_END = 30.0
+
+
+@dataclass(eq=False)
+class _Entry:
+    """A job that is queued or running."""
+
+    job: Job
+    keys: frozenset[str]
+    """Jobs that have one in common don't run together: the connection, and the warehouse file if there is one."""
+    running: bool = False
+    run: Run | None = None
+    ending: tuple[str, Failure] | None = None
+    """How the job ends if it is ended from outside."""
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class JobRunner:
+    """Runs the jobs of a store.
+
+    Args:
+        store: Where connections are.
+        jobs: Where jobs are.
+        engine: What runs them.
+        home: For logs and temporary files, and the base of relative warehouse paths.
+        allowed: More directories that warehouse files may be in.
+        workers: How many jobs may run at once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: JobStore,
+        engine: Engine,
+        home: Home,
+        *,
+        allowed: Sequence[Path] = (),
+        workers: int = 4,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._engine = engine
+        self._home = home
+        self._allowed = tuple(allowed)
+        self._workers = workers
+        self._lock = threading.Lock()
+        self._entries: dict[int, _Entry] = {}
+        self._closed = False
+
+    def submit(self, job: Job) -> None:
+        """Queue a pending job; it starts at once if there is room."""
+        entry = _Entry(job, frozenset({job.connection_id, self._key(job.connection_id)} - {""}))
+        with self._lock:
+            if not self._closed:
+                self._entries[job.id] = entry
+        if self._closed:
+            self._end(entry, "failed", Failure(STOPPED))
+        self._dispatch()
+
+    def cancel(self, connection_ids: Iterable[str]) -> None:
+        """End all active jobs of these connections; returns when none of them runs."""
+        wanted = set(connection_ids)
+        with self._lock:
+            entries = [entry for entry in self._entries.values() if entry.job.connection_id in wanted]
+        self._end_all(entries, "cancelled", CANCELLED)
+        # A job that another request is just about to submit has no entry yet; it must not start any more either.
+        for connection_id in wanted:
+            for job in self._jobs.active(connection_id):
+                self._jobs.end(job.id, "cancelled", None, _failure(CANCELLED))
+
+    def close(self) -> None:
+        """End all active jobs as failed and take no more."""
+        with self._lock:
+            self._closed = True
+            entries = list(self._entries.values())
+        self._end_all(entries, "failed", Failure(STOPPED))
+
+    def _end_all(self, entries: list[_Entry], status: str, failure: Failure) -> None:
+        threads = [threading.Thread(target=self._stop, args=(entry, status, failure)) for entry in entries]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._dispatch()
+
+    def _stop(self, entry: _Entry, status: str, failure: Failure) -> None:
+        with self._lock:
+            entry.ending = entry.ending or (status, failure)
+            running, run = entry.running, entry.run
+            if not running:
+                self._entries.pop(entry.job.id, None)
+        if running:
+            if run is not None:
+                run.cancel()
+            # Without a run yet, the thread sees `ending` as soon as it has one. An installation is not waited for.
+            entry.done.wait(_SECONDS_TO_END)
+        self._end(entry, *entry.ending)
+
+    def _end(self, entry: _Entry, status: str, failure: Failure) -> None:
+        self._jobs.end(entry.job.id, status, None, _failure(failure))
+        entry.done.set()
+
+    def _dispatch(self) -> None:
+        """Start what may start now."""
+        starting: list[_Entry] = []
+        with self._lock:
+            busy = {key for entry in self._entries.values() if entry.running for key in entry.keys}
+            free = self._workers - sum(entry.running for entry in self._entries.values())
+            for entry in sorted(self._entries.values(), key=lambda entry: entry.job.id):
+                if free <= 0 or self._closed:
+                    break
+                if entry.running or busy.intersection(entry.keys):
+                    continue
+                entry.running = True
+                starting.append(entry)
+                free -= 1
+                busy.update(entry.keys)
+        for entry in starting:
+            name = f"job-{entry.job.id}"
+            threading.Thread(target=self._execute, args=(entry,), name=name, daemon=True).start()
+
+    def _execute(self, entry: _Entry) -> None:
+        job_id = entry.job.id
+        try:
+            if not self._jobs.start(job_id):
+                return
+            outcome = self._run(entry)
+            with self._lock:
+                ending = entry.ending
+            own = "failed" if outcome.failure else "succeeded"
+            status, failure = ending or (own, outcome.failure)
+            self._jobs.end(job_id, status, _stats(outcome.streams), _failure(failure))
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong, the job must not stay active
+            self._jobs.end(
+                job_id, "failed", None, _failure(Failure("Local Airbyte failed to run the job", repr(error)))
+            )
+        finally:
+            with self._lock:
+                self._entries.pop(job_id, None)
+            entry.done.set()
+            self._dispatch()
+
+    def _run(self, entry: _Entry) -> Outcome:
+        try:
+            request = self._request(entry.job)
+        except UnknownConnector as error:
+            return Outcome(failure=Failure(f"There is no connector {error}", kind="config_error"))
+        except ConnectorFailed as error:
+            return Outcome(failure=Failure(str(error), origin="source"))
+        except ApiError as error:
+            return Outcome(failure=Failure(str((error.body.get("data") or {}).get("message") or error.body)))
+        run = self._engine.start(request)
+        with self._lock:
+            entry.run = run
+            ended = entry.ending is not None
+        if ended:
+            run.cancel()
+        return run.wait(lambda streams: self._jobs.progress(entry.job.id, _stats(streams)))
+
+    def _request(self, job: Job) -> JobRequest:
+        connection = self._store.connection(job.connection_id)
+        source = self._store.actor("source", connection.source_id)
+        destination = self._store.actor("destination", connection.destination_id)
+        if job.type == "sync" and connection.schema_updates.startswith("propagate"):
+            connection = self._with_current_schema(connection, source.type, source.configuration)
+        warehouse = configuration.warehouse(destination.configuration, self._home.root, self._allowed)
+        secrets = [
+            *configuration.secrets_in(source.configuration, source.secret_paths),
+            *configuration.secrets_in(destination.configuration, destination.secret_paths),
+        ]
+        return JobRequest(
+            job_id=job.id,
+            job_type=job.type,
+            connection_id=connection.id,
+            source_type=source.type,
+            source_config=source.configuration,
+            warehouse=warehouse,
+            prefix=connection.prefix,
+            groups=plan.groups(connection, warehouse),
+            log=self._home.job_log(job.id),
+            scratch=self._home.scratch / f"job-{job.id}",
+            secrets=configuration.secret_values(secrets),
+        )
+
+    def _with_current_schema(self, connection: Connection, kind: str, config: dict[str, Any]) -> Connection:
+        catalog = plan.refreshed_catalog(connection, self._engine.discover(kind, config, refresh=True))
+        return self._store.change_connection(connection.id, catalog=catalog)
+
+    def _key(self, connection_id: str) -> str:
+        connection = self._store.connection(connection_id)
+        try:
+            destination = self._store.actor("destination", connection.destination_id)
+            return configuration.warehouse(destination.configuration, self._home.root, self._allowed).key
+        except ApiError:
+            return ""  # the job will fail with the reason when it runs
+
+
+def _stats(streams: Sequence[StreamStats]) -> list[dict[str, Any]]:
+    return [
+        {
+            "streamName": stream.name,
+            "streamNamespace": stream.namespace,
+            "recordsEmitted": stream.records_emitted,
+            "bytesEmitted": stream.bytes_emitted,
+            "recordsCommitted": stream.records_committed,
+            "bytesCommitted": stream.bytes_committed,
+        }
+        for stream in streams
+    ]
+
+
+def _failure(failure: Failure | None) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    return {
+        "message": failure.message,
+        "internal": failure.internal,
+        "origin": failure.origin,
+        "kind": failure.kind,
+    }

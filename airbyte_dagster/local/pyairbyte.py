@@ -1,0 +1,284 @@
+"""The real engine: connectors in environments of their own, and a PyAirbyte worker process per job."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Any
+
+from airbyte_dagster.local.children import signal_group
+from airbyte_dagster.local.configuration import MASK
+from airbyte_dagster.local.connectors import Connector, Connectors, connector_environment
+from airbyte_dagster.local.engine import (
+    ConnectorFailed,
+    Failure,
+    Group,
+    JobRequest,
+    Json,
+    OnProgress,
+    Outcome,
+    Run,
+    StreamStats,
+    UnknownConnector,
+)
+from airbyte_dagster.local.environments import ENGINE, EnvironmentFailed, Environments, Progress
+
+_WORKER = Path(__file__).parent / "worker.py"
+
+
+class PyAirbyteEngine:
+    """Runs connectors for real.
+
+    Args:
+        environments: Where the engine and the connectors are installed.
+        scratch: A private directory for files that hold configurations while they are needed.
+        connectors: Executables that the user configured, by short name.
+        on_progress: Told of installations, one line at a time.
+        lock_timeout: Seconds to wait for another process that holds the warehouse file.
+        grace: Seconds between asking a worker to end and killing it.
+    """
+
+    def __init__(
+        self,
+        environments: Environments,
+        scratch: Path,
+        connectors: Mapping[str, Path] | None = None,
+        on_progress: Progress | None = None,
+        *,
+        lock_timeout: float = 300.0,
+        grace: float = 3.0,
+    ) -> None:
+        self._environments = environments
+        self._connectors = Connectors(environments, scratch, connectors, on_progress)
+        self._on_progress = on_progress
+        self._lock_timeout = lock_timeout
+        self._grace = grace
+
+    def spec(self, source_type: str) -> Json:
+        """See `Engine.spec`."""
+        return self._connectors.spec(source_type)
+
+    def check(self, source_type: str, config: Mapping[str, Any]) -> str | None:
+        """See `Engine.check`."""
+        return self._connectors.check(source_type, config)
+
+    def discover(self, source_type: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[Json]:
+        """See `Engine.discover`."""
+        return self._connectors.discover(source_type, config, refresh=refresh)
+
+    def start(self, request: JobRequest) -> Run:
+        """See `Engine.start`."""
+        return _WorkerRun(request, self._prepare, self._lock_timeout, self._grace)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._connectors.close()
+        self._environments.close()
+
+    def _prepare(self, request: JobRequest) -> tuple[Path, Connector]:
+        engine = self._environments.ensure(ENGINE, self._on_progress)
+        return engine.executable("python"), self._connectors.resolve(request.source_type)
+
+
+class _WorkerRun:
+    """One worker process. It is started by `wait`, since installing what it needs can take minutes."""
+
+    def __init__(self, request: JobRequest, prepare: Any, lock_timeout: float, grace: float) -> None:
+        self._request = request
+        self._prepare = prepare
+        self._lock_timeout = lock_timeout
+        self._grace = grace
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._cancelled = False
+
+    def wait(self, on_progress: OnProgress) -> Outcome:
+        try:
+            python, connector = self._prepare(self._request)
+        except UnknownConnector:
+            return Outcome(failure=Failure(f"There is no connector {self._request.source_type}", kind="config_error"))
+        except (ConnectorFailed, EnvironmentFailed) as error:
+            return Outcome(failure=Failure(str(error)))
+        try:
+            self._request.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return self._run(python, connector, on_progress)
+        except OSError as error:
+            return Outcome(failure=Failure(f"The worker can't be run: {error.strerror or error}", repr(error)))
+        finally:
+            shutil.rmtree(self._request.scratch, ignore_errors=True)
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._cancelled = True
+            process = self._process
+        if process is None:
+            return
+        signal_group(process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=self._grace)
+        # The connector, too, must be gone, even one that ignores SIGTERM.
+        signal_group(process, signal.SIGKILL)
+        process.wait()
+
+    def _run(self, python: Path, connector: Connector, on_progress: OnProgress) -> Outcome:
+        scratch = str(self._request.scratch)
+        with self._lock:
+            if self._cancelled:
+                return Outcome(failure=_CANCELLED)
+            self._process = process = subprocess.Popen(
+                [str(python), "-I", "-u", str(_WORKER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=scratch,
+                env=_worker_environment(scratch),
+                start_new_session=True,
+            )
+        log = threading.Thread(target=self._keep_log, args=(process.stderr,), daemon=True)
+        log.start()
+        try:
+            final, streams = self._listen(process, connector, on_progress)
+            code = process.wait()
+        finally:
+            signal_group(process, signal.SIGKILL)
+            process.wait()
+            log.join(timeout=self._grace)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+        return self._outcome(final, streams, code)
+
+    def _listen(
+        self, process: subprocess.Popen[bytes], connector: Connector, on_progress: OnProgress
+    ) -> tuple[Json | None, tuple[StreamStats, ...]]:
+        """Hand over the request and read the answers, up to the final one or to the end of the worker."""
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
+        with contextlib.suppress(BrokenPipeError):  # the worker's exit code says more
+            process.stdin.write(json.dumps(self._message(connector)).encode() + b"\n")
+            process.stdin.flush()
+        streams: tuple[StreamStats, ...] = ()
+        final: Json | None = None
+        for line in process.stdout:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue
+            streams = tuple(_stats(entry) for entry in message["streams"])
+            if message["type"] == "progress":
+                on_progress(streams)
+            else:
+                final = message
+        return final, streams
+
+    def _outcome(self, final: Json | None, streams: tuple[StreamStats, ...], code: int) -> Outcome:
+        if self._cancelled:
+            return Outcome(streams, _CANCELLED)
+        if final is None:
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            return Outcome(streams, Failure(f"The worker process {how} before the job was done", self._log_tail()))
+        if final["type"] == "done":
+            return Outcome(streams)
+        message, internal = self._redact(final["message"]), self._redact(final["internal"])
+        return Outcome(streams, Failure(message, internal, final["origin"], final["kind"]))
+
+    def _message(self, connector: Connector) -> Json:
+        request, warehouse = self._request, self._request.warehouse
+        return {
+            "jobType": request.job_type,
+            "source": {
+                "name": f"source-{connector.name}",
+                "executable": str(connector.executable),
+                "config": request.source_config,
+            },
+            "destination": {
+                "kind": warehouse.kind,
+                "path": warehouse.path,
+                "database": warehouse.database,
+                "apiKey": warehouse.api_key,
+            },
+            "groups": [_group_message(request.connection_id, group) for group in request.groups],
+            "prefix": request.prefix,
+            "lockTimeout": self._lock_timeout,
+            "scratch": str(request.scratch),
+        }
+
+    def _keep_log(self, pipe: IO[bytes]) -> None:
+        self._request.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._request.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        full = False
+        with pipe, os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as log:
+            for line in pipe:
+                if full:
+                    continue  # the pipe must be emptied all the same, or the worker would hang
+                now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+                try:
+                    log.write(f"{now} {self._redact(line.decode(errors='replace')).rstrip()}\n")
+                    log.flush()
+                except OSError:
+                    full = True
+
+    def _log_tail(self, lines: int = 20) -> str:
+        try:
+            return "\n".join(self._request.log.read_text(encoding="utf-8").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+    def _redact(self, text: str) -> str:
+        for secret in self._request.secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+
+_CANCELLED = Failure("The job was cancelled", kind="manual_cancellation")
+
+
+def _group_message(connection_id: str, group: Group) -> Json:
+    return {
+        "schema": group.schema,
+        "strategy": group.strategy,
+        "incremental": group.incremental,
+        "dedupe": group.dedupe,
+        # A stream whose sync mode changes starts anew, as with Airbyte; so the mode is part of the state's key.
+        "stateKey": f"{connection_id}:{group.sync_mode}",
+        "streams": [
+            {
+                "stream": plan.stream,
+                "cursorField": plan.cursor_field,
+                "primaryKey": plan.primary_key,
+                "selectedFields": plan.selected_fields,
+            }
+            for plan in group.streams
+        ],
+    }
+
+
+def _worker_environment(scratch: str) -> dict[str, str]:
+    return {
+        **connector_environment(scratch),
+        # All of PyAirbyte's own files go where they are removed with the job.
+        "AIRBYTE_LOGGING_ROOT": f"{scratch}/logs",
+        "AIRBYTE_CACHE_ROOT": f"{scratch}/cache",
+        "AIRBYTE_PROJECT_DIR": scratch,
+        "AIRBYTE_TEMP_DIR": scratch,
+        "NO_LIVE_PROGRESS": "1",
+    }
+
+
+def _stats(entry: Mapping[str, Any]) -> StreamStats:
+    return StreamStats(
+        entry["streamName"],
+        entry["streamNamespace"],
+        entry["recordsEmitted"],
+        entry["bytesEmitted"],
+        entry["recordsCommitted"],
+        entry["bytesCommitted"],
+    )

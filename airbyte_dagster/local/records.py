@@ -1,0 +1,98 @@
+"""What the database holds, as SQLAlchemy's mapped classes. No rules here; those are in ``store`` and ``jobstore``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, Integer, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+ACTIVE = ("pending", "running", "incomplete")
+FINAL = ("succeeded", "failed", "cancelled")
+
+
+class Base(DeclarativeBase):
+    """The schema."""
+
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, str: String}  # noqa: RUF012 - SQLAlchemy's way
+
+
+class Workspace(Base):
+    """A workspace."""
+
+    __tablename__ = "workspaces"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    notifications: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    deleted: Mapped[bool] = mapped_column(default=False)
+
+
+class Actor(Base):
+    """A source or a destination; ``kind`` says which. Its configuration has secrets in clear and no type key."""
+
+    __tablename__ = "actors"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    name: Mapped[str]
+    type: Mapped[str]
+    definition_id: Mapped[str]
+    configuration: Mapped[dict[str, Any]]
+    secret_paths: Mapped[list[Any]]
+    """Paths of the secret fields, each a list of keys."""
+    created_at: Mapped[int]
+    """Epoch seconds."""
+    deleted: Mapped[bool] = mapped_column(default=False)
+
+    def __repr__(self) -> str:  # never the configuration
+        return f"Actor(id={self.id!r}, kind={self.kind!r}, name={self.name!r})"
+
+
+class Connection(Base):
+    """A connection from a source to a destination."""
+
+    __tablename__ = "connections"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    source_id: Mapped[str] = mapped_column(ForeignKey("actors.id"), index=True)
+    destination_id: Mapped[str] = mapped_column(ForeignKey("actors.id"), index=True)
+    name: Mapped[str]
+    status: Mapped[str]
+    """``active``, ``inactive`` or ``deprecated`` (deleted)."""
+    schedule: Mapped[dict[str, Any]]
+    namespace_definition: Mapped[str]
+    namespace_format: Mapped[str | None]
+    prefix: Mapped[str]
+    schema_updates: Mapped[str]
+    """``nonBreakingSchemaUpdatesBehavior``."""
+    streams: Mapped[list[Any]]
+    """Selected streams as in the API's answers."""
+    catalog: Mapped[list[Any]]
+    """Their ``AirbyteStream`` objects, as discovered when they were selected, in the same order."""
+    tags: Mapped[list[Any]]
+    created_at: Mapped[int]
+
+
+class Job(Base):
+    """A sync or a reset."""
+
+    __tablename__ = "jobs"
+    # autoincrement in SQLite means that an id is never given twice, not even after a deletion
+    __table_args__ = (Index("jobs_by_connection", "connection_id", "status"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"))
+    workspace_id: Mapped[str] = mapped_column(index=True)
+    type: Mapped[str]
+    status: Mapped[str]
+    created_at: Mapped[float]
+    """Epoch seconds, as are the other times."""
+    started_at: Mapped[float | None]
+    updated_at: Mapped[float]
+    stats: Mapped[list[Any]]
+    """Counts per stream, in the shape of Airbyte's ``streamAggregatedStats``."""
+    failure: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """``message``, ``internal``, ``origin``, ``kind`` and ``timestamp`` in milliseconds."""

@@ -1,0 +1,158 @@
+"""Connections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Query, Request
+
+from airbyte_dagster.local import problems, streams, views
+from airbyte_dagster.local.deps import Context, Ctx, IncludeDeleted, Limit, Offset, WorkspaceIds, base_url, uuids
+from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
+from airbyte_dagster.local.records import Actor
+from airbyte_dagster.local.schemas import ConnectionCreate, ConnectionPatch, Schedule, Streams
+
+router = APIRouter(prefix="/connections", tags=["5. Connections"])
+
+_CRON_FIELDS = (6, 7)
+_EXAMPLE = {
+    "Faker to DuckDB": {
+        "value": {
+            "name": "my_connection_using_api",
+            "sourceId": "put the sourceId here",
+            "destinationId": "put the destinationId here",
+            "configurations": {
+                "streams": [
+                    {"name": name, "syncMode": "full_refresh_overwrite"} for name in ("users", "products", "purchases")
+                ]
+            },
+            "schedule": {"scheduleType": "manual"},
+        }
+    }
+}
+
+
+def discovered(context: Context, source: Actor, *, refresh: bool = False) -> list[Json]:
+    """The streams of a source, from the cache if its configuration was asked before.
+
+    Raises:
+        ApiError: 500 unexpected-problem with the connector's message, as with Airbyte.
+    """
+    try:
+        return context.engine.discover(source.type, source.configuration, refresh=refresh)
+    except UnknownConnector:
+        raise problems.value_not_found(source.type) from None
+    except ConnectorFailed as error:
+        raise problems.unexpected(str(error)) from error
+
+
+def _selected(context: Context, source: Actor, wanted: Streams | None) -> tuple[list[Json], list[Json]]:
+    entries: list[Mapping[str, Any]] = [
+        entry.model_dump(by_alias=True) for entry in (wanted.streams if wanted else None) or []
+    ]
+    return streams.select(discovered(context, source), entries)
+
+
+def _schedule(asked: Schedule | None) -> Json:
+    """A schedule as the answers show it: Quartz, always in UTC."""
+    if asked is None or asked.schedule_type == "manual":
+        return {"scheduleType": "manual"}
+    cron = re.sub(r"\s+UTC\s*$", "", asked.cron_expression or "").strip()
+    if len(cron.split()) not in _CRON_FIELDS or cron.startswith("*"):
+        raise problems.problem(
+            400,
+            "cron-validation/invalid-expression",
+            "",
+            "The cron expression is invalid.",
+            {"message": "A Quartz expression of 6 or 7 fields is needed, the first of which is not '*'"},
+        )
+    return {"scheduleType": "cron", "cronExpression": f"{cron} UTC"}
+
+
+@router.get("", summary="List connections")
+def list_connections(
+    *,
+    request: Request,
+    context: Ctx,
+    workspace_ids: WorkspaceIds = None,
+    tag_ids: Annotated[list[str] | None, Query(alias="tagIds")] = None,
+    include_deleted: IncludeDeleted = False,
+    limit: Limit = 20,
+    offset: Offset = 0,
+) -> dict[str, Any]:
+    """A page at a time."""
+    ids = uuids(workspace_ids)
+    found = context.store.connections(
+        ids, tag_ids=uuids(tag_ids), include_deleted=include_deleted, limit=limit, offset=offset
+    )
+    kept = [("includeDeleted", str(include_deleted).lower())]
+    if ids:
+        kept.append(("workspaceIds", ",".join(ids)))
+    data = [views.connection(record) for record in found]
+    return views.page(data, base_url(request), "/connections", limit=limit, offset=offset, kept=kept)
+
+
+@router.post("", summary="Create a connection")
+def create_connection(
+    context: Ctx, body: Annotated[ConnectionCreate, Body(openapi_examples=_EXAMPLE)]
+) -> dict[str, Any]:
+    """Name the streams: without them only those that the source suggests are taken, which may be none."""
+    source = context.store.actor("source", str(body.source_id))
+    destination = context.store.actor("destination", str(body.destination_id))
+    if source.workspace_id != destination.workspace_id:
+        raise problems.bad_request("Source and destination are in different workspaces.")
+    schedule = _schedule(body.schedule)
+    shown, catalog = _selected(context, source, body.configurations)
+    record = context.store.add_connection(
+        workspace_id=source.workspace_id,
+        source_id=source.id,
+        destination_id=destination.id,
+        name=body.name or f"{source.name} <> {destination.name}",
+        status=body.status or "active",
+        schedule=schedule,
+        namespace_definition=body.namespace_definition or "destination",
+        namespace_format=body.namespace_format,
+        prefix=body.prefix or "",
+        schema_updates=body.non_breaking_schema_updates_behavior or "ignore",
+        streams=shown,
+        catalog=catalog,
+        tags=[tag.model_dump(by_alias=True) for tag in body.tags or []],
+    )
+    return views.connection(record)
+
+
+@router.get("/{connection_id}", summary="Get a connection")
+def get_connection(context: Ctx, connection_id: UUID) -> dict[str, Any]:
+    """A deleted one is still shown, with status `deprecated`."""
+    return views.connection(context.store.connection(str(connection_id)))
+
+
+@router.patch("/{connection_id}", summary="Change a connection")
+def patch_connection(context: Ctx, connection_id: UUID, body: ConnectionPatch) -> dict[str, Any]:
+    """Absent fields stay; `configurations.streams`, unless it is empty, replaces all streams."""
+    record = context.store.live_connection(str(connection_id))
+    changes = {
+        "name": body.name,
+        "status": body.status,
+        "namespace_definition": body.namespace_definition,
+        "namespace_format": body.namespace_format,
+        "prefix": body.prefix,
+        "schema_updates": body.non_breaking_schema_updates_behavior,
+        "schedule": _schedule(body.schedule) if body.schedule else None,
+        "tags": [tag.model_dump(by_alias=True) for tag in body.tags] if body.tags is not None else None,
+    }
+    if body.configurations is not None and body.configurations.streams:
+        source = context.store.actor("source", record.source_id)
+        changes["streams"], changes["catalog"] = _selected(context, source, body.configurations)
+    given = {key: value for key, value in changes.items() if value is not None}
+    return views.connection(context.store.change_connection(record.id, **given))
+
+
+@router.delete("/{connection_id}", status_code=204, summary="Delete a connection")
+def delete_connection(context: Ctx, connection_id: UUID) -> None:
+    """Delete it; its running sync is cancelled. The tables stay."""
+    context.store.delete_connection(str(connection_id))
+    context.runner.cancel([str(connection_id)])

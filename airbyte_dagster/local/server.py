@@ -1,0 +1,230 @@
+"""The server process: one per home, ready when it says so, gone without a trace when it is told to end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from airbyte_dagster.local import settings
+from airbyte_dagster.local.settings import DEFAULT_HOST, DEFAULT_PORT, Home
+
+_PORTS_TO_TRY = 100
+
+
+class CannotServe(Exception):
+    """The server can't start; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to serve.
+
+    Args:
+        host: The address to listen on.
+        port: The port; 0 for any free one, None for 8006 or the next free one after it.
+        workers: How many syncs may run at once.
+        strict: Leave the type key out of configurations, as the real server does.
+        connectors: Executables of connectors by short name.
+        allow_paths: Directories besides the home that warehouse files may be in.
+    """
+
+    host: str = DEFAULT_HOST
+    port: int | None = None
+    workers: int = 4
+    strict: bool = False
+    connectors: Mapping[str, Path] = field(default_factory=dict)
+    allow_paths: Sequence[Path] = ()
+
+
+def make_context(
+    home: Home,
+    options: Options,
+    engine: Any = None,
+    *,
+    on_progress: Callable[[str], None] | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Any:
+    """Put the parts of a server together. Jobs that a dead server left active are failed.
+
+    Args:
+        home: Where everything is kept.
+        options: How to serve.
+        engine: What runs connectors; the real one by default.
+        on_progress: Told of installations.
+        clock: Epoch seconds, for all that is stored.
+
+    Returns:
+        The `Context`.
+    """
+    from airbyte_dagster.local.deps import Context, Tokens  # noqa: PLC0415 - the command line loads without them
+    from airbyte_dagster.local.environments import Environments  # noqa: PLC0415
+    from airbyte_dagster.local.jobs import INTERRUPTED, JobRunner  # noqa: PLC0415
+    from airbyte_dagster.local.jobstore import JobStore  # noqa: PLC0415
+    from airbyte_dagster.local.pyairbyte import PyAirbyteEngine  # noqa: PLC0415
+    from airbyte_dagster.local.store import Database, Store  # noqa: PLC0415
+
+    home.make()
+    shutil.rmtree(home.scratch, ignore_errors=True)  # what a killed server left has configurations in it
+    home.make()
+    credentials = settings.ensure_credentials(home)
+    database = Database(home.database)
+    store, jobs = Store(database, credentials.workspace_id, clock), JobStore(database, clock)
+    jobs.fail_interrupted(INTERRUPTED)
+    if engine is None:
+        environments = Environments(home.environments)
+        engine = PyAirbyteEngine(environments, home.scratch, options.connectors, on_progress)
+    runner = JobRunner(store, jobs, engine, home, allowed=options.allow_paths, workers=options.workers)
+    return Context(
+        home=home,
+        store=store,
+        jobs=jobs,
+        runner=runner,
+        engine=engine,
+        tokens=Tokens(credentials),
+        strict=options.strict,
+        allowed=tuple(options.allow_paths),
+        connectors=frozenset(options.connectors),
+    )
+
+
+@contextlib.contextmanager
+def only_server(home: Home) -> Iterator[None]:
+    """Be the one server of this home.
+
+    Raises:
+        CannotServe: There is one.
+    """
+    home.make()
+    lock = FileLock(home.lock_file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        record = settings.server_record(home)
+        where = f" at {record['url']} (pid {record['pid']})" if record else ""
+        raise CannotServe(f"already running{where}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def listen(host: str, port: int | None) -> socket.socket:
+    """Bind a socket.
+
+    Args:
+        host: The address.
+        port: As in `Options`.
+
+    Raises:
+        CannotServe: The port, or with None all of the ports tried, can't be had.
+    """
+    ports = range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TO_TRY) if port is None else [port]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    reason = ""
+    for candidate in ports:
+        bound = socket.socket(family)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, candidate))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            bound.close()
+        else:
+            return bound
+    raise CannotServe(f"can't listen on {host} port {ports[0]}: {reason}")
+
+
+def url_of(bound: socket.socket) -> str:
+    """The root URL of a bound socket."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def make_uvicorn(app: Any, on_ready: Callable[[], None]) -> Any:
+    """A uvicorn server for a socket that is bound already.
+
+    Args:
+        app: The application.
+        on_ready: Called once requests are accepted.
+    """
+    import uvicorn  # noqa: PLC0415 - the command line loads without it
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if not self.should_exit:
+                on_ready()
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # uvicorn raises the signal again after its shutdown, so the process would not end with 0.
+            yield
+
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, lifespan="on", ws="none", timeout_graceful_shutdown=3
+    )
+    return Server(config)
+
+
+def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with_stdin: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM, or, if asked, until stdin ends.
+
+    Args:
+        home: Where everything is kept.
+        options: How to serve.
+        say: Told what the user should know, one line at a time.
+        exit_with_stdin: End when stdin reaches its end, so that a parent that dies takes the server along.
+
+    Raises:
+        CannotServe: Another server runs there, or the port can't be had.
+    """
+    from airbyte_dagster.local.app import create_app  # noqa: PLC0415 - the command line loads without it
+
+    with only_server(home), contextlib.closing(listen(options.host, options.port)) as bound:
+        url = url_of(bound)
+        context = make_context(home, options, on_progress=say)
+
+        def ready() -> None:
+            settings.write_private(home.server_file, {"url": url, "pid": os.getpid()})
+            if options.port is None and bound.getsockname()[1] != DEFAULT_PORT:
+                say(f"Port {DEFAULT_PORT} is in use, so this one is taken instead.")
+            say(f"Local Airbyte is ready at {url}{settings.PUBLIC_API}")
+            say(f"Try it in the browser: {url}/docs")
+            say(f"Client id and secret are in {home.credentials_file}; `airbyte-dagster local env` shows them.")
+
+        server = make_uvicorn(create_app(context, hosts=[options.host]), ready)
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            server.should_exit = True
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        if exit_with_stdin:
+            threading.Thread(target=_stop_at_end_of_stdin, args=(server,), daemon=True).start()
+        try:
+            server.run(sockets=[bound])
+        finally:
+            home.server_file.unlink(missing_ok=True)
+            context.close()
+            context.store.database.close()
+    say("Local Airbyte has ended.")
+
+
+def _stop_at_end_of_stdin(server: Any) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        while sys.stdin.buffer.read(4096):
+            pass
+    server.should_exit = True

@@ -1,0 +1,292 @@
+"""The state of local Airbyte in SQLite: workspaces, sources, destinations, connections, and the rules they follow."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, create_engine, event, func, select, update
+from sqlalchemy.orm import Session
+
+from airbyte_dagster.local import problems
+from airbyte_dagster.local.records import Actor, Base, Connection, Workspace
+
+DEFAULT_WORKSPACE = "Default Workspace"
+RESOURCE = {"source": "SOURCE_CONNECTION", "destination": "DESTINATION_CONNECTION"}
+R = TypeVar("R", bound=Base)
+
+
+class Database:
+    """The SQLite file: readable by the user only, write-ahead log, one writer at a time.
+
+    Args:
+        path: The file; made when missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite would make it world-readable
+        self._engine = create_engine(
+            f"sqlite:///{path}", pool_size=50, max_overflow=-1, connect_args={"timeout": 30, "check_same_thread": False}
+        )
+        event.listen(self._engine, "connect", _set_up)
+        # The server is the only process that writes, so a lock here means SQLite never says "database is locked".
+        self._writing = threading.RLock()
+        Base.metadata.create_all(self._engine)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session to read in. What it gives stays usable afterwards."""
+        with Session(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session to write in, committed at the end of the block; keep the block short."""
+        with self._writing, Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _set_up(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+class Store:
+    """Workspaces, sources, destinations and connections.
+
+    Args:
+        database: Where they are kept.
+        workspace_id: The id of the default workspace, made if it isn't there.
+        clock: Epoch seconds.
+    """
+
+    def __init__(self, database: Database, workspace_id: str, clock: Callable[[], float] = time.time) -> None:
+        self.database = database
+        self.workspace_id = workspace_id
+        self._clock = clock
+        with database.write() as session:
+            if session.get(Workspace, workspace_id) is None:
+                session.add(Workspace(id=workspace_id, name=DEFAULT_WORKSPACE, notifications={}, deleted=False))
+
+    # Workspaces
+
+    def workspaces(
+        self, ids: Sequence[str], *, include_deleted: bool = False, limit: int = 20, offset: int = 0
+    ) -> list[Workspace]:
+        """A page of workspaces, oldest first."""
+        conditions: list[ColumnElement[bool]] = []
+        if ids:
+            conditions.append(Workspace.id.in_(ids))
+        if not include_deleted:
+            conditions.append(Workspace.deleted.is_(False))
+        return self._page(Workspace, conditions, limit, offset)
+
+    def workspace(self, workspace_id: str) -> Workspace:
+        """A workspace that isn't deleted.
+
+        Raises:
+            ApiError: 404.
+        """
+        found = self._get(Workspace, workspace_id)
+        if found is None or found.deleted:
+            raise problems.not_found("WORKSPACE", workspace_id)
+        return found
+
+    def add_workspace(self, name: str, notifications: dict[str, Any]) -> Workspace:
+        """Make a workspace."""
+        made = Workspace(id=str(uuid.uuid4()), name=name, notifications=notifications, deleted=False)
+        with self.database.write() as session:
+            session.add(made)
+        return made
+
+    def change_workspace(self, workspace_id: str, **changes: Any) -> Workspace:
+        """Change some columns of a workspace."""
+        self.workspace(workspace_id)
+        return self._change(Workspace, workspace_id, changes)
+
+    def delete_workspace(self, workspace_id: str) -> list[str]:
+        """Delete a workspace with all in it; returns the ids of the connections that it had."""
+        self.workspace(workspace_id)
+        with self.database.write() as session:
+            session.execute(update(Workspace).where(Workspace.id == workspace_id).values(deleted=True))
+            session.execute(
+                update(Actor).where(Actor.workspace_id == workspace_id).values(deleted=True, configuration={})
+            )
+            return _deprecate(session, Connection.workspace_id == workspace_id)
+
+    # Sources and destinations
+
+    def actors(
+        self,
+        kind: str,
+        workspace_ids: Sequence[str],
+        *,
+        include_deleted: bool = False,
+        limit: int = 20,
+        offset: int = 0,
+    ) -> list[Actor]:
+        """A page of sources or destinations, oldest first."""
+        conditions: list[ColumnElement[bool]] = [Actor.kind == kind]
+        if workspace_ids:
+            conditions.append(Actor.workspace_id.in_(workspace_ids))
+        if not include_deleted:
+            conditions.append(Actor.deleted.is_(False))
+        return self._page(Actor, conditions, limit, offset)
+
+    def actor(self, kind: str, actor_id: str) -> Actor:
+        """A source or destination. A deleted one is not found (what Airbyte answers for it is not established).
+
+        Raises:
+            ApiError: 404.
+        """
+        found = self._get(Actor, actor_id)
+        if found is None or found.kind != kind or found.deleted:
+            raise problems.not_found(RESOURCE[kind], actor_id)
+        return found
+
+    def actors_by_id(self, ids: Sequence[str]) -> dict[str, Actor]:
+        """Sources and destinations by id, deleted ones too."""
+        with self.database.read() as session:
+            return {actor.id: actor for actor in session.scalars(select(Actor).where(Actor.id.in_(ids)))}
+
+    def add_actor(
+        self,
+        kind: str,
+        *,
+        workspace_id: str,
+        name: str,
+        type: str,  # noqa: A002 - the column's name
+        definition_id: str,
+        configuration: dict[str, Any],
+        secret_paths: list[Any],
+    ) -> Actor:
+        """Make a source or destination. Names need not be unique, as with Airbyte."""
+        self.workspace(workspace_id)
+        made = Actor(
+            id=str(uuid.uuid4()),
+            kind=kind,
+            workspace_id=workspace_id,
+            name=name,
+            type=type,
+            definition_id=definition_id,
+            configuration=configuration,
+            secret_paths=secret_paths,
+            created_at=int(self._clock()),
+            deleted=False,
+        )
+        with self.database.write() as session:
+            session.add(made)
+        return made
+
+    def change_actor(self, kind: str, actor_id: str, **changes: Any) -> Actor:
+        """Change some columns of a source or destination."""
+        self.actor(kind, actor_id)
+        return self._change(Actor, actor_id, changes)
+
+    def delete_actor(self, kind: str, actor_id: str) -> list[str]:
+        """Delete a source or destination and its connections; its secrets go at once. Returns the connections' ids."""
+        self.actor(kind, actor_id)
+        column = Connection.source_id if kind == "source" else Connection.destination_id
+        with self.database.write() as session:
+            session.execute(update(Actor).where(Actor.id == actor_id).values(deleted=True, configuration={}))
+            return _deprecate(session, column == actor_id)
+
+    # Connections
+
+    def connections(
+        self,
+        workspace_ids: Sequence[str],
+        *,
+        tag_ids: Sequence[str] = (),
+        include_deleted: bool = False,
+        limit: int = 20,
+        offset: int = 0,
+    ) -> list[Connection]:
+        """A page of connections, oldest first; ``tag_ids`` match any."""
+        conditions: list[ColumnElement[bool]] = []
+        if workspace_ids:
+            conditions.append(Connection.workspace_id.in_(workspace_ids))
+        if not include_deleted:
+            conditions.append(Connection.status != "deprecated")
+        if tag_ids:
+            tag = func.json_each(Connection.tags).table_valued("value")
+            tag_id = func.json_extract(tag.c.value, "$.tagId")
+            conditions.append(select(1).select_from(tag).where(tag_id.in_(tag_ids)).exists())
+        return self._page(Connection, conditions, limit, offset)
+
+    def connection(self, connection_id: str) -> Connection:
+        """A connection, also a deleted one: Airbyte still gives those by id, with status ``deprecated``.
+
+        Raises:
+            ApiError: 404.
+        """
+        found = self._get(Connection, connection_id)
+        if found is None:
+            raise problems.not_found("STANDARD_SYNC", connection_id)
+        return found
+
+    def live_connection(self, connection_id: str) -> Connection:
+        """A connection that isn't deleted.
+
+        Raises:
+            ApiError: 404.
+        """
+        found = self.connection(connection_id)
+        if found.status == "deprecated":
+            raise problems.not_found("STANDARD_SYNC", connection_id)
+        return found
+
+    def add_connection(self, **columns: Any) -> Connection:
+        """Make a connection."""
+        made = Connection(id=str(uuid.uuid4()), created_at=int(self._clock()), **columns)
+        with self.database.write() as session:
+            session.add(made)
+        return made
+
+    def change_connection(self, connection_id: str, **changes: Any) -> Connection:
+        """Change some columns of a connection."""
+        return self._change(Connection, connection_id, changes)
+
+    def delete_connection(self, connection_id: str) -> None:
+        """Mark a connection as deleted."""
+        self.live_connection(connection_id)
+        self._change(Connection, connection_id, {"status": "deprecated"})
+
+    # What they share
+
+    def _get(self, table: type[R], key: str) -> R | None:
+        with self.database.read() as session:
+            return session.get(table, key)
+
+    def _change(self, table: type[R], key: str, changes: dict[str, Any]) -> R:
+        with self.database.write() as session:
+            record = session.get_one(table, key)
+            for column, value in changes.items():
+                setattr(record, column, value)
+        return record
+
+    def _page(self, table: type[R], conditions: list[ColumnElement[bool]], limit: int, offset: int) -> list[R]:
+        from sqlalchemy import literal_column  # noqa: PLC0415 - one use
+
+        query = select(table).where(*conditions).order_by(literal_column("rowid")).limit(limit).offset(offset)
+        with self.database.read() as session:
+            return list(session.scalars(query))
+
+
+def _deprecate(session: Session, condition: ColumnElement[bool]) -> list[str]:
+    live = condition & (Connection.status != "deprecated")
+    ids = list(session.scalars(select(Connection.id).where(live)))
+    session.execute(update(Connection).where(live).values(status="deprecated"))
+    return ids

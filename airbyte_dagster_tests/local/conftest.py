@@ -1,0 +1,40 @@
+"""Fixtures: homes that share one set of environments, and real servers in processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from airbyte_dagster.local.environments import Environments
+from airbyte_dagster.local.pyairbyte import PyAirbyteEngine
+from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, running_local_airbyte
+from airbyte_dagster_tests.local.processes import TINY, ServerProcess
+
+
+@pytest.fixture
+def airbyte(tmp_path: Path) -> Iterator[RunningAirbyte]:
+    """A server with a scripted engine."""
+    with running_local_airbyte(tmp_path / "home", ScriptedEngine()) as running:
+        yield running
+
+
+@pytest.fixture
+def real_airbyte(real_home: Path) -> Iterator[RunningAirbyte]:
+    """A server in this process with the real engine, the tiny connector included."""
+    engine = PyAirbyteEngine(Environments(real_home / "environments"), real_home / "asking", {"tiny": TINY})
+    with running_local_airbyte(real_home, engine) as running:
+        yield running
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., ServerProcess]]:
+    """Starts servers as processes, by home and further arguments; all are gone after the test."""
+    with ExitStack() as stack:
+
+        def start(home: Path, *arguments: str) -> ServerProcess:
+            return stack.enter_context(ServerProcess(home, *arguments))
+
+        yield start

@@ -1,0 +1,173 @@
+"""Environments, with a stand-in for uv; and what asking a connector does when the connector misbehaves."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from airbyte_dagster.local import environments
+from airbyte_dagster.local.connectors import Connectors, connector_environment
+from airbyte_dagster.local.engine import ConnectorFailed, UnknownConnector
+from airbyte_dagster.local.environments import EnvironmentFailed, Environments, NoSuchPackage, pinned
+from airbyte_dagster_tests.local.processes import TINY
+
+UV = """#!/bin/sh
+echo "$@" >> "$(dirname "$0")/calls"
+case "$1 $2" in
+  "python find") echo /usr/bin/python3; exit 0;;
+  "pip install")
+    case "$*" in
+      *nonesuch*) echo "  x No solution found when resolving dependencies:"
+                  echo "  Because airbyte-source-nonesuch was not found in the package registry, no."; exit 1;;
+      *broken*) echo "error: it broke"; exit 2;;
+    esac
+    for last; do :; done
+    prefix=$(echo "$*" | sed 's/.*--python \\([^ ]*\\)\\/bin\\/python.*/\\1/')
+    mkdir -p "$prefix/bin" "$prefix/lib/python3.11/site-packages/airbyte_source_thing-1.2.3.dist-info"
+    touch "$prefix/bin/source-thing";;
+esac
+"""
+
+
+@pytest.fixture
+def uv_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for uv; the file that it notes its calls in."""
+    uv = tmp_path / "uv" / "uv"
+    uv.parent.mkdir()
+    uv.write_text(UV)
+    uv.chmod(0o755)
+    monkeypatch.setattr(environments, "_uv_program", lambda: str(uv))
+    return uv.parent / "calls"
+
+
+def test_made_once_and_remembered(uv_calls: Path, tmp_path: Path) -> None:
+    """The first need installs, with progress; the second finds it and says nothing."""
+    said: list[str] = []
+    made = Environments(tmp_path / "e").ensure("thing", said.append)
+    assert made.version == "1.2.3"
+    assert made.executable("source-thing").is_file()
+    assert said[0] == "installing the connector airbyte-source-thing"
+    assert said[-1] == "the connector airbyte-source-thing is ready"
+    calls = uv_calls.read_text()
+    assert "--compile-bytecode" in calls
+    again = Environments(tmp_path / "e")
+    assert again.ensure("thing", pytest.fail) == made
+    assert uv_calls.read_text() == calls
+    assert again.installed() == {"thing": made}
+
+
+def test_interrupted_build_is_made_again(uv_calls: Path, tmp_path: Path) -> None:
+    """A directory without the marker of completion is no environment."""
+    half = tmp_path / "e" / "source-thing-latest"
+    (half / "bin").mkdir(parents=True)
+    assert Environments(tmp_path / "e").find("thing") is None
+    assert Environments(tmp_path / "e").ensure("thing").version == "1.2.3"
+
+
+def test_failures_are_one_sentence(uv_calls: Path, tmp_path: Path) -> None:
+    """A failure has uv's last line and where the rest is; an unknown package is told apart."""
+    where = Environments(tmp_path / "e")
+    with pytest.raises(
+        EnvironmentFailed, match=r"airbyte-source-broken failed: error: it broke \(full output: .*log\)"
+    ):
+        where.ensure("broken")
+    with pytest.raises(NoSuchPackage):
+        where.ensure("nonesuch")
+    assert where.installed() == {}
+
+
+@pytest.mark.parametrize("name", ["", "-x", "X", "a/b", "a b", "a;b", "../a", "a==1", "a[b]", "--help", "a\n"])
+def test_names_that_are_no_names(name: str, uv_calls: Path, tmp_path: Path) -> None:
+    """A name that could mean anything else to uv or a shell never gets there."""
+    with pytest.raises(UnknownConnector):
+        Connectors(Environments(tmp_path / "e"), tmp_path / "s").resolve(name)
+    assert not uv_calls.exists()
+
+
+def test_engine_is_no_connector(uv_calls: Path, tmp_path: Path) -> None:
+    """The engine's environment can't be had as a source."""
+    with pytest.raises(UnknownConnector):
+        Connectors(Environments(tmp_path / "e"), tmp_path / "s").resolve("engine")
+
+
+def test_pins_have_names_and_versions_only() -> None:
+    """The pinned lists name no index, no path and no URL, and cover the engine and the course's connectors."""
+    assert pinned() == ["faker", "file"]
+    for file in environments.PINS.glob("*.txt"):
+        lines = file.read_text().splitlines()
+        assert lines[0].startswith("# python: >=3.10,<3.1")
+        for line in lines:
+            assert line.startswith("#") or "==" in line.split(";")[0]
+            assert "://" not in line
+            assert not line.startswith(("-", "/"))
+
+
+def script(path: Path, body: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("echo broken >&2; exit 3", "ended with exit code 3: broken"),
+        ("exit 0", "gave no spec"),
+        ('echo \'{"type":"TRACE","trace":{"type":"ERROR","error":{"message":"why"}}}\'; exit 1', "^why$"),
+    ],
+)
+def test_misbehaving_connector(body: str, words: str, tmp_path: Path) -> None:
+    """Whatever a connector does wrong is one sentence."""
+    tool = script(tmp_path / "connector", body)
+    with pytest.raises(ConnectorFailed, match=words):
+        Connectors(Environments(tmp_path / "e"), tmp_path / "s", {"x": tool}).spec("x")
+
+
+def test_connector_that_is_gone(tmp_path: Path) -> None:
+    """A configured executable that isn't there, or can't be run, is said to be so."""
+    connectors = Connectors(Environments(tmp_path), tmp_path / "s", {"x": tmp_path / "gone", "y": tmp_path / "file"})
+    (tmp_path / "file").write_text("not a program")
+    with pytest.raises(ConnectorFailed, match="not there"):
+        connectors.spec("x")
+    with pytest.raises(ConnectorFailed, match="can't be started"):
+        connectors.spec("y")
+
+
+def test_tiny_connector_is_asked(tmp_path: Path) -> None:
+    """spec, check and discover work by the protocol; the configuration's file is gone afterwards."""
+    connectors = Connectors(Environments(tmp_path), tmp_path / "s", {"tiny": TINY})
+    config = {"streams": {"items": [{"id": 1, "name": None}, {"id": 2, "name": "x"}]}, "api_key": "planted"}
+    assert connectors.spec("tiny")["required"] == ["streams"]
+    assert connectors.check("tiny", config) is None
+    (stream,) = connectors.discover("tiny", config)
+    assert list(stream["json_schema"]["properties"]) == ["id", "name"]
+    assert list((tmp_path / "s").iterdir()) == []
+
+
+def test_discovery_is_cached_per_configuration(tmp_path: Path) -> None:
+    """The same configuration is asked once, unless a refresh is wanted; another one is asked."""
+    rows = tmp_path / "rows.json"
+    connectors = Connectors(Environments(tmp_path), tmp_path / "s", {"tiny": TINY})
+
+    def names(**more: object) -> list[str]:
+        found = connectors.discover("tiny", {"streams": str(rows)}, **more)  # type: ignore[arg-type]
+        return [stream["name"] for stream in found]
+
+    rows.write_text(json.dumps({"a": []}))
+    assert names() == ["a"]
+    rows.write_text(json.dumps({"b": []}))
+    assert names() == ["a"]
+    assert names(refresh=True) == ["b"]
+
+
+def test_connectors_do_not_get_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a connector lacks the server's credentials and Python's own settings."""
+    for name in ("AIRBYTE_CLIENT_SECRET", "MOTHERDUCK_APIKEY", "PYTHONPATH", "VIRTUAL_ENV", "KEPT"):
+        monkeypatch.setenv(name, "value")
+    found = connector_environment("/scratch")
+    assert found["KEPT"] == "value"
+    assert found["TMPDIR"] == "/scratch"
+    assert not {"AIRBYTE_CLIENT_SECRET", "MOTHERDUCK_APIKEY", "PYTHONPATH", "VIRTUAL_ENV"} & found.keys()

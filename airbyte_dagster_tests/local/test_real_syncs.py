@@ -1,0 +1,311 @@
+"""Real syncs end to end: PyAirbyte, Faker, source-file and the tiny connector, into real DuckDB files."""
+
+# ruff: noqa: S608 - the names in the SQL are the tests' own
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psutil
+import pytest
+
+from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
+
+pytestmark = pytest.mark.real
+
+
+def query(home: Path, sql: str, file: str = "lms.duckdb") -> list[Any]:
+    with contextlib.closing(duckdb.connect(str(home / file), read_only=True)) as connection:
+        return connection.sql(sql).fetchall()
+
+
+def succeed(api: Api, connection: str) -> dict[str, Any]:
+    job = api.finish(api.sync(connection))
+    assert job["status"] == "succeeded", api.debug(job["jobId"])
+    return job
+
+
+def workers() -> list[psutil.Process]:
+    """The worker processes, and what they started."""
+    return psutil.Process().children(recursive=True)
+
+
+class Tiny:
+    """A tiny source whose rows a test can change between syncs."""
+
+    def __init__(self, directory: Path, api: Api, **config: Any) -> None:
+        self.file = directory / "rows.json"
+        self.api = api
+        self.write([])
+        self.config = {"streams": str(self.file), **config}
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        self.file.write_text(json.dumps({"items": rows}), encoding="utf-8")
+
+    def connect(self, mode: str, **stream: Any) -> str:
+        source, destination = self.api.source("tiny", **self.config), self.api.destination()
+        return self.api.connection(source, destination, [{"name": "items", "syncMode": mode, **stream}])
+
+
+def test_faker_thirty_five_rows_arrive_as_reported(real_airbyte: RunningAirbyte, real_home: Path) -> None:
+    """The main job: 35 rows of each of Faker's streams are in the file, and Airbyte reports just these."""
+    with real_airbyte.api() as api:
+        connection = api.connection(
+            api.source(count=35), api.destination(), ["users", "products", {"name": "purchases"}], prefix="raw_"
+        )
+        job = succeed(api, connection)
+        assert job["rowsSynced"] == 105
+        assert job["bytesSynced"] > 1000
+        per_stream = api.debug(job["jobId"])["job"]["streamAggregatedStats"]
+    assert {entry["streamName"]: entry["recordsCommitted"] for entry in per_stream} == {
+        "users": 35,
+        "products": 35,
+        "purchases": 35,
+    }
+    for stream in ("users", "products", "purchases"):
+        assert query(real_home, f"SELECT count(*), count(DISTINCT id) FROM raw_{stream}") == [(35, 35)]
+    assert list((real_home / "local" / "tmp").iterdir()) == []
+
+
+def test_file_source_follows_a_csv_that_changes(real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:
+    """source-file reads the CSV anew at each sync: a full refresh has the new rows and not the old ones."""
+    csv = tmp_path / "people.csv"
+    csv.write_text("id,name\n1,Ada\n2,Grace\n", encoding="utf-8")
+    with real_airbyte.api() as api:
+        source = api.source("file", dataset_name="people", format="csv", url=str(csv), provider={"storage": "local"})
+        connection = api.connection(source, api.destination(), ["people"])
+        succeed(api, connection)
+        assert query(real_home, "SELECT id, name FROM people ORDER BY id") == [(1, "Ada"), (2, "Grace")]
+        csv.write_text("id,name\n2,Grace Hopper\n3,Edsger\n4,Barbara\n", encoding="utf-8")
+        succeed(api, connection)
+    assert query(real_home, "SELECT id, name FROM people ORDER BY id") == [
+        (2, "Grace Hopper"),
+        (3, "Edsger"),
+        (4, "Barbara"),
+    ]
+
+
+CHANGES = [
+    [{"id": 1, "at": 1, "v": "a"}, {"id": 2, "at": 2, "v": "b"}],
+    [
+        {"id": 1, "at": 3, "v": "A"},
+        {"id": 2, "at": 2, "v": "b"},
+        {"id": 3, "at": 3, "v": "c"},
+        {"id": 3, "at": 4, "v": "C"},
+    ],
+    [],
+]
+AFTER = {
+    # sync mode: rows after each of three syncs of changing data
+    "full_refresh_overwrite": ["1a 2b", "1A 2b 3C 3c", ""],
+    "full_refresh_append": ["1a 2b", "1A 1a 2b 2b 3C 3c", "1A 1a 2b 2b 3C 3c"],
+    "full_refresh_overwrite_deduped": ["1a 2b", "1A 2b 3C", ""],
+    "incremental_append": ["1a 2b", "1A 1a 2b 3C 3c", "1A 1a 2b 3C 3c"],
+    "incremental_deduped_history": ["1a 2b", "1A 2b 3C", "1A 2b 3C"],
+}
+
+
+@pytest.mark.parametrize("mode", AFTER)
+def test_sync_modes_over_three_syncs(mode: str, real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:
+    """What each sync mode leaves in the table, with incremental state that survives from sync to sync."""
+    with real_airbyte.api() as api:
+        tiny = Tiny(tmp_path, api, primary_key="id", cursor="at")
+        tiny.write(CHANGES[0])
+        connection = tiny.connect(mode, cursorField=["at"])
+        found = []
+        for rows in CHANGES:
+            tiny.write(rows)
+            succeed(api, connection)
+            found.append(" ".join(f"{i}{v}" for i, v in query(real_home, "SELECT id, v FROM items ORDER BY id, v")))
+    assert found == AFTER[mode]
+
+
+def test_state_is_forgotten_with_the_table(real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:
+    """After a table was dropped by hand, an incremental sync reads everything again."""
+    with real_airbyte.api() as api:
+        tiny = Tiny(tmp_path, api, primary_key="id", cursor="at")
+        tiny.write(CHANGES[0])
+        connection = tiny.connect("incremental_append")
+        succeed(api, connection)
+        with contextlib.closing(duckdb.connect(str(real_home / "lms.duckdb"))) as warehouse:
+            warehouse.execute("DROP TABLE items")
+        assert succeed(api, connection)["rowsSynced"] == 2
+        assert succeed(api, connection)["rowsSynced"] == 0
+
+
+def test_reset_empties_the_tables_and_forgets_the_state(
+    real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path
+) -> None:
+    """A reset leaves the table, empty, and the next incremental sync starts from the beginning."""
+    with real_airbyte.api() as api:
+        tiny = Tiny(tmp_path, api, primary_key="id", cursor="at")
+        tiny.write(CHANGES[0])
+        connection = tiny.connect("incremental_append")
+        succeed(api, connection)
+        reset = api.finish(api.sync(connection, "clear"))
+        assert (reset["status"], reset["jobType"]) == ("succeeded", "reset")
+        assert query(real_home, "SELECT count(*) FROM items") == [(0,)]
+        assert succeed(api, connection)["rowsSynced"] == 2
+
+
+def test_composite_key_and_selected_fields(real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:
+    """A primary key of two fields dedupes by both, and only the selected fields become columns."""
+    with real_airbyte.api() as api:
+        tiny = Tiny(tmp_path, api)
+        tiny.write(
+            [{"a": 1, "b": 1, "c": "x", "d": 1}, {"a": 1, "b": 2, "c": "y", "d": 1}, {"a": 1, "b": 1, "c": "z", "d": 1}]
+        )
+        fields = [{"fieldPath": [name]} for name in "abc"]
+        connection = tiny.connect("full_refresh_overwrite_deduped", primaryKey=[["a"], ["b"]], selectedFields=fields)
+        succeed(api, connection)
+    assert query(real_home, "SELECT a, b, c FROM items ORDER BY b") == [(1, 1, "z"), (1, 2, "y")]
+    columns = {row[0] for row in query(real_home, "DESCRIBE items")}
+    assert "d" not in columns
+    assert {"a", "b", "c", "_airbyte_raw_id", "_airbyte_extracted_at", "_airbyte_meta"} <= columns
+
+
+def test_namespace_format_and_mixed_modes_in_one_job(real_airbyte: RunningAirbyte, real_home: Path) -> None:
+    """Streams of different modes are read in one job, into the schema that the namespace format names."""
+    streams = {"one": [{"id": 1}], "two": [{"id": 1}, {"id": 2}]}
+    with real_airbyte.api() as api:
+        connection = api.connection(
+            api.source("tiny", streams=streams),
+            api.destination(),
+            [{"name": "one"}, {"name": "two", "syncMode": "full_refresh_append"}],
+            namespaceDefinition="custom_format",
+            namespaceFormat="bronze",
+        )
+        succeed(api, connection)
+        assert succeed(api, connection)["rowsSynced"] == 3
+    assert query(real_home, "SELECT (SELECT count(*) FROM bronze.one), (SELECT count(*) FROM bronze.two)") == [(1, 4)]
+
+
+def test_failing_connector_fails_the_job_with_its_reason(real_airbyte: RunningAirbyte, real_home: Path) -> None:
+    """The connector's own message is the reason, what was there stays, and its secret is nowhere."""
+    secret, rows = "planted-secret-1234", [{"id": 1}, {"id": 2}]
+    with real_airbyte.api() as api:
+        source = api.source("tiny", streams={"items": rows}, api_key=secret)
+        connection = api.connection(source, api.destination(), ["items"])
+        succeed(api, connection)
+        api.ok("PATCH", f"/sources/{source}", json={"configuration": {"fail_after": 1}})
+        job = api.finish(api.sync(connection))
+        failure = api.failure(job["jobId"])
+        shown = json.dumps([job, api.debug(job["jobId"])])
+    assert job["status"] == "failed"
+    assert job["rowsSynced"] == 0
+    assert (failure["externalMessage"], failure["failureOrigin"]) == ("The tiny source broke", "source")
+    assert failure["failureType"] == "config_error"
+    assert query(real_home, "SELECT count(*) FROM items") == [(2,)]
+    logs = "".join(file.read_text() for file in (real_home / "local" / "logs").iterdir())
+    assert "signing in with **********" in logs
+    assert secret not in logs + shown
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (real_home / "local" / "logs").iterdir())
+
+
+def test_crashing_connector_keeps_what_was_there(real_airbyte: RunningAirbyte, real_home: Path) -> None:
+    """A connector that ends silently with another exit code than 0 fails the job and replaces nothing."""
+    with real_airbyte.api() as api:
+        source = api.source("tiny", streams={"items": [{"id": 1}, {"id": 2}]})
+        connection = api.connection(source, api.destination(), ["items"])
+        succeed(api, connection)
+        api.ok("PATCH", f"/sources/{source}", json={"configuration": {"crash_after": 1}})
+        job = api.finish(api.sync(connection))
+        assert "exit code 7" in api.failure(job["jobId"])["externalMessage"]
+    assert query(real_home, "SELECT count(*) FROM items") == [(2,)]
+
+
+def test_cancelling_ends_worker_and_connector(real_airbyte: RunningAirbyte, real_home: Path) -> None:
+    """Cancelling a sync that hangs leaves no process, not even of a connector that ignores SIGTERM."""
+    with real_airbyte.api() as api:
+        source = api.source("tiny", streams={"items": [{"id": 1}]}, hang=True, ignore_sigterm=True)
+        connection = api.connection(source, api.destination(), ["items"])
+        job = api.sync(connection)
+        api.until(job, lambda job: job.get("rowsSynced", 0) > 0)
+        processes = workers()
+        assert len(processes) >= 2
+        assert api.ok("DELETE", f"/jobs/{job}")["status"] == "cancelled"
+        assert psutil.wait_procs(processes, timeout=10)[1] == []
+        assert api.failure(job)["failureType"] == "manual_cancellation"
+    assert list((real_home / "local" / "tmp").iterdir()) == []
+
+
+def test_killed_worker_fails_the_job(real_airbyte: RunningAirbyte) -> None:
+    """A worker that is killed takes its connector along, and its job is failed with that reason."""
+    with real_airbyte.api() as api:
+        source = api.source("tiny", streams={"items": [{"id": 1}]}, hang=True)
+        job = api.sync(api.connection(source, api.destination(), ["items"]))
+        api.until(job, lambda job: job.get("rowsSynced", 0) > 0)
+        processes = workers()
+        worker = next(process for process in psutil.Process().children() if "worker.py" in " ".join(process.cmdline()))
+        worker.kill()
+        assert api.finish(job)["status"] == "failed"
+        assert "killed by signal 9" in api.failure(job)["externalMessage"]
+        assert psutil.wait_procs(processes, timeout=10)[1] == []
+
+
+def test_two_syncs_into_one_file_take_turns(real_airbyte: RunningAirbyte, real_home: Path) -> None:
+    """Two connections that write one file run one after the other; streams may be named like SQL's words."""
+    with real_airbyte.api() as api:
+        destinations = [api.destination("one.duckdb"), api.destination("./sub/../one.duckdb")]
+        connections = [
+            api.connection(api.source("tiny", streams={name: [{"id": 1}]}), destination, [name])
+            for name, destination in zip(("left", "order"), destinations, strict=True)
+        ]
+        jobs = [api.sync(connection) for connection in connections]
+        api.until(jobs[0], lambda job: job["status"] != "pending")
+        assert api.ok("GET", f"/jobs/{jobs[1]}")["status"] == "pending"
+        assert [api.finish(job)["status"] for job in jobs] == ["succeeded", "succeeded"]
+    both = query(real_home, 'SELECT (SELECT count(*) FROM "left"), (SELECT count(*) FROM "order")', "one.duckdb")
+    assert both == [(1, 1)]
+
+
+HOLDER = """
+import duckdb, sys
+connection = duckdb.connect(sys.argv[1], read_only=True)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_sync_waits_for_a_reader_of_the_file(real_airbyte: RunningAirbyte, real_home: Path) -> None:
+    """A sync waits for another process that has the warehouse open, says so in its log, and then succeeds."""
+    with real_airbyte.api() as api:
+        connection = api.connection(api.source("tiny", streams={"items": [{"id": 1}]}), api.destination(), ["items"])
+        succeed(api, connection)
+        file = str(real_home / "lms.duckdb")
+        holder = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            job = api.sync(connection)
+            log = real_home / "local" / "logs" / f"job-{job}.log"
+            for _ in range(600):
+                if log.exists() and "Waiting for another process" in log.read_text():
+                    break
+                threading.Event().wait(0.05)
+            assert api.ok("GET", f"/jobs/{job}")["status"] == "running"
+        finally:
+            holder.communicate("")
+        assert api.finish(job)["status"] == "succeeded"
+
+
+def test_file_can_be_read_while_the_source_is_read(real_airbyte: RunningAirbyte, real_home: Path) -> None:
+    """While rows come from the source the warehouse is free, so checks of other tables need not wait."""
+    with real_airbyte.api() as api:
+        source = api.source("tiny", streams={"items": [{"id": 1}]})
+        connection = api.connection(source, api.destination(), ["items"])
+        succeed(api, connection)
+        api.ok("PATCH", f"/sources/{source}", json={"configuration": {"hang": True}})
+        job = api.sync(connection)
+        api.until(job, lambda job: job.get("rowsSynced", 0) > 0)
+        assert query(real_home, "SELECT count(*) FROM items") == [(1,)]
+        api.ok("DELETE", f"/jobs/{job}")

@@ -1,0 +1,203 @@
+"""The pure parts: configurations, plans, settings, and the worker's reasons."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import stat
+import subprocess
+import sys
+import threading
+import types
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airbyte_dagster.local import configuration, plan, settings, worker
+from airbyte_dagster.local.configuration import MASK
+from airbyte_dagster.local.engine import Warehouse
+from airbyte_dagster.local.problems import ApiError
+from airbyte_dagster.local.records import Connection
+from airbyte_dagster_tests.local.processes import environment
+
+SPEC = {
+    "type": "object",
+    "properties": {
+        "plain": {"type": "string"},
+        "key": {"type": "string", "airbyte_secret": True},
+        "login": {
+            "oneOf": [
+                {"properties": {"password": {"type": "string", "airbyte_secret": True}}},
+                {"properties": {"token": {"type": "object", "airbyte_secret": True}}},
+            ]
+        },
+        "hosts": {"type": "array", "items": {"properties": {"pin": {"type": "string", "airbyte_secret": True}}}},
+    },
+}
+CONFIG: dict[str, Any] = {
+    "plain": "p",
+    "key": "k1",
+    "login": {"password": "k2", "token": {"deep": "k3"}},
+    "hosts": [{"pin": "k4", "name": "h"}, {"name": "i"}],
+}
+
+
+def test_secrets_are_found_through_alternatives_and_arrays() -> None:
+    """Secret fields are found in oneOf, in arrays, and with all that is below them."""
+    paths = configuration.secret_paths(SPEC)
+    assert sorted(configuration.secrets_in(CONFIG, paths)) == ["k1", "k2", "k3", "k4"]
+    assert configuration.masked(CONFIG, paths) == {
+        "plain": "p",
+        "key": MASK,
+        "login": {"password": MASK, "token": MASK},
+        "hosts": [{"pin": MASK, "name": "h"}, {"name": "i"}],
+    }
+    assert configuration.masked({"key": ""}, paths) == {"key": ""}
+
+
+def test_masks_sent_back_keep_the_secrets() -> None:
+    """What was read and sent back unchanged is what is stored, by PUT's rule and by PATCH's."""
+    masked = configuration.masked(CONFIG, configuration.secret_paths(SPEC))
+    assert configuration.keep_secrets(masked, CONFIG) == CONFIG
+    assert configuration.merge(CONFIG, masked) == CONFIG
+
+
+def test_merge_is_deep() -> None:
+    """PATCH keeps the siblings of what it changes."""
+    assert configuration.merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
+
+
+def test_validation_never_repeats_a_value() -> None:
+    """The words of a refusal have the path and the rule, not the value."""
+    spec = {"properties": {"key": {"type": "string", "pattern": "^x", "maxLength": 3}, "e": {"enum": ["a"]}}}
+    with pytest.raises(ApiError) as refused:
+        configuration.validate({"key": "hidden", "e": "hidden"}, spec)
+    assert "hidden" not in str(refused.value.body)
+
+
+def test_spec_that_python_cannot_follow_does_not_stop_anyone() -> None:
+    """A pattern in another regex language or a dangling reference leaves the judgement to the connector."""
+    configuration.validate({"a": "x"}, {"properties": {"a": {"pattern": r"^\p{L}(?<n>x)$"}}})
+    configuration.validate({"a": "x"}, {"properties": {"a": {"$ref": "#/definitions/nowhere"}}})
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"destination_path": "x.duckdb"}, Warehouse("duckdb", path="/h/x.duckdb")),
+        ({"destination_path": "/h/a/../x.duckdb", "schema": "s"}, Warehouse("duckdb", path="/h/x.duckdb", schema="s")),
+        (
+            {"destination_path": "md:lms", "motherduck_api_key": "k"},
+            Warehouse("motherduck", database="lms", api_key="k"),
+        ),
+        (
+            {"destination_path": "md:", "motherduck_api_key": "k"},
+            Warehouse("motherduck", database="my_db", api_key="k"),
+        ),
+        ({"db": "lms", "motherduck_api_key": "k"}, Warehouse("motherduck", database="lms", api_key="k")),
+    ],
+)
+def test_warehouse_of_a_destination(config: dict[str, Any], expected: Warehouse) -> None:
+    """A path is a file in the home, `md:` a MotherDuck database; only files have a key that makes jobs wait."""
+    found = configuration.warehouse(config, Path("/h"), [])
+    assert found == expected
+    assert found.key == (f"file:{found.path}" if found.kind == "duckdb" else "")
+    assert "api_key" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("definition", "template", "namespace", "expected"),
+    [
+        ("destination", None, "hr", "main"),
+        ("source", None, "hr", "hr"),
+        ("source", None, None, "main"),
+        ("custom_format", "raw_${SOURCE_NAMESPACE}", "hr", "raw_hr"),
+        ("custom_format", "${SOURCE_NAMESPACE}", None, "main"),
+        ("custom_format", 'x"; DROP', None, "x___DROP"),
+        ("source", None, "2024", "_2024"),
+    ],
+)
+def test_schema_of_a_stream(definition: str, template: str | None, namespace: str | None, expected: str) -> None:
+    """The namespace definition decides on the schema, which is always a plain name."""
+    connection = Connection(namespace_definition=definition, namespace_format=template)
+    assert plan.schema_for(connection, namespace, "main") == expected
+
+
+def test_credentials_are_made_once_and_private(tmp_path: Path) -> None:
+    """However many processes start at once, there is one set of credentials, in a file only the user can read."""
+    home = settings.resolve_home(tmp_path / "home")
+    together = threading.Barrier(8)
+
+    def make(_: int) -> settings.Credentials:
+        together.wait(10)
+        return settings.ensure_credentials(home)
+
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(make, range(8)))
+    assert len(made) == 1
+    (credentials,) = made
+    assert stat.S_IMODE(home.credentials_file.stat().st_mode) == 0o600
+    assert credentials.client_secret not in repr(credentials)
+    assert [path.name for path in home.state_dir.glob(".*")] == []
+
+
+def test_home_is_resolved() -> None:
+    """The argument comes before the variable, the variable before the default; all are made absolute."""
+    env = {"AIRBYTE_DAGSTER_HOME": "/from/env"}
+    assert settings.resolve_home("/given", env).root == Path("/given")
+    assert settings.resolve_home(None, env).root == Path("/from/env")
+    assert settings.resolve_home(None, {}).root == Path.home() / ".airbyte-dagster"
+    assert settings.resolve_home("relative", {}).root.is_absolute()
+
+
+def test_full_disk_is_named() -> None:
+    """A full disk is the reason, whether the file system or DuckDB says so."""
+    for error in (OSError(errno.ENOSPC, "x"), RuntimeError("IO Error: Could not write: No space left on device")):
+        wrapped = RuntimeError("sync failed")
+        wrapped.__cause__ = error
+        failure = worker.explain(wrapped)
+        assert failure.message == "The disk is full: no space left on device"
+        assert failure.origin == "destination"
+
+
+def test_motherduck_gets_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A MotherDuck destination becomes a MotherDuckCache with database, token, schema and prefix."""
+    made: list[dict[str, Any]] = []
+    caches, secrets = types.ModuleType("airbyte.caches"), types.ModuleType("airbyte.secrets")
+    monkeypatch.setattr(caches, "MotherDuckCache", lambda **arguments: made.append(arguments), raising=False)
+    monkeypatch.setattr(secrets, "SecretString", str, raising=False)
+    for name, module in (
+        ("airbyte", types.ModuleType("airbyte")),
+        ("airbyte.caches", caches),
+        ("airbyte.secrets", secrets),
+    ):
+        monkeypatch.setitem(sys.modules, name, module)
+    destination = {"kind": "motherduck", "database": "lms", "apiKey": "k", "path": ""}
+    worker.open_cache(destination, {"schema_name": "main", "table_prefix": "raw_"})
+    assert made == [{"database": "lms", "api_key": "k", "schema_name": "main", "table_prefix": "raw_"}]
+
+
+def test_settings_load_fast() -> None:
+    """Settings, which others import, bring in nothing heavy."""
+    heavy = "{'fastapi', 'sqlalchemy', 'pydantic', 'uvicorn', 'httpx', 'click', 'dagster'}"
+    code = f"import sys, airbyte_dagster.local.settings; print({heavy} & set(sys.modules))"
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment()
+    )
+    assert printed.stdout == "set()\n"
+
+
+def test_a_house_of_its_own() -> None:
+    """Nothing in `local` imports the rest of the package, and the worker imports the standard library and PyAirbyte."""
+    house = Path(settings.__file__).parent
+    for file in house.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}"]
+            for name in names:
+                own = name.split(".")[0] == "airbyte_dagster"
+                assert not own or name.startswith("airbyte_dagster.local"), (file, name)
+                assert not own or file.name != "worker.py", name

@@ -41,6 +41,27 @@ def resolve_streams(declared: spec.Connection, available: Sequence[models.Availa
     return declared.streams
 
 
+def with_refreshed_streams(
+    declared: spec.Connection, existing: models.Connection, available: Sequence[models.AvailableStream]
+) -> spec.Connection:
+    """Return the declaration with the streams that the source offers now.
+
+    Declared streams are checked and stay as they are. Where none are named, streams that are new are added and those
+    that are gone left out; the others keep their sync mode.
+
+    Raises:
+        SpecError: See `resolve_streams`.
+    """
+    streams = resolve_streams(declared, available)
+    if declared.streams is None:
+        modes = {(stream.namespace, stream.name): stream.sync_mode for stream in existing.streams}
+        streams = tuple(
+            stream.model_copy(update={"sync_mode": modes.get((stream.namespace, stream.name)) or stream.sync_mode})
+            for stream in streams
+        )
+    return declared.model_copy(update={"streams": streams})
+
+
 def _stream_problems(path: str, stream: spec.Stream, available: models.AvailableStream) -> list[str]:
     problems = []
     # The list never has this mode, although connections accept it (``StreamsController.kt``).

@@ -9,6 +9,7 @@ from pydantic import Field
 from airbyte_dagster import models, spec
 from airbyte_dagster.assets import reconciler, stream_assets, sync_runner
 from airbyte_dagster.configuration import merged
+from airbyte_dagster.connection_plan import with_refreshed_streams
 from airbyte_dagster.dagster_state import RunJobMemory
 from airbyte_dagster.errors import ConfigurationError, WarehouseError
 from airbyte_dagster.links import Links
@@ -155,6 +156,11 @@ def _create_connection_op(pipeline: spec.AirbytePipeline, airbyte_key: str) -> d
         name: str = Field(
             default=pipeline.connection.name, description="Name of the connection; one of that name is updated."
         )
+        refresh_streams: bool = Field(
+            default=False,
+            description="Ask the source anew which streams it has, which can take minutes. Declared streams are "
+            "checked against them; a pipeline that names none gets what is new, and loses what is gone.",
+        )
 
     @dg.op(
         name=f"{pipeline.name}_create_connection",
@@ -178,9 +184,12 @@ def _create_connection_op(pipeline: spec.AirbytePipeline, airbyte_key: str) -> d
         airbyte: AirbyteResource = getattr(context.resources, airbyte_key)
         client, make = airbyte.client(), reconciler(context, airbyte)
         declared = pipeline.connection.model_copy(update={"name": config.name})
-        action = plan_connection(
-            declared, client.connections(workspace_id), source_id=source_id, destination_id=destination_id
-        )
+        found = client.connections(workspace_id)
+        existing = by_name("connection", declared.name, found)
+        if config.refresh_streams and existing is not None:
+            available = client.available_streams(source_id, destination_id, ignore_cache=True)
+            declared = with_refreshed_streams(declared, existing, available)
+        action = plan_connection(declared, found, source_id=source_id, destination_id=destination_id)
         ensured, connection = make.apply_connection(
             action, client.workspace(workspace_id), source_id=source_id, destination_id=destination_id
         )

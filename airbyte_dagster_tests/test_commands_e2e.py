@@ -161,6 +161,49 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path, commands: Commands, sign
     assert commands.left_over() == []
 
 
+def test_run_after_a_killed_one_joins_its_job(tmp_path: Path, commands: Commands) -> None:
+    """SIGKILL leaves no chance to cancel; the next run watches the job that is still active, and starts no second."""
+    with running_local_airbyte(tmp_path / "airbyte", allow_paths=[tmp_path]) as server:
+        server.engine.hold()
+        process = commands.start("run", **variables_of(server))
+        server.engine.wait_for_start(timeout=_PATIENCE)
+        process.kill()
+        process.communicate()
+        again = commands.start("run", **variables_of(server))
+        lines: list[str] = []
+        assert again.stdout is not None
+        for line in again.stdout:
+            lines.append(line)
+            if "Job 1 is running already; watching it" in line:
+                server.engine.release()
+        again.stdout.close()
+        code = again.wait(_PATIENCE)
+
+    assert code == 0, "".join(lines)
+    assert len(server.engine.requests) == 1
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("moment", ["Local Airbyte listens", "Workspace", "Sync started", "running"])
+def test_interrupt_at_any_moment_leaves_nothing_half(real_home: Path, moment: str) -> None:
+    """Ctrl-C while the server starts, while things are created, while data moves: no process stays, a rerun works."""
+    commands = Commands(real_home)
+    process = commands.start("run")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if moment in line:
+            process.send_signal(signal.SIGINT)
+            break
+    output, _ = process.communicate(timeout=_PATIENCE)
+
+    assert process.returncode not in (0, None), output
+    assert "Traceback" not in output
+    commands.wait_until_none_is_left()
+    code, output = commands.run("run")
+    assert code == 0, output
+    assert set(ids_in(output)) == {"Source", "Destination", "Connection"}
+
+
 @pytest.mark.parametrize(
     ("environment", "words"),
     [

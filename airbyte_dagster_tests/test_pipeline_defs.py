@@ -439,6 +439,32 @@ def test_provision_again_changes_nothing_and_config_changes_what_it_says(
         assert client.actors("source", airbyte_server.workspace_id)[0].configuration["count"] == 50
 
 
+def test_streams_are_refreshed_on_request(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """A pipeline that names no streams keeps those it was made with, until it is asked to look again."""
+    airbyte_server.engine.add("faker", {"old": ROWS, "kept": ROWS})
+    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server, streams=None))
+    run_sync(definitions, instance, job="provision_example")
+    with client_of(airbyte_server) as client:
+        (made,) = client.connections(airbyte_server.workspace_id)
+        append = [{"name": name, "syncMode": "full_refresh_append"} for name in ("old", "kept")]
+        client.patch_connection(made.id, {"configurations": {"streams": append}})
+    airbyte_server.engine.add("faker", {"kept": ROWS, "new": ROWS})
+
+    assert outputs_of(run_sync(definitions, instance, job="provision_example"))["create_connection"]["streams"] == [
+        "old",
+        "kept",
+    ]
+    config = {"ops": {"create_connection": {"config": {"refresh_streams": True}}}}
+    output = outputs_of(run_sync(definitions, instance, job="provision_example", run_config=config))[
+        "create_connection"
+    ]
+
+    assert sorted(output["changes"]) == ["streams.new added", "streams.old removed"]
+    with client_of(airbyte_server) as client:
+        modes = {stream.name: stream.sync_mode for stream in client.connection(made.id).streams}
+    assert modes == {"kept": "full_refresh_append", "new": "full_refresh_overwrite"}
+
+
 def test_launchpad_refuses_unknown_config(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """A typo is refused before anything is called."""
     definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))

@@ -1,0 +1,153 @@
+"""The resources: what they take, and the SDK's client that they give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from airbyte_api import api, models
+
+from airbyte_dagster import AirbyteResource, MotherDuckResource
+from airbyte_dagster.client import CLOUD_SERVER_URL
+from airbyte_dagster.errors import ConfigurationError, WorkspaceError
+from airbyte_dagster.sync import SyncSettings
+from airbyte_dagster_tests.conftest import client_of, resource_of
+from airbyte_dagster_tests.local.fakes import RunningAirbyte
+
+
+def test_course_can_be_followed_with_the_sdk(airbyte_server: RunningAirbyte) -> None:
+    """The calls of Airbyte's course, in the SDK's own words, through `get_client()`."""
+    airbyte: Any = resource_of(airbyte_server).get_client()
+
+    workspaces = airbyte.workspaces.list_workspaces(request=api.ListWorkspacesRequest())
+    workspace_id = workspaces.workspaces_response.data[0].workspace_id
+    source = airbyte.sources.create_source(
+        request=models.SourceCreateRequest(
+            name="my_source_faker_using_api",
+            workspace_id=workspace_id,
+            configuration=models.SourceFaker(count=35),
+        )
+    ).source_response
+    destination = airbyte.destinations.create_destination(
+        request=models.DestinationCreateRequest(
+            name="my_duck_using_api",
+            workspace_id=workspace_id,
+            configuration=models.DestinationDuckdb(destination_path=str(airbyte_server.home.warehouse)),
+        )
+    ).destination_response
+    connection = airbyte.connections.create_connection(
+        request=models.ConnectionCreateRequest(
+            name="my_connection_using_api",
+            source_id=source.source_id,
+            destination_id=destination.destination_id,
+            configurations=models.StreamConfigurations(streams=[models.StreamConfiguration(name="users")]),
+        )
+    ).connection_response
+    job = airbyte.jobs.create_job(
+        request=models.JobCreateRequest(connection_id=connection.connection_id, job_type=models.JobTypeEnum.SYNC)
+    ).job_response
+
+    with airbyte_server.api() as http:
+        assert http.finish(job.job_id)["status"] == "succeeded"
+    assert airbyte.jobs.get_job(request=api.GetJobRequest(job_id=job.job_id)).job_response.rows_synced == 35
+
+
+def test_from_env_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values are read late; what is not set keeps its default; what is given wins."""
+    for name in ("SERVER_URL", "CLIENT_ID", "CLIENT_SECRET", "WORKSPACE_ID"):
+        monkeypatch.delenv(f"AIRBYTE_{name}", raising=False)
+    assert AirbyteResource.from_env().client().settings.server_url == CLOUD_SERVER_URL
+
+    monkeypatch.setenv("AIRBYTE_CLIENT_ID", "before")
+    monkeypatch.setenv("AIRBYTE_CLIENT_SECRET", "secret")
+    resource = AirbyteResource.from_env(request_timeout=7)
+    monkeypatch.setenv("AIRBYTE_CLIENT_ID", "after")
+
+    settings = resource.client().settings
+    assert (settings.client_id, settings.client_secret, settings.request_timeout) == ("after", "secret", 7)
+
+
+def test_equal_resources_share_a_client() -> None:
+    """Dagster makes a resource anew for each step: its connections and token are shared all the same."""
+    assert AirbyteResource(bearer_token="t").client() is AirbyteResource(bearer_token="t").client()
+    assert AirbyteResource(bearer_token="t").client() is not AirbyteResource(bearer_token="u").client()
+
+
+@pytest.mark.parametrize(
+    ("credentials", "names"),
+    [
+        ({"client_id": "a"}, ("client_id", "client_secret")),
+        ({"username": "a"}, ("username", "password")),
+        ({"client_id": "a", "client_secret": "b", "bearer_token": "c"}, ("client_id", "bearer_token")),
+    ],
+)
+def test_half_or_double_credentials_are_refused(credentials: dict[str, str], names: tuple[str, ...]) -> None:
+    """Both fields are named, before any call."""
+    with pytest.raises(ConfigurationError) as caught:
+        AirbyteResource.from_env(**credentials).client()
+
+    assert all(name in str(caught.value) for name in names)
+
+
+def test_workspace_is_the_only_one_or_the_named_one(airbyte_server: RunningAirbyte) -> None:
+    """With several and none named, they are listed; id and name find theirs; both together are refused."""
+    assert resource_of(airbyte_server).find_workspace().id == airbyte_server.workspace_id
+    with airbyte_server.api() as http:
+        other = http.ok("POST", "/workspaces", json={"name": "Other"})["workspaceId"]
+
+    with pytest.raises(WorkspaceError) as caught:
+        resource_of(airbyte_server).find_workspace()
+    assert other in str(caught.value)
+    assert airbyte_server.workspace_id in str(caught.value)
+    assert resource_of(airbyte_server, workspace_name="Other").find_workspace().id == other
+    assert resource_of(airbyte_server, workspace_id=other).find_workspace().name == "Other"
+    with pytest.raises(WorkspaceError, match="Othr"):
+        resource_of(airbyte_server, workspace_name="Othr").find_workspace()
+    with pytest.raises(ConfigurationError, match="not both"):
+        resource_of(airbyte_server, workspace_name="Other", workspace_id=other).find_workspace()
+
+
+def test_wrong_workspace_id_is_a_definite_error(airbyte_server: RunningAirbyte) -> None:
+    """It lists what there is, instead of silently finding nothing."""
+    resource = resource_of(airbyte_server, workspace_id="00000000-0000-4000-8000-000000000000")
+
+    with pytest.raises(WorkspaceError, match="Default Workspace"):
+        resource.find_workspace()
+
+
+def test_sync_settings_are_those_of_the_resource() -> None:
+    """Each setting reaches the runner."""
+    resource = AirbyteResource(
+        sync_timeout=60,
+        poll_ceiling=5,
+        poll_failure_tolerance=7,
+        on_running="wait",
+        cancel_on_timeout=False,
+        cancel_on_termination=False,
+    )
+
+    assert resource.sync_settings() == SyncSettings(
+        timeout=60,
+        poll_ceiling=5,
+        poll_failure_tolerance=7,
+        on_running="wait",
+        cancel_on_timeout=False,
+        cancel_on_termination=False,
+    )
+
+
+def test_warehouse_of_a_file_and_of_motherduck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home directory in a path is expanded; a token may be an EnvVar."""
+    monkeypatch.setenv("EXAMPLE_TOKEN", "value")
+
+    assert MotherDuckResource(database="~/x.duckdb").warehouse().database == str(Path("~/x.duckdb").expanduser())
+    motherduck = MotherDuckResource(database="md:lms", motherduck_token=dg.EnvVar("EXAMPLE_TOKEN")).warehouse()
+    assert (motherduck.database, motherduck.motherduck_token, motherduck.is_motherduck) == ("md:lms", "value", True)
+
+
+def test_client_and_resource_agree(airbyte_server: RunningAirbyte) -> None:
+    """The resource's client sees what any other client sees."""
+    with client_of(airbyte_server) as client:
+        assert resource_of(airbyte_server).client().workspaces() == client.workspaces()

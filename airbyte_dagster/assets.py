@@ -11,6 +11,7 @@ from typing import Any, cast
 import dagster as dg
 
 from airbyte_dagster import models, spec
+from airbyte_dagster.configuration import declared_value
 from airbyte_dagster.dagster_state import InstanceAppliedStore, RunJobMemory
 from airbyte_dagster.errors import (
     AirbyteDagsterError,
@@ -26,7 +27,9 @@ from airbyte_dagster.reconcile import Reconciled, Reconciler
 from airbyte_dagster.resource import AirbyteResource, MotherDuckResource
 from airbyte_dagster.sync import Succeeded, SyncRunner
 from airbyte_dagster.verify import Claim
-from airbyte_dagster.warehouse import Table, Warehouse
+from airbyte_dagster.warehouse import MOTHERDUCK_PREFIXES, Table, TableRef, Warehouse
+
+_Key = tuple[str | None, str]
 
 #: Materialization metadata that the checks read: one entry per stream, see `claims_to_json`.
 STREAMS_METADATA = "airbyte/streams"
@@ -134,9 +137,8 @@ def _asset_spec(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> dg.AssetS
 
 
 def _is_motherduck(pipeline: spec.AirbytePipeline) -> bool:
-    configuration = pipeline.destination.configuration
-    path = configuration.get("destination_path") if isinstance(configuration, dict) else configuration
-    return pipeline.destination.type == "motherduck" or str(getattr(path, "destination_path", path)).startswith("md:")
+    path = declared_value(pipeline.destination.configuration, "destination_path")
+    return pipeline.destination.type == "motherduck" or (isinstance(path, str) and path.startswith(MOTHERDUCK_PREFIXES))
 
 
 @dataclass
@@ -152,14 +154,14 @@ class _PipelineRun:
         log = self.context.log
         reconciled = reconcile_pipeline(self.context, self.pipeline, self.airbyte)
         streams = {asset.key: asset.matching(reconciled.connection_record) for asset in selected}
-        refs = {stream.name: table_ref(self.pipeline, stream) for several in streams.values() for stream in several}
+        refs = {stream.key: table_ref(self.pipeline, stream) for several in streams.values() for stream in several}
         warehouse = self.motherduck.warehouse()
         before = self._rows_before(warehouse, streams, refs)
         memory = RunJobMemory(self.context.instance, self.context.run.run_id)
         done = self._sync(reconciled, memory)
         reported = self._reported(done.job)
         try:
-            tables: dict[str, Table | None] | None = warehouse.inspect(refs)
+            tables: dict[_Key, Table | None] | None = warehouse.inspect(refs)
         except (WarehouseError, ConfigurationError) as error:
             log.warning(f"The sync succeeded, but what arrived could not be read: {error}")
             tables = None
@@ -169,14 +171,15 @@ class _PipelineRun:
                 Claim(
                     stream.name,
                     stream.sync_mode,
-                    reported.get((stream.namespace, stream.name), reported.get((None, stream.name))),
-                    before.get(stream.name) if done.origin == "new" else None,
+                    reported.get(stream.key, reported.get((None, stream.name))),
+                    before.get(stream.key) if done.origin == "new" else None,
+                    stream.namespace,
                 )
                 for stream in streams[asset.key]
             ]
-            found = None if tables is None else [tables[stream.name] for stream in streams[asset.key]]
+            found = None if tables is None else [tables[stream.key] for stream in streams[asset.key]]
             yield dg.MaterializeResult(
-                asset_key=asset.key, metadata=_metadata(claims, found, done.job, reported_links(links, reconciled))
+                asset_key=asset.key, metadata=_metadata(claims, found, done.job, connection_metadata(links, reconciled))
             )
         memory.done(reconciled.connection.id)
 
@@ -199,32 +202,32 @@ class _PipelineRun:
         self,
         warehouse: Warehouse,
         streams: Mapping[dg.AssetKey, Sequence[spec.Stream]],
-        refs: Mapping[str, Any],
-    ) -> dict[str, int]:
+        refs: Mapping[_Key, TableRef],
+    ) -> dict[_Key, int]:
         """Count before the sync, for the modes whose rule needs it; nothing where that can't be."""
-        names = [
-            stream.name
+        keys = [
+            stream.key
             for several in streams.values()
             for stream in several
             if not stream.sync_mode.startswith("full_refresh_overwrite")
         ]
         try:
-            found = warehouse.inspect({name: refs[name] for name in names})
+            found = warehouse.inspect({key: refs[key] for key in keys})
         except WarehouseMissing:
-            return dict.fromkeys(names, 0)
+            return dict.fromkeys(keys, 0)
         except (WarehouseError, ConfigurationError) as error:
             self.context.log.warning(f"Rows before the sync could not be counted: {error}")
             return {}
-        return {name: table.rows if table else 0 for name, table in found.items()}
+        return {key: table.rows if table else 0 for key, table in found.items()}
 
-    def _reported(self, job: models.Job) -> dict[tuple[str | None, str], int]:
+    def _reported(self, job: models.Job) -> dict[_Key, int]:
         """What the job says of each stream; the namespace-less key serves declarations without one."""
         try:
             stats = self.airbyte.client().job_stream_stats(job.id)
         except AirbyteDagsterError as error:
             self.context.log.warning(f"Airbyte did not tell the rows of each stream: {error}")
             stats = None
-        reported: dict[tuple[str | None, str], int] = {}
+        reported: dict[_Key, int] = {}
         for item in stats or ():
             reported[(item.namespace, item.name)] = item.rows
             reported.setdefault((None, item.name), item.rows)
@@ -276,7 +279,7 @@ def progress_line(job: models.Job) -> str:
     return " · ".join(parts)
 
 
-def reported_links(links: Links, reconciled: Reconciled) -> dict[str, Any]:
+def connection_metadata(links: Links, reconciled: Reconciled) -> dict[str, Any]:
     """Return the metadata entries that lead to Airbyte's pages."""
     return {
         "airbyte/connection_id": reconciled.connection.id,
@@ -325,6 +328,7 @@ def claims_to_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
     return [
         {
             "stream": claim.stream,
+            "namespace": claim.namespace,
             "sync_mode": claim.sync_mode,
             "rows_reported": claim.reported,
             "rows_before": claim.before,
@@ -335,4 +339,7 @@ def claims_to_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
 
 def claims_from_json(data: Any) -> list[Claim]:
     """Read what `claims_to_json` wrote."""
-    return [Claim(item["stream"], item["sync_mode"], item["rows_reported"], item["rows_before"]) for item in data]
+    return [
+        Claim(item["stream"], item["sync_mode"], item["rows_reported"], item["rows_before"], item["namespace"])
+        for item in data
+    ]

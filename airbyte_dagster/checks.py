@@ -1,6 +1,7 @@
 """Asset checks: what a job claims, held against what the warehouse has."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -53,12 +54,12 @@ def build_checks(pipeline: spec.AirbytePipeline, *, warehouse_key: str) -> dg.As
     return row_count
 
 
+@dataclass(frozen=True)
 class _LastJob:
-    """What the last materialization of an asset recorded."""
+    """What the last materialization of an asset recorded: the claims of its streams, and the job's total of rows."""
 
-    def __init__(self, claims: list[Claim], total: int | None) -> None:
-        self.claims = claims
-        self.total = total
+    claims: list[Claim]
+    total: int | None
 
 
 def _last_claims(instance: dg.DagsterInstance, asset: StreamAsset) -> _LastJob | None:
@@ -77,10 +78,12 @@ def _results(
     claimed: Mapping[dg.AssetKey, _LastJob | None],
     motherduck: MotherDuckResource,
 ) -> Iterator[dg.AssetCheckResult]:
-    declared = {stream.name: stream for stream in pipeline.connection.streams or ()}
+    declared = {stream.key: stream for stream in pipeline.connection.streams or ()}
     claims = [claim for job in claimed.values() if job for claim in job.claims]
     refs = {
-        claim.stream: table_ref(pipeline, declared.get(claim.stream) or spec.Stream(name=claim.stream))
+        claim.key: table_ref(
+            pipeline, declared.get(claim.key) or spec.Stream(name=claim.stream, namespace=claim.namespace)
+        )
         for claim in claims
     }
     try:
@@ -95,11 +98,11 @@ def _results(
             finding = Finding(Verdict.UNVERIFIED, "Unverified: no sync has been recorded for this asset yet.")
             yield _result(asset, [finding], {})
             continue
-        findings = [judge(claim, tables[claim.stream]) for claim in job.claims]
+        findings = [judge(claim, tables[claim.key]) for claim in job.claims]
         if any(claim.reported is None for claim in job.claims) and _covers(pipeline, claims):
-            by_total = judge_by_total(claims, [tables[claim.stream] for claim in claims], job.total)
+            by_total = judge_by_total(claims, [tables[claim.key] for claim in claims], job.total)
             findings = [by_total] if by_total else findings
-        yield _result(asset, findings, _numbers(job.claims, [tables[claim.stream] for claim in job.claims]))
+        yield _result(asset, findings, _numbers(job.claims, [tables[claim.key] for claim in job.claims]))
 
 
 def _covers(pipeline: spec.AirbytePipeline, claims: Sequence[Claim]) -> bool:

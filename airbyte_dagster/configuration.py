@@ -95,6 +95,24 @@ def _plain(value: Any, path: str) -> Any:
     return getattr(value, "value", value)
 
 
+def declared_value(configuration: Any, key: str) -> Any:
+    """Return what a declared configuration has at a top-level key, by Airbyte's name of it, or ``None``.
+
+    An environment reference is returned as it is, unread.
+    """
+    if isinstance(configuration, Mapping):
+        return configuration.get(key)
+    for name, field in type(configuration).model_fields.items():
+        if key in (field.alias, name):
+            return getattr(configuration, name)
+    return None
+
+
+def read_reference(value: Any) -> Any:
+    """Return a value, or what the environment has for it if it is a reference."""
+    return value.get_value() if isinstance(value, EnvironmentReference) else value
+
+
 def check_environment_references(model: BaseModel) -> None:
     """Refuse an SDK model that was given an ``EnvVar``.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from airbyte_dagster import spec
+from airbyte_dagster.configuration import declared_value, read_reference
 from airbyte_dagster.warehouse import TableRef
 
 _DEFAULT_SCHEMA = "main"
@@ -34,15 +34,9 @@ def dagster_name(name: str) -> str:
 
 def _schema(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> str:
     connection = pipeline.connection
-    default = _destination_schema(pipeline.destination.configuration)
+    default = str(read_reference(declared_value(pipeline.destination.configuration, "schema")) or _DEFAULT_SCHEMA)
     if connection.namespace_definition == "source":
         return stream.namespace or default
     if connection.namespace_definition == "custom_format" and connection.namespace_format:
         return connection.namespace_format.replace("${SOURCE_NAMESPACE}", stream.namespace or "") or default
     return default
-
-
-def _destination_schema(configuration: Any) -> str:
-    if isinstance(configuration, dict):
-        return str(configuration.get("schema") or _DEFAULT_SCHEMA)
-    return str(getattr(configuration, "schema_", None) or getattr(configuration, "schema", None) or _DEFAULT_SCHEMA)

@@ -253,11 +253,15 @@ def _count(
     """Count the rows of each stream; ``None`` where there is no table, or where the warehouse can't be read."""
     streams = [stream for asset in stream_assets(pipeline) for stream in asset.matching(connection)]
     try:
-        tables = motherduck.warehouse().inspect({stream.name: table_ref(pipeline, stream) for stream in streams})
+        tables = motherduck.warehouse().inspect({stream.key: table_ref(pipeline, stream) for stream in streams})
     except (WarehouseError, ConfigurationError) as error:
         context.log.warning(f"The rows could not be counted: {error}")
-        return {stream.name: None for stream in streams}
-    return {name: table.rows if table else None for name, table in tables.items()}
+        return {_label(stream.key): None for stream in streams}
+    return {_label(key): table.rows if table else None for key, table in tables.items()}
+
+
+def _label(key: tuple[str | None, str]) -> str:
+    return ".".join(part for part in key if part)
 
 
 def _text(counts: dict[str, int | None]) -> str:

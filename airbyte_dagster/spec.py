@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from airbyte_dagster.configuration import check_environment_references, without_none
+from airbyte_dagster.configuration import check_environment_references, declared_value, without_none
 from airbyte_dagster.errors import SpecError
 
 #: The public API's names (``ConnectionSyncModeEnum``).
@@ -72,6 +72,11 @@ class Stream(_Declaration):
     primary_key: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_as_key)] = ()
     selected_fields: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> tuple[str | None, str]:
+        """Namespace and name: what a stream is known by within its connection."""
+        return (self.namespace, self.name)
+
     @model_validator(mode="after")
     def _key_and_cursor_are_selected(self) -> Stream:
         if self.selected_fields:
@@ -110,7 +115,7 @@ class _Actor(_Declaration):
     @property
     def type(self) -> str:
         """Airbyte's ``sourceType`` or ``destinationType``; ``""`` if only a definition id is given."""
-        value = _find(self.configuration, self._type_key)
+        value = declared_value(self.configuration, self._type_key)
         return str(getattr(value, "value", value) or "")
 
     @model_validator(mode="after")
@@ -167,7 +172,7 @@ class Connection(_Declaration):
         if self.streams is not None:
             if not self.streams:
                 raise ValueError("streams is empty: name at least one, or leave it out to sync all")
-            keys = [(stream.namespace, stream.name) for stream in self.streams]
+            keys = [stream.key for stream in self.streams]
             twice = sorted({stream.name for stream, key in zip(self.streams, keys, strict=True) if keys.count(key) > 1})
             if twice:
                 raise ValueError(f"streams names {', '.join(twice)} more than once")
@@ -199,15 +204,6 @@ class AirbytePipeline(_Declaration):
     group_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_]+$")
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = Field(default_factory=dict)
-
-
-def _find(configuration: Any, key: str) -> Any:
-    if isinstance(configuration, Mapping):
-        return configuration.get(key)
-    for name, field in type(configuration).model_fields.items():
-        if key in (field.alias, name):
-            return getattr(configuration, name)
-    return None
 
 
 def _problems(model: type[BaseModel], error: ValidationError) -> Iterator[str]:

@@ -24,6 +24,7 @@ class Claim:
     """What a job says about one stream.
 
     Attributes:
+        namespace: The stream's own; ``None`` if the declaration gives none.
         reported: Records committed; ``None`` where the server gives none per stream.
         before: Rows in the table before the sync; ``None`` if they were not counted.
     """
@@ -32,6 +33,12 @@ class Claim:
     sync_mode: str
     reported: int | None
     before: int | None = None
+    namespace: str | None = None
+
+    @property
+    def key(self) -> tuple[str | None, str]:
+        """Namespace and name: what a stream is known by within its connection."""
+        return (self.namespace, self.stream)
 
 
 @dataclass(frozen=True)

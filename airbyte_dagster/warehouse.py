@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import tenacity
 
@@ -27,6 +27,8 @@ from airbyte_dagster.errors import (
 
 if TYPE_CHECKING:
     import duckdb
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 MOTHERDUCK_PREFIXES = ("md:", "motherduck:")
 
@@ -95,7 +97,7 @@ class Warehouse:
         """Whether `database` is at MotherDuck."""
         return self.database.startswith(MOTHERDUCK_PREFIXES)
 
-    def inspect(self, refs: Mapping[str, TableRef]) -> dict[str, Table | None]:
+    def inspect(self, refs: Mapping[_Key, TableRef]) -> dict[_Key, Table | None]:
         """Return the table of each reference, or ``None`` where there is none; one query counts all.
 
         Raises:
@@ -207,7 +209,7 @@ class _Found:
     columns: tuple[tuple[str, str], ...]
 
 
-def _find_tables(connection: duckdb.DuckDBPyConnection, refs: Mapping[str, TableRef]) -> dict[str, _Found]:
+def _find_tables(connection: duckdb.DuckDBPyConnection, refs: Mapping[_Key, TableRef]) -> dict[_Key, _Found]:
     schemas = sorted({ref.schema.lower() for ref in refs.values()})
     names = sorted({name.lower() for ref in refs.values() for name in ref.names})
     rows = connection.execute(
@@ -241,8 +243,8 @@ def _find_tables(connection: duckdb.DuckDBPyConnection, refs: Mapping[str, Table
 
 
 def _count(
-    connection: duckdb.DuckDBPyConnection, found: Mapping[str, _Found], refs: Mapping[str, TableRef]
-) -> dict[str, tuple[int, int | None]]:
+    connection: duckdb.DuckDBPyConnection, found: Mapping[_Key, _Found], refs: Mapping[_Key, TableRef]
+) -> dict[_Key, tuple[int, int | None]]:
     if not found:
         return {}
     parts = []

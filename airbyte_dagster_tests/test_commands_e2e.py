@@ -227,7 +227,9 @@ def test_unreachable_airbyte_is_one_sentence(commands: Commands) -> None:
     code, output = commands.run("run", AIRBYTE_SERVER_URL="http://127.0.0.1:1/api/public/v1")
 
     assert code == 1
-    assert "127.0.0.1:1" in output
+    assert re.search(r"✗ .*127\.0\.0\.1:1", output)
+    assert "Check server_url" in output
+    assert "Dependencies for step" not in output
     assert "Traceback" not in output
 
 

@@ -12,8 +12,17 @@ import dagster as dg
 import duckdb
 import pytest
 
-from airbyte_dagster import AirbytePipeline, AirbyteResource, MotherDuckResource, Stream, build_pipeline_defs
+from airbyte_dagster import (
+    AirbytePipeline,
+    AirbyteResource,
+    Destination,
+    MotherDuckResource,
+    Stream,
+    build_pipeline_defs,
+)
+from airbyte_dagster.assets import STREAMS_METADATA, claims_to_json
 from airbyte_dagster.errors import SpecError
+from airbyte_dagster.verify import Claim
 from airbyte_dagster_tests.conftest import client_of, pipeline_of, resource_of, warehouse_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, ScriptedRun, running_local_airbyte
 
@@ -38,6 +47,15 @@ def run_sync(
     keys = [dg.AssetKey(["example", name]) for name in selection] if selection else None
     return definitions.resolve_job_def(job).execute_in_process(
         instance=instance, raise_on_error=False, asset_selection=keys, tags=tags, run_config=run_config
+    )
+
+
+def _with_job(definitions: dg.Definitions, job: Any) -> dg.Definitions:
+    return dg.Definitions(
+        asset_checks=definitions.asset_checks,
+        assets=definitions.assets,
+        resources=definitions.resources,
+        jobs=[job],
     )
 
 
@@ -183,6 +201,60 @@ def test_each_sync_mode_is_checked_by_its_rule(
     assert counts == ([5, 13, 23] if mode == "full_refresh_append" else [5, 8, 10])
 
 
+def test_streams_of_one_name_in_two_namespaces_are_told_apart(
+    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance
+) -> None:
+    """Each has its own asset, table, and check."""
+    pipeline = pipeline_of(
+        airbyte_server,
+        streams=(Stream(name="users", namespace="north"), Stream(name="users", namespace="south")),
+        namespace_definition="source",
+    )
+    job = dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())
+    definitions = definitions_of(airbyte_server, pipeline)
+    with duckdb.connect(str(airbyte_server.home.warehouse)) as connection:
+        for schema, rows in (("north", 3), ("south", 5)):
+            connection.execute(f"CREATE SCHEMA {schema}")
+            connection.execute(f"CREATE TABLE {schema}.users AS SELECT * FROM range({rows})")  # noqa: S608
+    for namespace in ("north", "south"):
+        claims = [Claim("users", "full_refresh_overwrite", 3, namespace=namespace)]
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                dg.AssetKey(["example", namespace, "users"]),
+                metadata={STREAMS_METADATA: dg.MetadataValue.json(claims_to_json(claims))},
+            )
+        )
+
+    result = run_sync(_with_job(definitions, job), instance, job="checks")
+
+    assert {check.asset_key.path[1]: check.passed for check in result.get_asset_check_evaluations()} == {
+        "north": True,
+        "south": False,
+    }
+
+
+def test_environment_references_in_the_destination_are_read_late(
+    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Path and schema may be EnvVar: definitions load without them, a run finds the tables by their values."""
+    monkeypatch.delenv("EXAMPLE_PATH", raising=False)
+    pipeline = pipeline_of(airbyte_server)
+    configuration = {
+        "destinationType": "duckdb",
+        "destination_path": dg.EnvVar("EXAMPLE_PATH"),
+        "schema": dg.EnvVar("EXAMPLE_SCHEMA"),
+    }
+    destination = Destination(name="duck", configuration=configuration)
+    definitions = definitions_of(airbyte_server, pipeline.model_copy(update={"destination": destination}))
+    monkeypatch.setenv("EXAMPLE_PATH", str(airbyte_server.home.warehouse))
+    monkeypatch.setenv("EXAMPLE_SCHEMA", "raw")
+
+    result = run_sync(definitions, instance)
+
+    assert metadata_of(result)["users"]["dagster/table_name"] == "lms.raw.users"
+    assert checks_of(result)["users"].passed
+
+
 class LosingRun(ScriptedRun):
     """Reports all rows, but the destination keeps one less of each stream."""
 
@@ -225,12 +297,7 @@ def test_dropped_table_fails_the_check_by_itself(airbyte_server: RunningAirbyte,
         connection.execute("DROP TABLE users")
         connection.execute("DELETE FROM products WHERE id < 3")
 
-    checks = dg.Definitions(
-        asset_checks=definitions.asset_checks,
-        assets=definitions.assets,
-        resources=definitions.resources,
-        jobs=[dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())],
-    )
+    checks = _with_job(definitions, dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks()))
     result = run_sync(checks, instance, job="checks")
 
     assert len(airbyte_server.engine.requests) == 1
@@ -263,12 +330,7 @@ def test_check_before_any_sync_is_unverified(airbyte_server: RunningAirbyte, ins
     """There is no claim to hold against anything."""
     definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
     duckdb.connect(str(airbyte_server.home.warehouse)).close()
-    checks = dg.Definitions(
-        asset_checks=definitions.asset_checks,
-        assets=definitions.assets,
-        resources=definitions.resources,
-        jobs=[dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())],
-    )
+    checks = _with_job(definitions, dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks()))
 
     check = checks_of(run_sync(checks, instance, job="checks"))["users"]
 

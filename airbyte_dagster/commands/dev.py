@@ -41,7 +41,7 @@ def dev(home: Path, *, port: int | None, airbyte_port: int | None, console: Cons
         chosen = free_port(port or _FIRST_PORT)
         if port and chosen != port:
             progress.step(f"Port {port} is in use; taking {chosen}.")
-        progress.moving("Starting Dagster …")
+        progress.waiting("Starting Dagster …")
         process = subprocess.Popen(
             [
                 *(sys.executable, "-W", "ignore:Function `dev_command`"),  # `dg dev` needs a package of its own

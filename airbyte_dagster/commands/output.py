@@ -70,6 +70,10 @@ class Progress:
         """Print a failure."""
         self._console.print(f"[red]✗[/] {_escaped(line)}", highlight=False, soft_wrap=True)
 
+    def waiting(self, line: str) -> None:
+        """Show what is waited for, only where the line can be replaced by the next."""
+        self._status.update(_escaped(line))
+
     def moving(self, line: str) -> None:
         """Show where a running job is."""
         if self._console.is_terminal:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from airbyte_dagster.warehouse import Warehouse
 
+#: How Dagster says that a step did not run because another failed; that failure is told by itself.
+_SKIPPED_STEP = "Dependencies for step "
 _PROGRESS_LINE = re.compile(r"Job \d+ (pending|queued|running|incomplete)\b")
 
 
@@ -37,7 +39,7 @@ def run(home: Path, *, port: int | None, console: Console) -> bool:
     """
     prepare_dagster_home(home)
     with Progress(console) as progress, airbyte_environment(home, port=port, say=progress.step):
-        progress.moving("Loading Dagster …")
+        progress.waiting("Loading Dagster …")
         from dagster import DagsterInstance  # noqa: PLC0415 - heavy, and reads the environment set above
 
         from airbyte_dagster import definitions  # noqa: PLC0415
@@ -49,14 +51,15 @@ def run(home: Path, *, port: int | None, console: Console) -> bool:
             result = job.execute_in_process(
                 instance=instance, run_id=run_id, raise_on_error=False, run_config=_QUIET_CONSOLE
             )
-        progress.moving("Stopping …")
+        progress.waiting("Stopping …")
     rows = _stream_results(result)
     if rows:
         console.print(results_table(rows))
     warehouse = definitions.warehouse.warehouse()
     if result.success and rows:
         _preview(console, warehouse, result)
-    console.print(f"Database: {warehouse.database}", highlight=False, soft_wrap=True)
+    if rows:
+        console.print(f"Database: {warehouse.database}", highlight=False, soft_wrap=True)
     console.print("Dagster UI: make dev, or airbyte-dagster dev", highlight=False)
     return result.success and bool(rows) and all(row.passed for row in rows)
 
@@ -71,6 +74,8 @@ def _printer(progress: Progress) -> Callable[[Any], None]:
         dagster_event = event.dagster_event
         if dagster_event is None:
             line = event.user_message
+            if line.startswith(_SKIPPED_STEP):
+                return
             if _PROGRESS_LINE.match(line):
                 progress.moving(line)
             elif event.level >= logging.WARNING:
@@ -88,10 +93,11 @@ def _reason(event: dg.DagsterEvent) -> str:
     failure = data.user_failure_data
     if failure and failure.description:
         return str(failure.description)
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip() if error else "The step failed."
+    # The step's own error wraps ours, which may have a cause of its own that says less than it does.
+    error = data.error.cause if data.error and data.error.cause else data.error
+    if error is None:
+        return "The step failed."
+    return error.message.strip().removeprefix("airbyte_dagster.errors.").removeprefix(f"{error.cls_name}: ")
 
 
 def _stream_results(result: dg.ExecuteInProcessResult) -> list[StreamResult]:

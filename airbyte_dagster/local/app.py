@@ -10,13 +10,25 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from airbyte_dagster.local import problems
 from airbyte_dagster.local.deps import Context, require_token
 from airbyte_dagster.local.guard import HostGuard
-from airbyte_dagster.local.routes import actors, auth, config_api, connections, jobs, streams, workspaces
+from airbyte_dagster.local.routes import (
+    actors,
+    auth,
+    config_api,
+    connections,
+    definitions,
+    jobs,
+    pages,
+    people,
+    streams,
+    tags,
+    workspaces,
+)
 from airbyte_dagster.local.settings import CONFIG_API, PUBLIC_API
 
 _THREADS = 256
@@ -58,23 +70,22 @@ def create_app(context: Context, *, hosts: Iterable[str] = ()) -> FastAPI:
         streams.router,
         connections.router,
         jobs.router,
+        tags.router,
+        definitions.router,
+        people.router,
     ):
         public.include_router(router, dependencies=signed_in)
     app.include_router(public)
     app.include_router(config_api.router, prefix=CONFIG_API, dependencies=signed_in)
     # The configuration API's token call takes and gives the same.
     app.add_api_route(f"{CONFIG_API}/applications/token", auth.token, methods=["POST"], include_in_schema=False)
-    app.add_api_route("/", _to_docs, include_in_schema=False)
+    app.include_router(pages.router)
     app.add_exception_handler(problems.ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
     app.add_middleware(HostGuard, hosts=tuple(hosts))
     return app
-
-
-async def _to_docs() -> Response:
-    return RedirectResponse("/docs")
 
 
 async def _api_error(_request: Request, error: Exception) -> Response:

@@ -22,6 +22,17 @@ def definition_id(kind: str, type_name: str) -> str:
     return _KNOWN.get((kind, type_name)) or str(uuid.uuid5(_NAMESPACE, f"{kind}-{type_name}"))
 
 
+def view(kind: str, type_name: str, tag: str) -> dict[str, str]:
+    """A definition as the API shows it; the image is the one that Airbyte would run."""
+    return {
+        "id": definition_id(kind, type_name),
+        "name": type_name.replace("-", " ").title(),
+        "dockerRepository": f"airbyte/{kind}-{type_name}",
+        "dockerImageTag": tag,
+        "documentationUrl": f"https://docs.airbyte.com/integrations/{kind}s/{type_name}",
+    }
+
+
 def type_of(kind: str, wanted: str, candidates: set[str]) -> str | None:
     """The type that a definition id stands for, among the known and the candidates; None if it is none of them."""
     known = {name for of, name in _KNOWN if of == kind}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import secrets
 import threading
@@ -21,6 +22,7 @@ from airbyte_dagster.local.jobs import JobRunner
 from airbyte_dagster.local.jobstore import JobStore
 from airbyte_dagster.local.settings import PUBLIC_API, Credentials, Home
 from airbyte_dagster.local.store import Store
+from airbyte_dagster.local.tagstore import TagStore
 
 TOKEN_SECONDS = 900
 _MOST_TOKENS = 10_000
@@ -88,6 +90,11 @@ class Context:
     strict: bool = False
     allowed: Sequence[Path] = ()
     connectors: frozenset[str] = field(default_factory=frozenset)
+
+    @functools.cached_property
+    def tags(self) -> TagStore:
+        """The tags, which are in the store's database."""
+        return TagStore(self.store)
 
     def close(self) -> None:
         """End jobs, and whatever else runs for this server. May be called again."""

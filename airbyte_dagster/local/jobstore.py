@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from airbyte_dagster.local import problems
@@ -97,6 +97,12 @@ class JobStore:
         """The jobs of a connection that have not ended, oldest first."""
         with self._database.read() as session:
             return _active(session, connection_id)
+
+    def last(self, connection_ids: Sequence[str]) -> dict[str, Job]:
+        """The newest job of each of these connections that has any."""
+        newest = select(func.max(Job.id)).where(Job.connection_id.in_(connection_ids)).group_by(Job.connection_id)
+        with self._database.read() as session:
+            return {job.connection_id: job for job in session.scalars(select(Job).where(Job.id.in_(newest)))}
 
     def add_sync(self, connection_id: str, workspace_id: str) -> tuple[Job, bool]:
         """Ask for a sync; returns the job and whether it is new.

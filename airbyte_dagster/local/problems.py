@@ -26,12 +26,20 @@ class ApiError(Exception):
 
 
 def problem(status: int, title: str, suffix: str, detail: str, data: dict[str, Any] | None) -> ApiError:
-    """A problem body: keys in Airbyte's order, nulls kept, the useful text in ``data``."""
+    """A problem body: keys in Airbyte's order, nulls kept, the useful text in ``data``.
+
+    Args:
+        status: The HTTP status.
+        title: The problem's name.
+        suffix: What the documentation's address gets at its end, or, as ``error:…``, the whole type.
+        detail: A constant sentence.
+        data: What is particular to this case.
+    """
     return ApiError(
         status,
         {
             "status": status,
-            "type": _BASE + suffix,
+            "type": suffix if suffix.startswith("error:") else _BASE + suffix,
             "title": title,
             "detail": detail,
             "documentationUrl": None,
@@ -42,17 +50,23 @@ def problem(status: int, title: str, suffix: str, detail: str, data: dict[str, A
 
 def bad_request(message: str) -> ApiError:
     """400: the server understood and refuses, as for a wrong stream configuration."""
-    return problem(400, "bad-request", "#bad-request", "The request could not be fulfilled.", {"message": message})
+    return problem(
+        400,
+        "bad-request",
+        "#bad-request",
+        "The request could not be understood by the server due to malformed syntax.",
+        {"message": message},
+    )
 
 
 def value_not_found(value: str) -> ApiError:
     """400: no such name, as for an unknown ``sourceType``."""
-    return problem(400, "value-not-found", "", "The value was not found.", {"value": value})
+    return problem(400, "value-not-found", "", "The submitted value could not be found.", {"value": value})
 
 
 def forbidden(message: str) -> ApiError:
     """403."""
-    return problem(403, "forbidden", "#forbidden", "Forbidden", {"message": message})
+    return problem(403, "forbidden", "#forbidden", "The request is forbidden.", {"message": message})
 
 
 def not_found(resource_type: str, resource_id: str) -> ApiError:
@@ -69,8 +83,7 @@ def try_again_later(message: str) -> ApiError:
 
 def state_conflict(message: str) -> ApiError:
     """409: not possible as things are; also Airbyte's answer for a job id that does not exist."""
-    detail = "State of target resource conflicts with the request."
-    return problem(409, "state-conflict", "#409-state-conflict", detail, {"message": message})
+    return problem(409, "state-conflict", "#409-state-conflict", "State conflict", {"message": message})
 
 
 def unprocessable(message: str) -> ApiError:
@@ -118,3 +131,27 @@ def unauthorized(path: str) -> ApiError:
             "_embedded": {"errors": [{"message": "Unauthorized", "_links": {}, "_embedded": {}}]},
         },
     )
+
+
+def tag_exists() -> ApiError:
+    """409: the workspace has a tag of this name."""
+    title, detail = "tag-already-exists", "A tag with this name already exists in the workspace."
+    return problem(409, title, "error:tag-already-exists", detail, None)
+
+
+def tag_limit() -> ApiError:
+    """400: the workspace has as many tags as it can. Type and status at Airbyte's are not established."""
+    title, detail = "tag-limit-for-workspace-reached", "Maximum 100 tags can be created in a workspace"
+    return problem(400, title, "error:tag-limit-for-workspace-reached", detail, None)
+
+
+def tag_name_too_long() -> ApiError:
+    """400: a tag's name has more than 30 characters. Type and status at Airbyte's are not established."""
+    title, detail = "tag-name-too-long", "The name of a tag can have 30 characters at most."
+    return problem(400, title, "error:tag-name-too-long", detail, None)
+
+
+def tag_color_invalid() -> ApiError:
+    """400: a tag's colour is not 6 hex digits. Type and status at Airbyte's are not established."""
+    title, detail = "tag-invalid-hex-color", "The color of a tag is 6 hexadecimal digits, without a #."
+    return problem(400, title, "error:tag-invalid-hex-color", detail, None)

@@ -76,6 +76,20 @@ class Connection(Base):
     created_at: Mapped[int]
 
 
+class Tag(Base):
+    """A tag that connections of its workspace can have."""
+
+    __tablename__ = "tags"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    name: Mapped[str]
+    color: Mapped[str]
+    """Six hex digits."""
+    created: Mapped[int]
+    """Ascending, in the order of creation."""
+
+
 class Job(Base):
     """A sync or a reset."""
 

@@ -120,12 +120,54 @@ Status = Literal["active", "inactive", "deprecated"]
 
 
 class Tag(Body):
-    """A tag of a connection."""
+    """A tag of a connection; its id says which, the rest of it is what the workspace has."""
 
-    tag_id: str
-    name: str = ""
-    color: str = ""
-    workspace_id: str = ""
+    tag_id: UUID
+
+
+class TagCreate(Body):
+    """A new tag."""
+
+    name: str = Field(examples=["nightly"])
+    color: str = Field(examples=["75DCFF"])
+    workspace_id: UUID
+
+
+class TagChange(Body):
+    """A tag's new name and colour."""
+
+    name: str
+    color: str
+
+
+class PermissionCreate(Body):
+    """A new permission."""
+
+    permission_type: str
+    user_id: UUID
+    workspace_id: UUID | None = None
+    organization_id: UUID | None = None
+
+
+class PermissionChange(Body):
+    """A permission's new type."""
+
+    permission_type: str
+
+
+class DefinitionCreate(Body):
+    """A new connector definition."""
+
+    name: str
+    docker_repository: str
+    docker_image_tag: str
+
+
+class DefinitionChange(Body):
+    """A definition's new name and version."""
+
+    name: str
+    docker_image_tag: str
 
 
 class ConnectionCreate(Body):

@@ -156,6 +156,12 @@ class Store:
             raise problems.not_found(RESOURCE[kind], actor_id)
         return found
 
+    def actor_types(self, kind: str) -> set[str]:
+        """The types of all sources or destinations that are there."""
+        query = select(Actor.type).where(Actor.kind == kind, Actor.deleted.is_(False)).distinct()
+        with self.database.read() as session:
+            return set(session.scalars(query))
+
     def actors_by_id(self, ids: Sequence[str]) -> dict[str, Actor]:
         """Sources and destinations by id, deleted ones too."""
         with self.database.read() as session:
@@ -210,12 +216,15 @@ class Store:
         workspace_ids: Sequence[str],
         *,
         tag_ids: Sequence[str] = (),
+        actor_id: str | None = None,
         include_deleted: bool = False,
         limit: int = 20,
         offset: int = 0,
     ) -> list[Connection]:
-        """A page of connections, oldest first; ``tag_ids`` match any."""
+        """A page of connections, oldest first; ``tag_ids`` match any, ``actor_id`` is at either end."""
         conditions: list[ColumnElement[bool]] = []
+        if actor_id is not None:
+            conditions.append((Connection.source_id == actor_id) | (Connection.destination_id == actor_id))
         if workspace_ids:
             conditions.append(Connection.workspace_id.in_(workspace_ids))
         if not include_deleted:

@@ -77,7 +77,10 @@ def select(discovered: Sequence[Json], wanted: Sequence[Mapping[str, Any]]) -> t
     for entry in wanted:
         stream = _find(discovered, entry)
         if any(stream is other for other in catalog):
-            raise problems.bad_request(f"Duplicate stream found in configuration for: {entry['name']}.")
+            raise problems.bad_request(
+                f"Duplicate stream found in configuration for stream name [{entry['name']}] "
+                f"in namespace [{_null(entry.get('namespace'))}]."
+            )
         shown.append(_checked(stream, entry))
         catalog.append(stream)
     return shown, catalog
@@ -91,34 +94,28 @@ def _find(discovered: Sequence[Json], entry: Mapping[str, Any]) -> Json:
     for stream in named:
         if (stream.get("namespace") or None) == (namespace or None):
             return stream
-    names = sorted({str(stream["name"]) for stream in discovered})
-    raise problems.bad_request(f"Invalid stream found: {name}. The list of valid streams include: {names}.")
+    # The second sentence is ours: Airbyte's sends its reader to the documentation instead.
+    there = sorted(
+        {f"{one['name']} in {one['namespace']}" if one.get("namespace") else one["name"] for one in discovered}
+    )
+    raise problems.bad_request(
+        f"No streams found with name [{name}] and namespace [{_null(namespace)}]. The streams are: {_java(there)}."
+    )
 
 
 def _checked(stream: Json, entry: Mapping[str, Any]) -> Json:
-    name = stream["name"]
-    mode = entry.get("syncMode") or DEFAULT_MODE
-    if entry.get("syncMode") and mode not in offered_modes(stream):
+    name, mode = stream["name"], entry.get("syncMode") or DEFAULT_MODE
+    selected = _selected(stream, entry, mode)
+    # Airbyte lets the default pass whatever the stream supports.
+    if mode != DEFAULT_MODE and mode not in offered_modes(stream):
         raise problems.bad_request(
-            f"Cannot set sync mode to {mode} for stream {name}. Valid sync modes are: {offered_modes(stream)}"
+            f"Cannot set sync mode to {mode} for stream {name}. Valid sync modes are: {_java(offered_modes(stream))}"
         )
-    fields = [tuple(path) for path in _fields(stream.get("json_schema") or {}, [])]
     settings: Json = {
-        "cursorField": _cursor(stream, entry, mode, fields),
-        "primaryKey": _primary_key(stream, entry, mode, fields),
-        "selectedFields": _selected(stream, entry),
+        "cursorField": _cursor(stream, entry, mode),
+        "primaryKey": _primary_key(stream, entry, mode),
+        "selectedFields": selected,
     }
-    chosen = {item["fieldPath"][0] for item in settings["selectedFields"]}
-    if chosen:
-        for key in settings["primaryKey"] if mode in NEEDS_KEY else []:
-            if key[0] not in chosen:
-                raise problems.bad_request(
-                    f"Primary key field {key} cannot be removed from the selected fields of stream {name}."
-                )
-        if mode in INCREMENTAL and settings["cursorField"] and settings["cursorField"][0] not in chosen:
-            raise problems.bad_request(
-                f"Cursor field {settings['cursorField']} must be a selected field of stream {name}."
-            )
     return _shown(stream, mode, {**settings, "mappers": entry.get("mappers") or []})
 
 
@@ -134,74 +131,108 @@ def _shown(stream: Json, mode: str, settings: Json) -> Json:
     return shown
 
 
-def _cursor(stream: Json, entry: Mapping[str, Any], mode: str, fields: list[tuple[str, ...]]) -> list[str]:
-    name, asked, default = (
-        stream["name"],
-        list(entry.get("cursorField") or []),
-        stream.get("default_cursor_field") or [],
-    )
+def _effective_cursor(stream: Json, entry: Mapping[str, Any]) -> list[str]:
+    default = list(stream.get("default_cursor_field") or [])
+    return default if stream.get("source_defined_cursor") else list(entry.get("cursorField") or []) or default
+
+
+def _effective_key(stream: Json, entry: Mapping[str, Any]) -> list[list[str]]:
+    return [list(path) for path in stream.get("source_defined_primary_key") or entry.get("primaryKey") or []]
+
+
+def _cursor(stream: Json, entry: Mapping[str, Any], mode: str) -> list[str]:
+    """The cursor of an incremental mode, checked; for the others what the source says, whatever was asked."""
+    name, asked = stream["name"], list(entry.get("cursorField") or [])
+    default = list(stream.get("default_cursor_field") or [])
     if mode not in INCREMENTAL:
-        return asked
+        return default
     if stream.get("source_defined_cursor"):
-        if asked and asked != default:
+        if asked and set(asked) != set(default):
             raise problems.bad_request(
-                f"Cursor Field {asked} is already defined by source for stream: {name}. "
+                f"Cursor Field {_java(asked)} is already defined by source for stream: {name}. "
                 "Do not include a cursor field configuration for this stream."
             )
-        return list(default)
-    cursor = asked or list(default)
-    if not cursor:
+    elif asked:
+        valid = list(_fields(stream.get("json_schema") or {}, []))
+        if valid and asked not in valid:
+            raise problems.bad_request(
+                f"Invalid cursor field for stream: {name}. The list of valid cursor fields include: {_java(valid)}."
+            )
+    elif not default:
         raise problems.bad_request(
             f"No default cursor field for stream: {name}. Please include a cursor field configuration for this stream."
         )
-    if fields and tuple(cursor) not in fields:
-        valid = sorted(path[0] for path in fields if len(path) == 1)
-        raise problems.bad_request(
-            f"Invalid cursor field for stream: {name}. The list of valid cursor fields include: {valid}."
-        )
-    return cursor
+    return _effective_cursor(stream, entry)
 
 
-def _primary_key(stream: Json, entry: Mapping[str, Any], mode: str, fields: list[tuple[str, ...]]) -> list[list[str]]:
+def _primary_key(stream: Json, entry: Mapping[str, Any], mode: str) -> list[list[str]]:
+    """The key of a mode that has one, checked; for the others what the source says, if anything."""
     name, asked = stream["name"], [list(path) for path in entry.get("primaryKey") or []]
     defined = stream.get("source_defined_primary_key") or []
     if mode not in NEEDS_KEY:
-        return asked
-    if defined:
-        if asked and asked != defined:
-            raise problems.bad_request(
-                f"Primary key for stream: {name} is already pre-defined. "
-                "Please do NOT include a primary key configuration for this stream."
-            )
-        return [list(path) for path in defined]
-    if not asked:
+        return _effective_key(stream, entry) if mode == "incremental_append" else defined
+    if defined and asked and asked != defined:
+        raise problems.bad_request(
+            f"Primary key for stream: {name} is already pre-defined. "
+            f"Please remove the primaryKey or provide the value as {_java(defined)}."
+        )
+    if not defined and not asked:
         raise problems.bad_request(
             f"No default primary key for stream: {name}. Please include a primary key configuration for this stream."
         )
+    valid = list(_fields(stream.get("json_schema") or {}, []))
+    for path in asked:
+        if valid and path not in valid:
+            raise problems.bad_request(
+                f"Invalid primary key for stream: {name}. The list of valid primary keys fields: {_java(valid)}."
+            )
     if len({tuple(path) for path in asked}) != len(asked):
         raise problems.bad_request(
-            f"Duplicate primary key detected for stream: {name}, please don't provide the same column more than once."
+            f"Duplicate primary key detected for stream: {name}, "
+            f"please don't provide the same column more than once. Key: {_java(asked)}"
         )
-    for path in asked:
-        if fields and tuple(path) not in fields:
-            valid = sorted(field[0] for field in fields if len(field) == 1)
-            raise problems.bad_request(
-                f"Invalid primary key for stream: {name}. The list of valid primary keys fields: {valid}."
-            )
-    return asked
+    return _effective_key(stream, entry)
 
 
-def _selected(stream: Json, entry: Mapping[str, Any]) -> list[Json]:
-    name, asked = stream["name"], entry.get("selectedFields") or []
-    known = set((stream.get("json_schema") or {}).get("properties") or {})
+def _selected(stream: Json, entry: Mapping[str, Any], mode: str) -> list[Json]:
+    """The selected fields, checked. Left out means all; an empty list is refused, though answers show it for all."""
+    name, asked = stream["name"], entry.get("selectedFields")
+    if asked is None:
+        return []
+    known = list((stream.get("json_schema") or {}).get("properties") or {})
+    valid = f"The list of valid field names includes: {_java(known)}."
+    if not asked:
+        raise problems.bad_request(f"No fields selected for stream {name}. {valid}")
+    chosen: list[str] = []
     for item in asked:
         path = item.get("fieldPath") or []
         if not path:
-            raise problems.bad_request(f"Selected field path cannot be empty for stream: {name}.")
+            raise problems.bad_request(f"Selected field path cannot be empty for stream:  {name}.")
         if len(path) > 1:
             raise problems.bad_request(f"Nested field selection not supported for stream {name}.")
-        if known and path[0] not in known:
-            raise problems.bad_request(
-                f"Invalid fields selected for stream {name}: {path[0]}. The fields are: {sorted(known)}."
-            )
-    return [{"fieldPath": list(item["fieldPath"])} for item in asked]
+        chosen.append(path[0])
+    if len(set(chosen)) != len(chosen):
+        raise problems.bad_request(f"Duplicate fields selected in configuration for stream: {name}.")
+    if known and not set(chosen) <= set(known):
+        raise problems.bad_request(f"Invalid fields selected for stream {name}. {valid}")
+    if mode in NEEDS_KEY and any(path and path[0] not in chosen for path in _effective_key(stream, entry)):
+        raise problems.bad_request(
+            f"Primary key fields are not selected properly for stream: {name}. "
+            "Please include primary key(s) in the configuration for this stream."
+        )
+    cursor = _effective_cursor(stream, entry) if mode in INCREMENTAL else []
+    if cursor and cursor[0] not in chosen:
+        raise problems.bad_request(
+            f"Cursor field is not selected properly for stream: {name}. "
+            "Please include the cursor field in selected fields for this stream."
+        )
+    return [{"fieldPath": [field]} for field in chosen]
+
+
+def _null(value: str | None) -> str:
+    return "null" if value is None else value
+
+
+def _java(values: Any) -> str:
+    """A list, or a list of lists, as Java writes it: ``[[id], [name]]``."""
+    return f"[{', '.join(map(_java, values))}]" if isinstance(values, list) else str(values)

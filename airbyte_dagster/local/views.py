@@ -187,11 +187,12 @@ def page(
         kept: The parameters that survive into the links.
     """
 
-    def link(at: int) -> str:
-        return f"{base_url}{path}?{urlencode([*kept, ('limit', limit), ('offset', at)], safe=',')}"
+    def link(at: int, limits: int = 1) -> str:
+        return f"{base_url}{path}?{urlencode([*kept, *[('limit', limit)] * limits, ('offset', at)], safe=',')}"
 
     return {
-        "previous": link(max(offset - limit, 0)) if offset > 0 else "",
+        # Airbyte builds both with one builder, so `previous` has the limit of `next` as well as its own.
+        "previous": link(max(offset - limit, 0), 2 if data else 1) if offset > 0 else "",
         "next": link(offset + limit) if data else "",
         "data": data,
     }

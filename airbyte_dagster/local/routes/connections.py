@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,11 +13,12 @@ from airbyte_dagster.local import problems, streams, views
 from airbyte_dagster.local.deps import Context, Ctx, IncludeDeleted, Limit, Offset, WorkspaceIds, base_url, uuids
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
 from airbyte_dagster.local.records import Actor
-from airbyte_dagster.local.schemas import ConnectionCreate, ConnectionPatch, Schedule, Streams
+from airbyte_dagster.local.schemas import ConnectionCreate, ConnectionPatch, Schedule, Streams, Tag
 
 router = APIRouter(prefix="/connections", tags=["5. Connections"])
 
 _CRON_FIELDS = (6, 7)
+_QUARTZ = "https://www.quartz-scheduler.org/documentation/quartz-2.3.0/tutorials/crontrigger.html"
 _EXAMPLE = {
     "Faker to DuckDB": {
         "value": {
@@ -60,16 +61,26 @@ def _schedule(asked: Schedule | None) -> Json:
     """A schedule as the answers show it: Quartz, always in UTC."""
     if asked is None or asked.schedule_type == "manual":
         return {"scheduleType": "manual"}
-    cron = re.sub(r"\s+UTC\s*$", "", asked.cron_expression or "").strip()
-    if len(cron.split()) not in _CRON_FIELDS or cron.startswith("*"):
-        raise problems.problem(
-            400,
-            "cron-validation/invalid-expression",
-            "",
-            "The cron expression is invalid.",
-            {"message": "A Quartz expression of 6 or 7 fields is needed, the first of which is not '*'"},
+    if asked.cron_expression is None:
+        raise problems.bad_request("Missing cron expression in the schedule.")
+    cron = re.sub(r"\s+UTC\s*$", "", asked.cron_expression).strip()
+    fields = cron.split()
+    if len(fields) not in _CRON_FIELDS:
+        raise problems.bad_request(
+            f"The cron expression {asked.cron_expression} is not valid. Error: a Quartz expression has 6 or 7 fields, "
+            f"not {len(fields)}. Please check the cron expression format at {_QUARTZ}"
         )
-    return {"scheduleType": "cron", "cronExpression": f"{cron} UTC"}
+    # Airbyte wants plain numbers there, and looks at the minutes only if there is a field for the year.
+    if not all(field.isdecimal() for field in fields[: len(fields) - _CRON_FIELDS[0] + 1]):
+        raise problems.bad_request(
+            f"The cron expression {asked.cron_expression} is not valid or is less than the one hour minimum. "
+            "The seconds and minutes values cannot be `*`."
+        )
+    return {"scheduleType": "cron", "cronExpression": f"{' '.join(fields)} UTC"}
+
+
+def _tags(context: Context, wanted: Sequence[Tag], workspace_id: str) -> list[Json]:
+    return context.tags.resolve([str(tag.tag_id) for tag in wanted], workspace_id)
 
 
 @router.get("", summary="List connections")
@@ -105,6 +116,7 @@ def create_connection(
     if source.workspace_id != destination.workspace_id:
         raise problems.bad_request("Source and destination are in different workspaces.")
     schedule = _schedule(body.schedule)
+    tags = _tags(context, body.tags or [], source.workspace_id)
     shown, catalog = _selected(context, source, body.configurations)
     record = context.store.add_connection(
         workspace_id=source.workspace_id,
@@ -119,7 +131,7 @@ def create_connection(
         schema_updates=body.non_breaking_schema_updates_behavior or "ignore",
         streams=shown,
         catalog=catalog,
-        tags=[tag.model_dump(by_alias=True) for tag in body.tags or []],
+        tags=tags,
     )
     return views.connection(record)
 
@@ -142,7 +154,7 @@ def patch_connection(context: Ctx, connection_id: UUID, body: ConnectionPatch) -
         "prefix": body.prefix,
         "schema_updates": body.non_breaking_schema_updates_behavior,
         "schedule": _schedule(body.schedule) if body.schedule else None,
-        "tags": [tag.model_dump(by_alias=True) for tag in body.tags] if body.tags is not None else None,
+        "tags": _tags(context, body.tags, record.workspace_id) if body.tags is not None else None,
     }
     if body.configurations is not None and body.configurations.streams:
         source = context.store.actor("source", record.source_id)

@@ -74,9 +74,8 @@ def list_jobs(
         descending=direction == "DESC",
     )
     data = [views.job(job, with_counts=True) for job in context.jobs.page(wanted, limit, offset)]
-    kept = [(key, value) for key, value in (("jobType", job_type), ("workspaceIds", ",".join(ids))) if value]
-    if connection_id:
-        kept.append(("connectionId", str(connection_id)))
+    where = ("connectionId", str(connection_id)) if connection_id else ("workspaceIds", ",".join(ids))
+    kept = [(key, value) for key, value in (("jobType", job_type), where) if value]
     return views.page(data, base_url(request), "/jobs", limit=limit, offset=offset, kept=kept)
 
 

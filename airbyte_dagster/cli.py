@@ -114,6 +114,10 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(130)
+    except OSError as error:
+        # Files and ports of this machine: a home that can't be written, say. What else goes wrong has its own error.
+        click.echo(f"Error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), err=True)
+        sys.exit(2)
     except AirbyteDagsterError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)

@@ -22,7 +22,8 @@ Path = tuple[str, ...]
 
 TYPE_KEYS = ("sourceType", "destinationType")
 
-_LOOKS_LIKE_A_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+_LOOKS_LIKE_A_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_COULD_BE_A_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LOOKS_SECRET = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
 
 
@@ -122,9 +123,9 @@ def check_environment_references(model: BaseModel) -> None:
         ValueError: A field that is named like a secret holds the name of a variable.
     """
     for path, value in leaves(model.model_dump(mode="json", by_alias=True, exclude_none=True)):
-        if not isinstance(value, str) or not _LOOKS_LIKE_A_VARIABLE.fullmatch(value):
+        if not isinstance(value, str) or not _COULD_BE_A_VARIABLE.fullmatch(value):
             continue
-        if value in os.environ or _LOOKS_SECRET.search(path[-1]):
+        if _LOOKS_SECRET.search(path[-1]) and (_LOOKS_LIKE_A_VARIABLE.fullmatch(value) or value in os.environ):
             raise ValueError(
                 f"{dotted(path)} holds {value!r}, which looks like an EnvVar: the SDK's models keep only its name. "
                 f"Write secrets={{{dotted(path)!r}: EnvVar({value!r})}} beside the configuration instead"

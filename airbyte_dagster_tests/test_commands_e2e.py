@@ -157,7 +157,9 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path, commands: Commands, sign
             job = client.job(1)
 
     assert job.status == "cancelled", output
-    assert process.returncode not in (0, None)
+    assert process.returncode == 130
+    assert output.endswith("Interrupted.\n")
+    assert "DagsterExecutionInterruptedError" not in output
     assert commands.left_over() == []
 
 
@@ -219,6 +221,17 @@ def test_half_an_environment_is_refused(commands: Commands, environment: dict[st
 
     assert code == 2
     assert output.startswith(f"Error: {words}")
+    assert "Traceback" not in output
+
+
+def test_home_that_can_not_be_made_is_one_sentence(commands: Commands, tmp_path: Path) -> None:
+    """A file stands where the directory should be."""
+    (tmp_path / "file").touch()
+
+    code, output = commands.run("run", "--home", str(tmp_path / "file" / "home"))
+
+    assert code == 2
+    assert output.startswith("Error: Not a directory")
     assert "Traceback" not in output
 
 

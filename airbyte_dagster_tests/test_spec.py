@@ -142,6 +142,15 @@ def test_env_var_inside_an_sdk_model_is_refused() -> None:
     assert "secrets={'motherduck_api_key': EnvVar('MOTHERDUCK_APIKEY')}" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["PGPASSWORD", "PW", "PG_PASSWORD", "pg_password"])
+def test_env_var_of_any_usual_name_is_refused_in_a_secret_field(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Capitals are enough; a name in small letters is known by its being set."""
+    monkeypatch.setenv("pg_password", "x")
+
+    with pytest.raises(SpecError, match="looks like an EnvVar"):
+        Source(name="s", configuration=SourcePostgres(database="d", host="h", username="u", password=dg.EnvVar(name)))
+
+
 def test_secrets_are_laid_over_an_sdk_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """`secrets` gives a model its environment references, at any depth."""
     monkeypatch.setenv("EXAMPLE_PASSWORD", "value")

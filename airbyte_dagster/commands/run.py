@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: How Dagster says that a step did not run because another failed; that failure is told by itself.
 _SKIPPED_STEP = "Dependencies for step "
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 _PROGRESS_LINE = re.compile(r"Job \d+ (pending|queued|running|incomplete)\b")
 
 
@@ -52,6 +53,8 @@ def run(home: Path, *, port: int | None, console: Console) -> bool:
                 instance=instance, run_id=run_id, raise_on_error=False, run_config=_QUIET_CONSOLE
             )
         progress.waiting("Stopping …")
+    if _was_interrupted(result):
+        raise KeyboardInterrupt
     rows = _stream_results(result)
     if rows:
         console.print(results_table(rows))
@@ -82,10 +85,20 @@ def _printer(progress: Progress) -> Callable[[Any], None]:
                 progress.warning(line)
             elif event.level >= logging.INFO:
                 progress.step(line)
-        elif dagster_event.is_step_failure:
+        elif dagster_event.is_step_failure and _error_name(dagster_event) != _INTERRUPTED:
             progress.error(_reason(dagster_event))
 
     return show
+
+
+def _error_name(event: dg.DagsterEvent) -> str | None:
+    error = event.step_failure_data.error
+    return error.cls_name if error else None
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Dagster turns Ctrl-C and SIGTERM into an error of the step, and ends the run by itself."""
+    return any(_error_name(event) == _INTERRUPTED for event in result.all_events if event.is_step_failure)
 
 
 def _reason(event: dg.DagsterEvent) -> str:

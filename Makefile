@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 export AIRBYTE_DAGSTER_HOME ?= $(CURDIR)/.airbyte-dagster
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help run dev test lint format types benchmark pins clean
+.PHONY: help run dev test test-clients lint format types benchmark pins clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | column -t -s '|'
 
 run: $(VENV)/ready ## Run the pipeline once and show what arrived
 	@$(BIN)/airbyte-dagster run
@@ -15,9 +15,13 @@ run: $(VENV)/ready ## Run the pipeline once and show what arrived
 dev: $(VENV)/ready ## Start local Airbyte and Dagster's UI together, until Ctrl-C
 	@$(BIN)/airbyte-dagster dev
 
-test: $(VENV)/ready ## Run every test
+test: $(VENV)/ready ## Run every test but those of the heavy clients
 	@$(BIN)/airbyte-dagster local connectors install faker file
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not clients" $(PYTEST_ARGS)
+
+test-clients: $(VENV)/ready ## Run the heavy clients of other people (Airflow, Dagster, PyAirbyte, Postman); needs node
+	@$(BIN)/airbyte-dagster local connectors install faker
+	$(BIN)/python -m pytest -m clients $(PYTEST_ARGS) airbyte_dagster_tests/clients
 
 lint: $(VENV)/ready ## Check style and format
 	$(BIN)/ruff check .

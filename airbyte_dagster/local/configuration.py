@@ -37,6 +37,21 @@ DESTINATION_SPECS: dict[str, Json] = {
             "motherduck_api_key": {**_STRING, "airbyte_secret": True},
         },
     },
+    "postgres": {
+        "type": "object",
+        "required": ["host", "username", "database"],
+        "properties": {
+            "host": _STRING,
+            "port": {"type": "integer", "minimum": 0, "maximum": 65536},
+            "database": _STRING,
+            "schema": {"type": "string"},
+            "username": _STRING,
+            "password": {"type": "string", "airbyte_secret": True},
+            "ssl": {"type": "boolean"},
+            "ssl_mode": {"type": "object", "properties": {"mode": {"enum": ["disable", "allow", "prefer", "require"]}}},
+            "tunnel_method": {"type": "object", "properties": {"tunnel_method": {"const": "NO_TUNNEL"}}},
+        },
+    },
 }
 _SCHEMA_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _NAMES = {
@@ -195,16 +210,28 @@ def warehouse(configuration: Mapping[str, Any], home: Path, allowed: Iterable[Pa
     """Where a destination's configuration says to write.
 
     Args:
-        configuration: Of a ``duckdb`` or ``motherduck`` destination.
+        configuration: Of a ``duckdb``, ``motherduck`` or ``postgres`` destination.
         home: The base of relative paths; files in it are always allowed.
         allowed: More directories that files may be in.
 
     Raises:
         ApiError: 422 when it points outside of the allowed directories, or has no usable name in it.
     """
-    schema = configuration.get("schema") or "main"
+    is_postgres = "host" in configuration
+    schema = configuration.get("schema") or ("public" if is_postgres else "main")
     if not re.fullmatch(_SCHEMA_NAME, schema):
         raise problems.unprocessable(f"$.schema: {schema!r} is not a name of letters, digits and underscores")
+    if is_postgres:
+        return Warehouse(
+            "postgres",
+            database=configuration["database"],
+            schema=schema.lower(),
+            host=configuration["host"],
+            port=configuration.get("port") or 5432,
+            username=configuration["username"],
+            password=configuration.get("password") or "",
+            ssl_mode=(configuration.get("ssl_mode") or {}).get("mode") or "",
+        )
     key = configuration.get("motherduck_api_key") or ""
     text = str(configuration.get("destination_path") or "")
     if text.startswith(("md:", "motherduck:")) or "destination_path" not in configuration:

@@ -1,0 +1,50 @@
+"""Fixtures: a server with a scripted engine, and what a client's program needs to reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from airbyte_dagster_tests.clients.environments import python_environment
+from airbyte_dagster_tests.clients.running import run_client, variables_of
+from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
+
+
+class Client(Protocol):
+    """Runs a client's program and gives what it reported."""
+
+    def __call__(self, environment: str | Path, script: str, **variables: str) -> dict[str, Any]:
+        """Run ``scripts/SCRIPT.py`` in the environment of this name, or by this Python."""
+
+
+@pytest.fixture
+def airbyte(tmp_path: Path) -> Iterator[RunningAirbyte]:
+    with running_local_airbyte(tmp_path / "home", ScriptedEngine()) as running:
+        yield running
+
+
+@pytest.fixture
+def api(airbyte: RunningAirbyte) -> Iterator[Api]:
+    with airbyte.api() as client:
+        yield client
+
+
+@pytest.fixture
+def connection_id(api: Api) -> str:
+    """A connection from Faker, 35 rows, to a DuckDB file."""
+    return api.connection(api.source(count=35), api.destination(), ["users", "products"], name="faker to duck")
+
+
+@pytest.fixture
+def client(airbyte: RunningAirbyte, tmp_path: Path) -> Client:
+    """Runs a client's program; it may ask to ``hold`` and ``release`` syncs."""
+    asked: dict[str, Callable[[], object]] = {"hold": airbyte.engine.hold, "release": airbyte.engine.release}
+
+    def run(environment: str | Path, script: str, **variables: str) -> dict[str, Any]:
+        python = environment if isinstance(environment, Path) else python_environment(environment)
+        return run_client(python, script, {**variables_of(airbyte, tmp_path / "client"), **variables}, asked)
+
+    return run

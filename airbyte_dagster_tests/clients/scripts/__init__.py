@@ -1,0 +1,1 @@
+"""Programs that run in the clients' own environments, each by its path."""

@@ -19,7 +19,10 @@ from airbyte_dagster.local.guard import HostGuard
 from airbyte_dagster.local.routes import (
     actors,
     auth,
+    config_actors,
     config_api,
+    config_connections,
+    config_organizations,
     connections,
     definitions,
     jobs,
@@ -76,7 +79,8 @@ def create_app(context: Context, *, hosts: Iterable[str] = ()) -> FastAPI:
     ):
         public.include_router(router, dependencies=signed_in)
     app.include_router(public)
-    app.include_router(config_api.router, prefix=CONFIG_API, dependencies=signed_in)
+    for part in (config_api, config_connections, config_actors, config_organizations):
+        app.include_router(part.router, prefix=CONFIG_API, dependencies=signed_in)
     # The configuration API's token call takes and gives the same.
     app.add_api_route(f"{CONFIG_API}/applications/token", auth.token, methods=["POST"], include_in_schema=False)
     app.include_router(pages.router)

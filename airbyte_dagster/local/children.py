@@ -6,18 +6,26 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
+
+_REAPER = Path(__file__).with_name("reaper.py")
 
 
 class Children:
-    """Starts processes, each in a group of its own, and can end all of them."""
+    """Starts processes, each in a group of its own, and can end all of them.
+
+    They end, too, when this process is killed: a reaper, started with the first of them, sees to that.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[Any]] = set()
         self._closed = False
+        self._reaper: subprocess.Popen[str] | None = None
 
     @contextlib.contextmanager
     def start(
@@ -47,12 +55,14 @@ class Children:
                 start_new_session=True,
             )
             self._running.add(process)
+            self._tell_reaper(f"+{process.pid}")
         try:
             yield process
         finally:
             end_group(process)
             with self._lock:
                 self._running.discard(process)
+                self._tell_reaper(f"-{process.pid}")
 
     def close(self) -> None:
         """End all processes; none can be started any more."""
@@ -61,6 +71,25 @@ class Children:
             running = list(self._running)
         for process in running:
             end_group(process)
+        with self._lock:
+            reaper, self._reaper = self._reaper, None
+        if reaper is not None:
+            reaper.communicate()
+
+    def _tell_reaper(self, line: str) -> None:
+        if self._reaper is None:
+            if self._closed:
+                return
+            self._reaper = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_REAPER)],
+                stdin=subprocess.PIPE,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for the server, which ends it in its own time
+            )
+        assert self._reaper.stdin is not None  # noqa: S101 - it is a pipe
+        with contextlib.suppress(BrokenPipeError):
+            self._reaper.stdin.write(f"{line}\n")
+            self._reaper.stdin.flush()
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import threading
 from pathlib import Path
 
 import click
 
-from airbyte_dagster.local import settings
+from airbyte_dagster.local import joblogs, overview, settings
 
+_SECONDS_BETWEEN_LOOKS = 0.3
 _HOME = click.option(
     "--home",
     type=click.Path(file_okay=False),
@@ -117,6 +119,75 @@ def env(home: str | None, *, as_json: bool) -> None:
             click.echo(f"export {name}={shlex.quote(value)}")
 
 
+@local.command()
+@_HOME
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status(home: str | None, *, as_json: bool) -> None:
+    """Show whether local Airbyte runs, where, and what it has. Ends with 0 either way."""
+    found = overview.status(settings.resolve_home(home))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    where = (
+        f"running at {found['url']}{settings.PUBLIC_API} (pid {found['pid']})" if found["running"] else "not running"
+    )
+    click.echo(f"Local Airbyte {found['version']}: {where}")
+    click.echo(f"Home: {found['home']}")
+    click.echo(
+        f"Workspaces: {found['workspaces']}, connections: {found['connections']}, active jobs: {found['activeJobs']}"
+    )
+    for job in found["lastJobs"]:
+        line = f"job {job['jobId']}  {job['jobType']:<6}{job['status']:<10}{job['startTime']}"
+        click.echo(f"{line}  connection {job['connectionId']}")
+
+
+@local.command()
+@_HOME
+@click.argument("job", type=click.IntRange(min=1))
+@click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended.")
+def logs(home: str | None, job: int, *, follow: bool) -> None:
+    """Print the log of the job number JOB; the server need not run."""
+    where = settings.resolve_home(home)
+    state, path = overview.job_status(where, job), where.job_log(job)
+    if state is None:
+        raise click.ClickException(f"there is no job {job} in {where.root}")
+    if follow:
+        pause = threading.Event()
+        for piece in joblogs.follow(path, lambda: overview.has_ended(where, job), lambda: _pause(pause)):
+            click.echo(piece, nl=False)
+        return
+    text = joblogs.read(path)
+    if not text:
+        click.echo(f"Job {job} is {state} and has no log (any more).", err=True)
+    click.echo(text, nl=False)
+
+
+def _pause(event: threading.Event) -> None:
+    event.wait(_SECONDS_BETWEEN_LOOKS)
+
+
+@local.command("reset-state")
+@_HOME
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def reset_state(home: str | None, *, yes: bool) -> None:
+    """Forget all workspaces, sources, destinations, connections, jobs and logs.
+
+    Credentials, connectors and warehouse files stay. Refused while the server runs.
+    """
+    from airbyte_dagster.local import server  # noqa: PLC0415 - heavy
+
+    where = settings.resolve_home(home)
+    try:
+        with server.only_server(where):
+            if not yes:
+                click.confirm(f"Forget everything that local Airbyte has in {where.state_dir}?", abort=True)
+            for file in (where.database, *where.state_dir.glob(f"{where.database.name}-*"), *where.logs.iterdir()):
+                file.unlink(missing_ok=True)
+    except server.CannotServe as error:
+        raise click.ClickException(f"{error}: end it first") from None
+    click.echo(f"Forgotten: {where.database} and the logs of its jobs.")
+
+
 @local.group()
 def connectors() -> None:
     """Connectors, and the engine that runs them."""
@@ -147,6 +218,20 @@ def list_connectors(home: str | None, *, as_json: bool) -> None:
         return
     for name, row in rows.items():
         click.echo(f"{name:<24}{row['version'] or 'not installed'}")
+
+
+@connectors.command()
+@_HOME
+@click.argument("names", nargs=-1, required=True)
+def remove(home: str | None, names: tuple[str, ...]) -> None:
+    """Delete the environments of the connectors NAMES; the next use installs them again."""
+    from airbyte_dagster.local.environments import Environments  # noqa: PLC0415 - heavy
+
+    environments = Environments(settings.resolve_home(home).environments)
+    for name in names:
+        if not environments.remove(name):
+            raise click.ClickException(f"{name} is not installed")
+        click.echo(f"Removed {name}.")
 
 
 def _install(home: settings.Home, names: tuple[str, ...]) -> None:

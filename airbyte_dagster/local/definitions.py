@@ -12,6 +12,7 @@ _KNOWN = {
     ("source", "faker"): "dfd88b22-b603-4c3d-aad7-3701784586b1",
     ("source", "file"): "778daa7c-feaf-4db6-96f3-70fd645acc77",
     ("destination", "duckdb"): "94bd199c-2ff0-4aa2-b98e-17f0acb72610",
+    ("destination", "postgres"): "25c5221d-dce2-4163-ade9-739ef790f503",
     ("destination", "motherduck"): "042ee9b5-eb98-4e99-a4e5-3f0d573bee66",
 }
 _NAMESPACE = uuid.UUID("c7f4c3ba-6e0f-4a53-9c79-0c3f7c1f8a51")

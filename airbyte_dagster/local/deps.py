@@ -20,7 +20,9 @@ from airbyte_dagster.local import problems
 from airbyte_dagster.local.engine import Engine
 from airbyte_dagster.local.jobs import JobRunner
 from airbyte_dagster.local.jobstore import JobStore
+from airbyte_dagster.local.schedules import Scheduler
 from airbyte_dagster.local.settings import PUBLIC_API, Credentials, Home
+from airbyte_dagster.local.statestore import StateStore
 from airbyte_dagster.local.store import Store
 from airbyte_dagster.local.tagstore import TagStore
 
@@ -73,7 +75,9 @@ class Context:
         home: Its directories.
         store: Workspaces, sources, destinations and connections.
         jobs: Jobs.
+        states: Where the incremental reads of connections stopped.
         runner: Runs the jobs.
+        schedules: Starts syncs by themselves.
         engine: Runs connectors.
         tokens: Who is signed in.
         strict: Leave the type key out of configurations, as the real server does.
@@ -84,7 +88,9 @@ class Context:
     home: Home
     store: Store
     jobs: JobStore
+    states: StateStore
     runner: JobRunner
+    schedules: Scheduler
     engine: Engine
     tokens: Tokens
     strict: bool = False
@@ -98,6 +104,7 @@ class Context:
 
     def close(self) -> None:
         """End jobs, and whatever else runs for this server. May be called again."""
+        self.schedules.close()
         self.runner.close()
         self.engine.close()
 

@@ -30,11 +30,16 @@ class Warehouse:
     """Where a sync writes.
 
     Args:
-        kind: ``duckdb`` or ``motherduck``.
+        kind: ``duckdb``, ``motherduck`` or ``postgres``.
         path: The resolved file of a DuckDB destination, else empty.
-        database: The database of a MotherDuck destination, else empty.
+        database: The database of a MotherDuck or PostgreSQL destination, else empty.
         schema: The destination's own schema.
         api_key: MotherDuck's token; left out of ``repr``.
+        host: PostgreSQL's host, or the directory of its socket.
+        port: PostgreSQL's port.
+        username: PostgreSQL's user.
+        password: That user's password; left out of ``repr``.
+        ssl_mode: PostgreSQL's ``sslmode``, empty for the driver's own.
     """
 
     kind: str
@@ -42,6 +47,11 @@ class Warehouse:
     database: str = ""
     schema: str = "main"
     api_key: str = field(default="", repr=False)
+    host: str = ""
+    port: int = 0
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ssl_mode: str = ""
 
     @property
     def key(self) -> str:
@@ -87,6 +97,7 @@ class Group:
         incremental: Whether the connector goes on where it stopped.
         dedupe: Whether only the last row of each primary key is kept.
         streams: The streams.
+        states: Where the last read stopped, as the connector told; empty to read everything.
     """
 
     schema: str
@@ -95,6 +106,11 @@ class Group:
     incremental: bool
     dedupe: bool
     streams: tuple[StreamPlan, ...]
+    states: tuple[Json, ...] = ()
+
+
+KeepStates = Callable[[Group, Sequence[Json]], None]
+"""Told, once the rows that it speaks of are in the warehouse for good, what a group's next read goes on from."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +129,7 @@ class JobRequest:
         log: The file to write the log to.
         scratch: A directory for the job's temporary files, removed after it.
         secrets: Values that must not reach the log or a failure's text; left out of ``repr``.
+        keep_states: Where the states of incremental reads go.
     """
 
     job_id: int
@@ -126,6 +143,7 @@ class JobRequest:
     log: Path
     scratch: Path
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    keep_states: KeepStates = field(default=lambda _group, _states: None, repr=False)
 
     @property
     def streams(self) -> list[StreamPlan]:

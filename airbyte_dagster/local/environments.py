@@ -126,6 +126,20 @@ class Environments:
         with FileLock(f"{path}.lock"):
             return self.find(name) or self._make(name, path, on_progress or (lambda _: None))
 
+    def remove(self, name: str) -> bool:
+        """Delete an environment; False if there is none. A job that uses it fails.
+
+        Args:
+            name: ``engine``, or a connector's short name such as ``faker``.
+        """
+        if not NAME.fullmatch(name) or not (path := self._path(name)).is_dir():
+            return False
+        with FileLock(f"{path}.lock"):
+            (path / ".complete").unlink(missing_ok=True)  # first, so that what is half deleted is not used
+            shutil.rmtree(path)
+            Path(f"{path}.log").unlink(missing_ok=True)
+        return True
+
     def _path(self, name: str) -> Path:
         pins = PINS / f"{name}.txt"
         prefix = ENGINE if name == ENGINE else f"source-{name}"

@@ -5,13 +5,16 @@ At most N jobs run at once, and never two into one DuckDB file; the others are p
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from airbyte_dagster.local import configuration, plan
+from sqlalchemy.exc import OperationalError
+
+from airbyte_dagster.local import configuration, joblogs, plan
 from airbyte_dagster.local.engine import (
     ConnectorFailed,
     Engine,
@@ -26,12 +29,14 @@ from airbyte_dagster.local.jobstore import JobStore
 from airbyte_dagster.local.problems import ApiError
 from airbyte_dagster.local.records import Connection, Job
 from airbyte_dagster.local.settings import Home
+from airbyte_dagster.local.statestore import StateStore
 from airbyte_dagster.local.store import Store
 
 STOPPED = "The server was stopped while the job was active"
 INTERRUPTED = "The server ended while the job was active"
 CANCELLED = Failure("The job was cancelled", kind="manual_cancellation")
 _SECONDS_TO_END = 30.0
+_SECONDS_BETWEEN_TRIES = 1.0
 
 
 @dataclass(eq=False)
@@ -54,6 +59,7 @@ class JobRunner:
     Args:
         store: Where connections are.
         jobs: Where jobs are.
+        states: Where incremental reads stopped.
         engine: What runs them.
         home: For logs and temporary files, and the base of relative warehouse paths.
         allowed: More directories that warehouse files may be in.
@@ -64,6 +70,7 @@ class JobRunner:
         self,
         store: Store,
         jobs: JobStore,
+        states: StateStore,
         engine: Engine,
         home: Home,
         *,
@@ -72,6 +79,7 @@ class JobRunner:
     ) -> None:
         self._store = store
         self._jobs = jobs
+        self._states = states
         self._engine = engine
         self._home = home
         self._allowed = tuple(allowed)
@@ -79,6 +87,7 @@ class JobRunner:
         self._lock = threading.Lock()
         self._entries: dict[int, _Entry] = {}
         self._closed = False
+        self._ending = threading.Event()
 
     def submit(self, job: Job) -> None:
         """Queue a pending job; it starts at once if there is room."""
@@ -89,6 +98,17 @@ class JobRunner:
         if self._closed:
             self._end(entry, "failed", Failure(STOPPED))
         self._dispatch()
+
+    def sync(self, connection_id: str, workspace_id: str) -> Job:
+        """Ask for a sync, as a client would; the job, which may have been waiting already.
+
+        Raises:
+            ApiError: 409: one runs.
+        """
+        job, is_new = self._jobs.add_sync(connection_id, workspace_id)
+        if is_new:
+            self.submit(job)
+        return job
 
     def cancel(self, connection_ids: Iterable[str]) -> None:
         """End all active jobs of these connections; returns when none of them runs."""
@@ -103,6 +123,7 @@ class JobRunner:
 
     def close(self) -> None:
         """End all active jobs as failed and take no more."""
+        self._ending.set()
         with self._lock:
             self._closed = True
             entries = list(self._entries.values())
@@ -162,20 +183,39 @@ class JobRunner:
                 ending = entry.ending
             own = "failed" if outcome.failure else "succeeded"
             status, failure = ending or (own, outcome.failure)
-            self._jobs.end(job_id, status, _stats(outcome.streams), _failure(failure))
+            self._finish(job_id, status, _stats(outcome.streams), failure)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the job must not stay active
-            self._jobs.end(
-                job_id, "failed", None, _failure(Failure("Local Airbyte failed to run the job", repr(error)))
-            )
+            self._finish(job_id, "failed", None, Failure("Local Airbyte failed to run the job", repr(error)))
         finally:
             with self._lock:
                 self._entries.pop(job_id, None)
             entry.done.set()
             self._dispatch()
 
+    def _finish(self, job_id: int, status: str, stats: list[dict[str, Any]] | None, failure: Failure | None) -> None:
+        """Write down how a job ended, if need be again and again: a full disk must not leave it running for ever."""
+        while True:
+            try:
+                self._jobs.end(job_id, status, stats, _failure(failure))
+            except OperationalError:
+                if self._ending.wait(_SECONDS_BETWEEN_TRIES):
+                    return  # the next start fails what is still active
+            else:
+                return
+
+    def _progress(self, job_id: int, streams: Sequence[StreamStats]) -> None:
+        with contextlib.suppress(OperationalError):  # the next one may get through; the job goes on without
+            self._jobs.progress(job_id, _stats(streams))
+
     def _run(self, entry: _Entry) -> Outcome:
+        with self._lock:
+            active = set(self._entries)
+        joblogs.prune(self._home.logs, active)
         try:
             request = self._request(entry.job)
+            if entry.job.type == "reset":
+                # First the states, then the tables: an interrupted reset must not leave states for rows that are gone.
+                self._states.forget(entry.job.connection_id)
         except UnknownConnector as error:
             return Outcome(failure=Failure(f"There is no connector {error}", kind="config_error"))
         except ConnectorFailed as error:
@@ -188,7 +228,10 @@ class JobRunner:
             ended = entry.ending is not None
         if ended:
             run.cancel()
-        return run.wait(lambda streams: self._jobs.progress(entry.job.id, _stats(streams)))
+        outcome = run.wait(lambda streams: self._progress(entry.job.id, streams))
+        if outcome.failure is None and entry.job.type == "sync":
+            self._states.settle(entry.job.connection_id, request.groups)
+        return outcome
 
     def _request(self, job: Job) -> JobRequest:
         connection = self._store.connection(job.connection_id)
@@ -209,15 +252,22 @@ class JobRunner:
             source_config=source.configuration,
             warehouse=warehouse,
             prefix=connection.prefix,
-            groups=plan.groups(connection, warehouse),
+            groups=tuple(
+                replace(group, states=self._states.of_group(connection.id, group))
+                for group in plan.groups(connection, warehouse)
+            ),
             log=self._home.job_log(job.id),
             scratch=self._home.scratch / f"job-{job.id}",
             secrets=configuration.secret_values(secrets),
+            keep_states=lambda group, states: self._states.keep(connection.id, group, states),
         )
 
     def _with_current_schema(self, connection: Connection, kind: str, config: dict[str, Any]) -> Connection:
-        catalog = plan.refreshed_catalog(connection, self._engine.discover(kind, config, refresh=True))
-        return self._store.change_connection(connection.id, catalog=catalog)
+        discovered = self._engine.discover(kind, config, refresh=True)
+        # Of the streams as they are after that, since a client may have changed them meanwhile.
+        return self._store.edit_connection(
+            connection.id, lambda now: {"catalog": plan.refreshed_catalog(now, discovered)}
+        )
 
     def _key(self, connection_id: str) -> str:
         connection = self._store.connection(connection_id)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
 import threading
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
+from airbyte_dagster.local import joblogs
 from airbyte_dagster.local.children import signal_group
 from airbyte_dagster.local.configuration import MASK
 from airbyte_dagster.local.connectors import Connector, Connectors, connector_environment
@@ -30,6 +29,7 @@ from airbyte_dagster.local.engine import (
     UnknownConnector,
 )
 from airbyte_dagster.local.environments import ENGINE, EnvironmentFailed, Environments, Progress
+from airbyte_dagster.local.joblogs import JobLog
 
 _WORKER = Path(__file__).parent / "worker.py"
 
@@ -175,6 +175,8 @@ class _WorkerRun:
             streams = tuple(_stats(entry) for entry in message["streams"])
             if message["type"] == "progress":
                 on_progress(streams)
+            elif message["type"] == "state":
+                self._request.keep_states(self._request.groups[message["group"]], message["states"])
             else:
                 final = message
         return final, streams
@@ -204,33 +206,25 @@ class _WorkerRun:
                 "path": warehouse.path,
                 "database": warehouse.database,
                 "apiKey": warehouse.api_key,
+                "host": warehouse.host,
+                "port": warehouse.port,
+                "username": warehouse.username,
+                "password": warehouse.password,
+                "sslMode": warehouse.ssl_mode,
             },
-            "groups": [_group_message(request.connection_id, group) for group in request.groups],
+            "groups": [_group_message(group) for group in request.groups],
             "prefix": request.prefix,
             "lockTimeout": self._lock_timeout,
             "scratch": str(request.scratch),
         }
 
     def _keep_log(self, pipe: IO[bytes]) -> None:
-        self._request.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._request.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        full = False
-        with pipe, os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as log:
-            for line in pipe:
-                if full:
-                    continue  # the pipe must be emptied all the same, or the worker would hang
-                now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-                try:
-                    log.write(f"{now} {self._redact(line.decode(errors='replace')).rstrip()}\n")
-                    log.flush()
-                except OSError:
-                    full = True
+        with pipe, contextlib.closing(JobLog(self._request.log)) as log:
+            for line in pipe:  # to its end, even if nothing can be kept any more, or the worker would hang
+                log.write(self._redact(line.decode(errors="replace")).rstrip())
 
     def _log_tail(self, lines: int = 20) -> str:
-        try:
-            return "\n".join(self._request.log.read_text(encoding="utf-8").splitlines()[-lines:])
-        except OSError:
-            return ""
+        return "\n".join(joblogs.read(self._request.log).splitlines()[-lines:])
 
     def _redact(self, text: str) -> str:
         for secret in self._request.secrets:
@@ -241,14 +235,13 @@ class _WorkerRun:
 _CANCELLED = Failure("The job was cancelled", kind="manual_cancellation")
 
 
-def _group_message(connection_id: str, group: Group) -> Json:
+def _group_message(group: Group) -> Json:
     return {
         "schema": group.schema,
         "strategy": group.strategy,
         "incremental": group.incremental,
         "dedupe": group.dedupe,
-        # A stream whose sync mode changes starts anew, as with Airbyte; so the mode is part of the state's key.
-        "stateKey": f"{connection_id}:{group.sync_mode}",
+        "state": group.states,
         "streams": [
             {
                 "stream": plan.stream,

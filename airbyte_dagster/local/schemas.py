@@ -205,9 +205,3 @@ class JobCreate(Body):
 
     connection_id: UUID
     job_type: Literal["sync", "reset", "clear", "refresh"]
-
-
-class JobId(Body):
-    """The configuration API's way of naming a job."""
-
-    id: int

@@ -74,6 +74,8 @@ def make_context(
     from airbyte_dagster.local.jobs import INTERRUPTED, JobRunner  # noqa: PLC0415
     from airbyte_dagster.local.jobstore import JobStore  # noqa: PLC0415
     from airbyte_dagster.local.pyairbyte import PyAirbyteEngine  # noqa: PLC0415
+    from airbyte_dagster.local.schedules import Scheduler  # noqa: PLC0415
+    from airbyte_dagster.local.statestore import StateStore  # noqa: PLC0415
     from airbyte_dagster.local.store import Database, Store  # noqa: PLC0415
 
     home.make()
@@ -86,12 +88,16 @@ def make_context(
     if engine is None:
         environments = Environments(home.environments)
         engine = PyAirbyteEngine(environments, home.scratch, options.connectors, on_progress)
-    runner = JobRunner(store, jobs, engine, home, allowed=options.allow_paths, workers=options.workers)
+    states = StateStore(database)
+    runner = JobRunner(store, jobs, states, engine, home, allowed=options.allow_paths, workers=options.workers)
+    schedules = Scheduler(store, runner, clock)
     return Context(
         home=home,
         store=store,
         jobs=jobs,
+        states=states,
         runner=runner,
+        schedules=schedules,
         engine=engine,
         tokens=Tokens(credentials),
         strict=options.strict,
@@ -108,7 +114,7 @@ def only_server(home: Home) -> Iterator[None]:
         CannotServe: There is one.
     """
     home.make()
-    lock = FileLock(home.lock_file)
+    lock = FileLock(home.lock_file, mode=0o600)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -210,6 +216,7 @@ def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with
         def stop(_number: int, _frame: FrameType | None) -> None:
             server.should_exit = True
 
+        context.schedules.start()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         if exit_with_stdin:

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, create_engine, event, func, select, update
+from sqlalchemy import URL, ColumnElement, create_engine, event, func, literal_column, select, text, update
 from sqlalchemy.orm import Session
 
 from airbyte_dagster.local import problems
 from airbyte_dagster.local.records import Actor, Base, Connection, Workspace
 
+_SCHEDULES = (
+    "CREATE INDEX IF NOT EXISTS connections_by_schedule ON connections (json_extract(schedule, '$.scheduleType'))"
+)
 DEFAULT_WORKSPACE = "Default Workspace"
 RESOURCE = {"source": "SOURCE_CONNECTION", "destination": "DESTINATION_CONNECTION"}
 R = TypeVar("R", bound=Base)
@@ -32,12 +35,17 @@ class Database:
     def __init__(self, path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite would make it world-readable
         self._engine = create_engine(
-            f"sqlite:///{path}", pool_size=50, max_overflow=-1, connect_args={"timeout": 30, "check_same_thread": False}
+            URL.create("sqlite", database=str(path)),  # as text, a ? in the path would begin something else
+            pool_size=50,
+            max_overflow=-1,
+            connect_args={"timeout": 30, "check_same_thread": False},
         )
         event.listen(self._engine, "connect", _set_up)
         # The server is the only process that writes, so a lock here means SQLite never says "database is locked".
         self._writing = threading.RLock()
         Base.metadata.create_all(self._engine)
+        with self._engine.begin() as connection:  # tables that were there already don't get new indexes by that
+            connection.execute(text(_SCHEDULES))
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -196,10 +204,20 @@ class Store:
             session.add(made)
         return made
 
-    def change_actor(self, kind: str, actor_id: str, **changes: Any) -> Actor:
-        """Change some columns of a source or destination."""
+    def change_actor(self, kind: str, actor_id: str, *, seen: dict[str, Any], **changes: Any) -> Actor | None:
+        """Change some columns of a source or destination, if its configuration still is the one that was seen.
+
+        Raises:
+            ApiError: 404.
+        """
         self.actor(kind, actor_id)
-        return self._change(Actor, actor_id, changes)
+        with self.database.write() as session:
+            record = session.get_one(Actor, actor_id)
+            if record.deleted or record.configuration != seen:
+                return None
+            for column, value in changes.items():
+                setattr(record, column, value)
+        return record
 
     def delete_actor(self, kind: str, actor_id: str) -> list[str]:
         """Delete a source or destination and its connections; its secrets go at once. Returns the connections' ids."""
@@ -235,6 +253,16 @@ class Store:
             conditions.append(select(1).select_from(tag).where(tag_id.in_(tag_ids)).exists())
         return self._page(Connection, conditions, limit, offset)
 
+    def scheduled(self) -> list[tuple[str, str, str]]:
+        """Id, workspace and cron expression of the active connections that have one."""
+        kind = func.json_extract(Connection.schedule, "$.scheduleType")
+        cron = func.json_extract(Connection.schedule, "$.cronExpression")
+        query = select(Connection.id, Connection.workspace_id, cron).where(
+            kind == literal_column("'cron'"), Connection.status == "active"
+        )
+        with self.database.read() as session:
+            return [(row[0], row[1], row[2]) for row in session.execute(query)]
+
     def connection(self, connection_id: str) -> Connection:
         """A connection, also a deleted one: Airbyte still gives those by id, with status ``deprecated``.
 
@@ -267,6 +295,14 @@ class Store:
     def change_connection(self, connection_id: str, **changes: Any) -> Connection:
         """Change some columns of a connection."""
         return self._change(Connection, connection_id, changes)
+
+    def edit_connection(self, connection_id: str, edit: Callable[[Connection], dict[str, Any]]) -> Connection:
+        """Change the columns that ``edit`` gives for the connection as it is now."""
+        with self.database.write() as session:
+            record = session.get_one(Connection, connection_id)
+            for column, value in edit(record).items():
+                setattr(record, column, value)
+        return record
 
     def delete_connection(self, connection_id: str) -> None:
         """Mark a connection as deleted."""

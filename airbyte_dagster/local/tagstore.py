@@ -39,7 +39,7 @@ class TagStore:
         if workspace_ids:
             query = query.where(Tag.workspace_id.in_(workspace_ids))
         with self._database.read() as session:
-            return [*session.scalars(query)]
+            return list(session.scalars(query))
 
     def get(self, tag_id: str) -> Tag:
         """A tag.

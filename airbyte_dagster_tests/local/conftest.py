@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from airbyte_dagster.local.environments import Environments
-from airbyte_dagster.local.pyairbyte import PyAirbyteEngine
-from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, running_local_airbyte
-from airbyte_dagster_tests.local.processes import TINY, ServerProcess
+from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
+from airbyte_dagster_tests.local.processes import ServerProcess, real_server
 
 
 @pytest.fixture
@@ -22,10 +20,16 @@ def airbyte(tmp_path: Path) -> Iterator[RunningAirbyte]:
 
 
 @pytest.fixture
+def api(airbyte: RunningAirbyte) -> Iterator[Api]:
+    """A signed-in client of that server."""
+    with airbyte.api() as client:
+        yield client
+
+
+@pytest.fixture
 def real_airbyte(real_home: Path) -> Iterator[RunningAirbyte]:
     """A server in this process with the real engine, the tiny connector included."""
-    engine = PyAirbyteEngine(Environments(real_home / "environments"), real_home / "asking", {"tiny": TINY})
-    with running_local_airbyte(real_home, engine) as running:
+    with real_server(real_home) as running:
         yield running
 
 

@@ -95,6 +95,7 @@ class ScriptedEngine:
         discoveries: How often streams were asked for.
         specs: How often a spec was asked for.
         slow_discovery: Set to an event, discovery waits for it.
+        refused: Set to a reason, it is what every check of a configuration ends with.
     """
 
     def __init__(self) -> None:
@@ -103,10 +104,10 @@ class ScriptedEngine:
         self.discoveries = 0
         self.specs = 0
         self.slow_discovery: threading.Event | None = None
+        self.refused: str | None = None
         self._failures: list[tuple[Failure, int]] = []
         self._gate: threading.Event | None = None
         self._changed = threading.Condition()
-        self._state: dict[tuple[str, str, str], Any] = {}
 
     # What tests say
 
@@ -149,7 +150,7 @@ class ScriptedEngine:
 
     def check(self, source_type: str, config: Mapping[str, Any]) -> str | None:
         self._source(source_type)
-        return None
+        return self.refused
 
     def discover(self, source_type: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[dict[str, Any]]:
         source = self._source(source_type)
@@ -209,23 +210,33 @@ class ScriptedRun:
 
     def _write(self, connection: duckdb.DuckDBPyConnection, group: Group, plan: StreamPlan) -> StreamStats:
         table = f'"{group.schema}"."{self._request.prefix}{plan.name}"'
-        key = (self._request.connection_id, group.sync_mode, plan.name)
         if self._request.job_type == "reset":
-            for known in [entry for entry in self._engine._state if entry[0] == key[0]]:
-                del self._engine._state[known]
             with contextlib.suppress(duckdb.CatalogException):
                 connection.execute(f"DELETE FROM {table}")
             return StreamStats(plan.name, plan.namespace)
         rows = list(self._engine._source(self._request.source_type).rows(self._request.source_config)[plan.name])
         if group.incremental and plan.cursor_field:
             cursor = plan.cursor_field[0]
-            since = self._engine._state.get(key)
+            since = _cursor_of(group, plan)
             rows = [row for row in rows if since is None or row[cursor] > since]
             if rows:
-                self._engine._state[key] = max(row[cursor] for row in rows)
+                self._request.keep_states(group, [_state(plan, {cursor: max(row[cursor] for row in rows)})])
         _load(connection, group, plan, table, rows)
         size = sum(len(json.dumps(row)) for row in rows)
         return StreamStats(plan.name, plan.namespace, len(rows), size, len(rows), size)
+
+
+def _state(plan: StreamPlan, value: dict[str, Any]) -> dict[str, Any]:
+    descriptor = {"name": plan.name, "namespace": plan.namespace}
+    return {"type": "STREAM", "stream": {"stream_descriptor": descriptor, "stream_state": value}}
+
+
+def _cursor_of(group: Group, plan: StreamPlan) -> Any:
+    """Where the last read of a stream stopped, by the state that the server hands back; None for the first one."""
+    for state in group.states:
+        if state["stream"]["stream_descriptor"]["name"] == plan.name:
+            return state["stream"]["stream_state"].get(plan.cursor_field[0])
+    return None
 
 
 _TYPES: dict[type, tuple[str, str]] = {

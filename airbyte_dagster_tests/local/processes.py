@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import psutil
 from typing_extensions import Self
 
 from airbyte_dagster.local import settings
-from airbyte_dagster_tests.local.fakes import PATIENCE, Api
+from airbyte_dagster.local.environments import Environments
+from airbyte_dagster.local.pyairbyte import PyAirbyteEngine
+from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte, running_local_airbyte
 
 TINY = Path(__file__).with_name("tiny_connector.py")
 _REPOSITORY = Path(__file__).parents[2]
@@ -27,6 +31,12 @@ def command(*arguments: str) -> list[str]:
 def environment(**more: str) -> dict[str, str]:
     """The environment to run it in."""
     return {**os.environ, "PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1", **more}
+
+
+def real_server(home: Path, **options: Any) -> contextlib.AbstractContextManager[RunningAirbyte]:
+    """A server in this process with the real engine, the tiny connector included; options as in `Options`."""
+    engine = PyAirbyteEngine(Environments(home / "environments"), home / "asking", {"tiny": TINY})
+    return running_local_airbyte(home, engine, **options)
 
 
 class ServerProcess:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
+from airbyte_dagster_tests.local.processes import real_server
 
 pytestmark = pytest.mark.real
 
@@ -33,8 +34,9 @@ def succeed(api: Api, connection: str) -> dict[str, Any]:
 
 
 def workers() -> list[psutil.Process]:
-    """The worker processes, and what they started."""
-    return psutil.Process().children(recursive=True)
+    """The worker processes, and what they started; the reaper stays as long as the server."""
+    found = psutil.Process().children(recursive=True)
+    return [process for process in found if not any("reaper.py" in word for word in process.cmdline())]
 
 
 class Tiny:
@@ -94,37 +96,113 @@ def test_file_source_follows_a_csv_that_changes(real_airbyte: RunningAirbyte, re
 
 CHANGES = [
     [{"id": 1, "at": 1, "v": "a"}, {"id": 2, "at": 2, "v": "b"}],
-    [
+    [  # a row updated, two new ones of one key, none deleted
         {"id": 1, "at": 3, "v": "A"},
         {"id": 2, "at": 2, "v": "b"},
         {"id": 3, "at": 3, "v": "c"},
         {"id": 3, "at": 4, "v": "C"},
     ],
+    [  # 2 deleted, 3 updated, 4 new
+        {"id": 1, "at": 3, "v": "A"},
+        {"id": 3, "at": 5, "v": "X"},
+        {"id": 4, "at": 6, "v": "d"},
+    ],
     [],
 ]
 AFTER = {
-    # sync mode: rows after each of three syncs of changing data
-    "full_refresh_overwrite": ["1a 2b", "1A 2b 3C 3c", ""],
-    "full_refresh_append": ["1a 2b", "1A 1a 2b 2b 3C 3c", "1A 1a 2b 2b 3C 3c"],
-    "full_refresh_overwrite_deduped": ["1a 2b", "1A 2b 3C", ""],
-    "incremental_append": ["1a 2b", "1A 1a 2b 3C 3c", "1A 1a 2b 3C 3c"],
-    "incremental_deduped_history": ["1a 2b", "1A 2b 3C", "1A 2b 3C"],
+    # sync mode: rows after each of four syncs of changing data, the last of which finds the source empty
+    "full_refresh_overwrite": ["1a 2b", "1A 2b 3C 3c", "1A 3X 4d", ""],
+    "full_refresh_append": [
+        "1a 2b",
+        "1A 1a 2b 2b 3C 3c",
+        "1A 1A 1a 2b 2b 3C 3X 3c 4d",
+        "1A 1A 1a 2b 2b 3C 3X 3c 4d",
+    ],
+    "full_refresh_overwrite_deduped": ["1a 2b", "1A 2b 3C", "1A 3X 4d", ""],
+    "incremental_append": ["1a 2b", "1A 1a 2b 3C 3c", "1A 1a 2b 3C 3X 3c 4d", "1A 1a 2b 3C 3X 3c 4d"],
+    "incremental_deduped_history": ["1a 2b", "1A 2b 3C", "1A 2b 3X 4d", "1A 2b 3X 4d"],
 }
 
 
-@pytest.mark.parametrize("mode", AFTER)
-def test_sync_modes_over_three_syncs(mode: str, real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:
-    """What each sync mode leaves in the table, with incremental state that survives from sync to sync."""
+def test_sync_modes_over_syncs_of_changing_data(real_home: Path, tmp_path: Path) -> None:
+    """What each sync mode leaves in its table; the states of the incremental ones survive restarts of the server."""
+    rows = tmp_path / "rows.json"
+    found: dict[str, list[str]] = {mode: [] for mode in AFTER}
+    connection = ""
+    for change in CHANGES:
+        rows.write_text(json.dumps(dict.fromkeys(AFTER, change)), encoding="utf-8")
+        with real_server(real_home) as running, running.api() as api:
+            if not connection:
+                source = api.source("tiny", streams=str(rows), primary_key="id", cursor="at")
+                streams = [{"name": mode, "syncMode": mode, "cursorField": ["at"]} for mode in AFTER]
+                connection = api.connection(source, api.destination(), streams)
+            succeed(api, connection)
+        for mode in AFTER:
+            table = query(real_home, f"SELECT id, v FROM {mode} ORDER BY id, v")
+            found[mode].append(" ".join(f"{i}{v}" for i, v in table))
+    assert found == AFTER
+
+
+@pytest.mark.parametrize("kind", ["GLOBAL", "LEGACY"])
+def test_one_state_for_all_streams_is_kept(
+    kind: str, real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path
+) -> None:
+    """A state of all streams, which PyAirbyte loses, makes the next sync go on as well; without its table a stream
+    starts anew and the other does not."""
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps({"one": [{"at": 1}], "two": [{"at": 1}, {"at": 2}]}), encoding="utf-8")
+    with real_airbyte.api() as api:
+        source = api.source("tiny", streams=str(file), cursor="at", state=kind)
+        streams = [{"name": name, "syncMode": "incremental_append"} for name in ("one", "two")]
+        connection = api.connection(source, api.destination(), streams)
+        assert succeed(api, connection)["rowsSynced"] == 3
+        file.write_text(json.dumps({"one": [{"at": 1}, {"at": 5}], "two": [{"at": 2}]}), encoding="utf-8")
+        assert succeed(api, connection)["rowsSynced"] == 1
+        assert [state["type"] for state in real_airbyte.context.states.of_connection(connection)] == [kind]
+        with contextlib.closing(duckdb.connect(str(real_home / "lms.duckdb"))) as warehouse:
+            warehouse.execute("DROP TABLE one")
+        assert succeed(api, connection)["rowsSynced"] == 2
+    assert query(real_home, "SELECT (SELECT count(*) FROM one), (SELECT count(*) FROM two)") == [(2, 2)]
+
+
+def test_changed_sync_mode_starts_anew(real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:
+    """A stream whose sync mode changes is read from the beginning, also after it changes back."""
     with real_airbyte.api() as api:
         tiny = Tiny(tmp_path, api, primary_key="id", cursor="at")
         tiny.write(CHANGES[0])
-        connection = tiny.connect(mode, cursorField=["at"])
-        found = []
-        for rows in CHANGES:
-            tiny.write(rows)
-            succeed(api, connection)
-            found.append(" ".join(f"{i}{v}" for i, v in query(real_home, "SELECT id, v FROM items ORDER BY id, v")))
-    assert found == AFTER[mode]
+        connection = tiny.connect("incremental_append")
+        assert succeed(api, connection)["rowsSynced"] == 2
+        for mode in ("full_refresh_overwrite", "incremental_append"):
+            streams = {"streams": [{"name": "items", "syncMode": mode}]}
+            api.ok("PATCH", f"/connections/{connection}", json={"configurations": streams})
+            assert succeed(api, connection)["rowsSynced"] == 2
+        assert succeed(api, connection)["rowsSynced"] == 0
+
+
+def test_full_disk_fails_the_job_and_not_the_server(
+    real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path
+) -> None:
+    """A warehouse file that can't grow fails the job with that reason; what was there stays, and syncs go on."""
+    go = tmp_path / "go"
+    rows = [{"id": i, "text": f"{i * 7919:x}" * 200} for i in range(3000)]
+    with real_airbyte.api() as api:
+        source = api.source("tiny", streams={"items": [{"id": 0, "text": "x"}]})
+        connection = api.connection(source, api.destination(), ["items"])
+        succeed(api, connection)
+        more = tmp_path / "more.json"
+        more.write_text(json.dumps({"items": rows}), encoding="utf-8")
+        api.ok("PATCH", f"/sources/{source}", json={"configuration": {"streams": str(more), "wait_for": str(go)}})
+        job = api.sync(connection)
+        api.until(job, lambda job: job.get("rowsSynced", 0) > 0)
+        size = (real_home / "lms.duckdb").stat().st_size
+        for process in workers():
+            process.rlimit(psutil.RLIMIT_FSIZE, (size, size))
+        go.touch()
+        assert api.finish(job)["status"] == "failed"
+        assert "can't grow any more" in api.failure(job)["externalMessage"]
+        assert query(real_home, "SELECT count(*) FROM items") == [(1,)]
+        succeed(api, connection)
+    assert query(real_home, "SELECT count(*) FROM items") == [(3000,)]
 
 
 def test_state_is_forgotten_with_the_table(real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import psutil
 import pytest
 
 from airbyte_dagster.local import settings
-from airbyte_dagster_tests.local.client import Api
+from airbyte_dagster_tests.local.client import PATIENCE, Api
 from airbyte_dagster_tests.local.processes import ServerProcess, command, environment
 
 Start = Callable[..., ServerProcess]
@@ -163,9 +164,34 @@ def test_ends_at_once_while_a_connector_is_asked(start_server: Start, tmp_path: 
         asking.join(10)
 
 
-def _ask(api: Api) -> None:
+def test_killed_server_leaves_no_connector_and_no_installation(start_server: Start, tmp_path: Path) -> None:
+    """After SIGKILL of the server neither a connector that was being asked nor an installation goes on."""
+    (tmp_path / "bin").mkdir()
+    slow = tmp_path / "slow"
+    slow.write_text(f"#!/bin/sh\necho >> {tmp_path}/asked\nsleep 600\n")
+    slow.chmod(0o755)
+    server = start_server(tmp_path / "home", "--connector", f"slow={slow}")
+    with server.api() as api, contextlib.ExitStack() as stack:
+        for kind in ("slow", "never-installs"):
+            asking = threading.Thread(target=_ask, args=(api, kind))
+            asking.start()
+            stack.callback(asking.join, 20)
+        deadline = time.monotonic() + PATIENCE
+        while (
+            not (tmp_path / "asked").exists()
+            or not (server.home.environments / "source-never-installs-latest.lock").exists()
+        ):
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.02)
+        processes = server.descendants()
+        assert any("slow" in " ".join(process.cmdline()) for process in processes)
+        os.kill(server.process.pid, signal.SIGKILL)
+        assert psutil.wait_procs(processes, timeout=15)[1] == []
+
+
+def _ask(api: Api, kind: str = "slow") -> None:
     with contextlib.suppress(httpx.HTTPError, AssertionError):
-        api.source("slow")
+        api.source(kind)
 
 
 def test_connectors_are_listed(tmp_path: Path) -> None:

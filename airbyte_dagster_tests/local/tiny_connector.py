@@ -9,6 +9,8 @@ Configuration:
     fail_after: fail with an error after this many rows.
     crash_after: end with exit code 7, without a word, after this many rows.
     hang: after the first row of all, wait for ever.
+    wait_for: after the first row of all, wait until there is this file.
+    state: ``STREAM`` (default), or ``GLOBAL`` or ``LEGACY`` for one state of all streams.
     ignore_sigterm: do not end on SIGTERM.
 """
 
@@ -30,6 +32,8 @@ SPEC = {
         "fail_after": {"type": "integer"},
         "crash_after": {"type": "integer"},
         "hang": {"type": "boolean"},
+        "wait_for": {"type": "string"},
+        "state": {"enum": ["STREAM", "GLOBAL", "LEGACY"]},
         "ignore_sigterm": {"type": "boolean"},
     },
 }
@@ -78,12 +82,21 @@ def discover(config: dict[str, Any]) -> None:
     say("CATALOG", catalog={"streams": found})
 
 
-def read(config: dict[str, Any], catalog: dict[str, Any], states: list[dict[str, Any]]) -> None:
-    known = {
-        state["stream"]["stream_descriptor"]["name"]: state["stream"].get("stream_state") or {}
-        for state in states
-        if state.get("type") == "STREAM"
-    }
+def known_states(states: Any) -> dict[str, Any]:
+    """The state per stream, of whichever kind what was given is."""
+    if isinstance(states, dict):
+        return states
+    streams = [state["stream"] for state in states if state["type"] == "STREAM"]
+    for state in states:
+        if state["type"] == "GLOBAL":
+            assert state["global"]["shared_state"] == {"position": None}
+            streams += state["global"]["stream_states"]
+    return {stream["stream_descriptor"]["name"]: stream.get("stream_state") or {} for stream in streams}
+
+
+def read(config: dict[str, Any], catalog: dict[str, Any], states: Any) -> None:
+    known = known_states(states)
+    kind = config.get("state", "STREAM")
     data, sent = streams_of(config), 0
     for configured in catalog["streams"]:
         name, incremental = configured["stream"]["name"], configured["sync_mode"] == "incremental"
@@ -106,6 +119,8 @@ def read(config: dict[str, Any], catalog: dict[str, Any], states: list[dict[str,
                 sys.exit(7)
             say("RECORD", record={"stream": name, "data": row, "emitted_at": now()})
             sent += 1
+            while config.get("wait_for") and not Path(config["wait_for"]).exists():
+                time.sleep(0.02)
             if config.get("hang"):
                 while True:
                     time.sleep(60)
@@ -113,7 +128,14 @@ def read(config: dict[str, Any], catalog: dict[str, Any], states: list[dict[str,
             values = [row[cursor] for row in data.get(name, [])]
             state = {"cursor": max([*values, *([last] if last is not None else [])])} if values or last else {}
             descriptor = {"stream_descriptor": {"name": name}, "stream_state": state}
-            say("STATE", state={"type": "STREAM", "stream": descriptor})
+            known[name] = state
+            streams = [{"stream_descriptor": {"name": key}, "stream_state": value} for key, value in known.items()]
+            content: dict[str, dict[str, Any]] = {
+                "STREAM": {"stream": descriptor},
+                "GLOBAL": {"global": {"shared_state": {"position": None}, "stream_states": streams}},
+                "LEGACY": {"data": known},
+            }
+            say("STATE", state={"type": kind, **content[kind]})
         status(name, "COMPLETE")
 
 

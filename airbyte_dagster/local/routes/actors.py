@@ -1,6 +1,7 @@
 """Sources and destinations, which Airbyte treats alike."""
 
 # Annotations are evaluated here (no `from __future__`): those inside `make_router` name its local variables.
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,7 +11,6 @@ from airbyte_dagster.local import configuration, definitions, problems, views
 from airbyte_dagster.local.deps import Context, Ctx, IncludeDeleted, Limit, Offset, WorkspaceIds, base_url, uuids
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
 from airbyte_dagster.local.environments import pinned
-from airbyte_dagster.local.records import Actor
 from airbyte_dagster.local.schemas import ActorCreate, ActorPatch, ActorPut
 
 _EXAMPLE_WORKSPACE = "put the workspaceId from GET /workspaces here"
@@ -80,7 +80,7 @@ def checked(context: Context, kind: str, type_name: str, config: Json) -> config
 
 def _type(context: Context, kind: str, body: ActorCreate) -> str:
     if body.definition_id is not None:
-        candidates = {*pinned(), *context.connectors}
+        candidates = {*pinned(), *context.connectors, *context.store.actor_types(kind)}
         found = definitions.type_of(kind, str(body.definition_id), candidates)
         if found is None:
             raise problems.value_not_found(str(body.definition_id))
@@ -91,12 +91,20 @@ def _type(context: Context, kind: str, body: ActorCreate) -> str:
     return named
 
 
-def _update(context: Context, kind: str, record: Actor, name: str | None, config: Json | None) -> Json:
-    changes: Json = {} if name is None else {"name": name}
-    if config is not None:
-        changes["configuration"] = config
-        changes["secret_paths"] = checked(context, kind, record.type, config)
-    return views.actor(context.store.change_actor(kind, record.id, **changes), strict=context.strict)
+def _update(
+    context: Context, kind: str, actor_id: str, name: str | None, change: Callable[[Json], Json] | None
+) -> Json:
+    """Change name and configuration; ``change`` makes the new configuration out of the stored one."""
+    while True:
+        record = context.store.actor(kind, actor_id)
+        changes: Json = {} if name is None else {"name": name}
+        if change is not None:
+            changes["configuration"] = change(record.configuration)
+            changes["secret_paths"] = checked(context, kind, record.type, changes["configuration"])
+        # Checking may take long and holds no lock, so what another request changed meanwhile is taken into account.
+        changed = context.store.change_actor(kind, record.id, seen=record.configuration, **changes)
+        if changed is not None:
+            return views.actor(changed, strict=context.strict)
 
 
 def make_router(kind: str) -> APIRouter:
@@ -157,18 +165,17 @@ def make_router(kind: str) -> APIRouter:
     @router.put("/{actor_id}", summary=f"Replace a {kind}")
     def put_actor(context: Ctx, actor_id: UUID, body: ActorPut) -> dict[str, Any]:
         """Replace name and configuration; a mask keeps the stored secret."""
-        record = context.store.actor(kind, str(actor_id))
-        config = configuration.keep_secrets(without_type(body.configuration), record.configuration)
-        return _update(context, kind, record, body.name, config)
+        given = without_type(body.configuration)
+        return _update(
+            context, kind, str(actor_id), body.name, lambda stored: configuration.keep_secrets(given, stored)
+        )
 
     @router.patch("/{actor_id}", summary=f"Change a {kind}")
     def patch_actor(context: Ctx, actor_id: UUID, body: ActorPatch) -> dict[str, Any]:
         """Merge the given configuration into the stored one; a mask keeps the stored secret."""
-        record = context.store.actor(kind, str(actor_id))
-        config = None
-        if body.configuration is not None:
-            config = configuration.merge(record.configuration, without_type(body.configuration))
-        return _update(context, kind, record, body.name, config)
+        given = None if body.configuration is None else without_type(body.configuration)
+        change = None if given is None else lambda stored: configuration.merge(stored, given)
+        return _update(context, kind, str(actor_id), body.name, change)
 
     @router.delete("/{actor_id}", status_code=204, summary=f"Delete a {kind}")
     def delete_actor(context: Ctx, actor_id: UUID) -> None:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Body, Query, Request
 from airbyte_dagster.local import problems, streams, views
 from airbyte_dagster.local.deps import Context, Ctx, IncludeDeleted, Limit, Offset, WorkspaceIds, base_url, uuids
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
+from airbyte_dagster.local.quartz import BadCron, Cron
 from airbyte_dagster.local.records import Actor
 from airbyte_dagster.local.schemas import ConnectionCreate, ConnectionPatch, Schedule, Streams, Tag
 
@@ -70,6 +71,13 @@ def _schedule(asked: Schedule | None) -> Json:
             f"The cron expression {asked.cron_expression} is not valid. Error: a Quartz expression has 6 or 7 fields, "
             f"not {len(fields)}. Please check the cron expression format at {_QUARTZ}"
         )
+    try:
+        Cron(cron)
+    except BadCron as error:
+        raise problems.bad_request(
+            f"The cron expression {asked.cron_expression} is not valid. Error: {error}. "
+            f"Please check the cron expression format at {_QUARTZ}"
+        ) from None
     # Airbyte wants plain numbers there, and looks at the minutes only if there is a field for the year.
     if not all(field.isdecimal() for field in fields[: len(fields) - _CRON_FIELDS[0] + 1]):
         raise problems.bad_request(

@@ -119,6 +119,26 @@ def point_a_client(shell: Shell, block: str) -> None:
         process.communicate()
 
 
+def course(shell: Shell, block: str) -> None:
+    """All steps of the course, in one shell; with this its other blocks are run, too."""
+    page = (ROOT / "docs" / "course.md").read_text()
+    steps = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    started = steps.index(block)
+    process = shell.start("local", "serve", "--port", "0")
+    try:
+        wait_for((shell.home / "local" / "server.json").exists, lambda: "the server did not start")
+        # The step before is the one that points curl at the server.
+        output = shell.block("\n".join(steps[started - 1 :]))
+        assert "The sync succeeded: 105 rows" in output
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+
+
+def step_of_course(shell: Shell, block: str) -> None:
+    assert block in (ROOT / "docs" / "course.md").read_text()
+
+
 def connectors(shell: Shell, block: str) -> None:
     assert "faker" in shell.block(block)
 
@@ -130,6 +150,22 @@ RUN_AS: dict[str, Callable[[Shell, str], None]] = {
     "airbyte-dagster local serve\n": serve,
     'eval "$(airbyte-dagster local env)"': point_a_client,
     "airbyte-dagster local connectors install": connectors,
+    "field() {": course,
+    **dict.fromkeys(
+        (
+            "TOKEN=",
+            "WORKSPACE_ID=",
+            "SOURCE_ID=",
+            "DESTINATION_ID=",
+            'call "$AIRBYTE_SERVER_URL/streams',
+            "CONNECTION_ID=",
+            "JOB_ID=",
+            "while true",
+            "python - <<",
+            "RESET_ID=",
+        ),
+        step_of_course,
+    ),
 }
 
 

@@ -1,0 +1,16 @@
+"""All routes of the server, for tests that hold for each of them."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from airbyte_dagster.local.routes import pages
+from airbyte_dagster.local.settings import CONFIG_API
+
+
+def routes(app: FastAPI) -> list[tuple[str, str]]:
+    """Method and path of every route: those of the API's description, and those that it leaves out."""
+    described = [(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods]
+    shown = [("GET", route.path) for route in pages.router.routes if isinstance(route, APIRoute)]
+    return sorted({*described, *shown, ("POST", f"{CONFIG_API}/applications/token")})

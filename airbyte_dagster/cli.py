@@ -103,6 +103,8 @@ def dev(home: Path, airbyte_port: int | None, port: int | None) -> None:
 
 def main() -> None:
     """Entry point. Errors of this package end as one message and exit status 2, without a traceback."""
+    # A shell starts what it puts in the background with Ctrl-C ignored, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         commands.main(prog_name="airbyte-dagster", standalone_mode=False)

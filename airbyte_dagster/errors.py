@@ -54,7 +54,10 @@ class AirbyteDagsterError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        return f"{self.message} {self.guidance}".rstrip()
+        if not self.guidance:
+            return self.message
+        end = "" if self.message.endswith((".", "!", "?", ":", "…")) else "."
+        return f"{self.message}{end} {self.guidance}"
 
 
 class ConfigurationError(AirbyteDagsterError):

@@ -12,6 +12,9 @@ from typing import Any, ClassVar, TypeVar
 
 import dagster as dg
 
+from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.spec import did_you_mean
+
 _T = TypeVar("_T")
 
 _variables: dict[str, str] = {}
@@ -23,6 +26,14 @@ class SecretFieldsResource(dg.ConfigurableResource[Any]):
     _secret_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **data: Any) -> None:
+        for name in data:
+            if name not in type(self).model_fields:
+                accepted = list(type(self).model_fields)
+                near = did_you_mean(name, accepted)
+                raise ConfigurationError(
+                    f"{type(self).__name__} has no setting {name!r}.",
+                    guidance=f"{near[:1].upper()}{near[1:]}Accepted: {', '.join(accepted)}.",
+                )
         secrets = {name: _referenced(data[name]) for name in self._secret_fields if data.get(name)}
         super().__init__(**{**data, **secrets})
 

@@ -30,6 +30,9 @@ SyncMode = Literal[
 ]
 
 
+_QUARTZ_FIELDS = (6, 7)
+
+
 class _Declaration(BaseModel):
     """Base of everything declared: immutable, unknown keys refused, errors as `SpecError`."""
 
@@ -169,6 +172,11 @@ class Connection(_Declaration):
     def _consistent(self) -> Connection:
         if (self.namespace_definition == "custom_format") != (self.namespace_format is not None):
             raise ValueError("namespace_definition 'custom_format' and namespace_format go together")
+        if self.schedule != "manual" and len(self.schedule.removesuffix("UTC").split()) not in _QUARTZ_FIELDS:
+            raise ValueError(
+                f"schedule {self.schedule!r} is neither 'manual' nor a Quartz cron expression, which has 6 or 7 fields "
+                "('0 0 6 * * ?'); a schedule of Dagster's, with 5 fields, goes to build_pipeline_defs"
+            )
         if self.streams is not None:
             if not self.streams:
                 raise ValueError("streams is empty: name at least one, or leave it out to sync all")

@@ -159,7 +159,7 @@ def test_message_and_guidance_are_one_line_each() -> None:
     """White space that others put into a message is folded."""
     error = errors.AirbyteDagsterError("a\n  b", guidance="do\nthis.")
 
-    assert (error.message, error.guidance, str(error)) == ("a b", "do this.", "a b do this.")
+    assert (error.message, error.guidance, str(error)) == ("a b", "do this.", "a b. do this.")
 
 
 def test_pins_are_names_and_versions_only() -> None:

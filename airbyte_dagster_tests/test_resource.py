@@ -117,6 +117,13 @@ def test_wrong_workspace_id_is_a_definite_error(airbyte_server: RunningAirbyte) 
         resource.find_workspace()
 
 
+def test_unknown_setting_is_refused_with_the_nearest_match() -> None:
+    """A typo would otherwise be ignored, and the default taken."""
+    settings: dict[str, Any] = {"database": "x", "lock_timout": 3}
+    with pytest.raises(ConfigurationError, match=r"has no setting 'lock_timout'. Did you mean 'lock_timeout'\?"):
+        MotherDuckResource(**settings)
+
+
 def test_sync_settings_are_those_of_the_resource() -> None:
     """Each setting reaches the runner."""
     resource = AirbyteResource(

@@ -91,6 +91,8 @@ def test_every_problem_is_reported_at_once() -> None:
     ("connection", "words"),
     [
         ({"streams": []}, "streams is empty"),
+        ({"schedule": "0 6 * * *"}, "goes to build_pipeline_defs"),
+        ({"schedule": "every day"}, "neither 'manual' nor a Quartz cron"),
         ({"streams": ["a", "b", "a"]}, "names a more than once"),
         ({"namespace_definition": "custom_format"}, "namespace_format go together"),
         ({"namespace_format": "x"}, "namespace_format go together"),

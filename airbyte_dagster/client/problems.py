@@ -205,7 +205,7 @@ class Explainer:
             if self.settings.ca_bundle:
                 return f"Check that ca_bundle ({self.settings.ca_bundle}) holds its authority, and the host's name."
             return "For a private authority, set ca_bundle to the path of its certificate (PEM)."
-        return "Check that server_url should begin with https, and ca_bundle if it is set."
+        return "If this port speaks plain http, write server_url with http://; else look at the server's TLS settings."
 
 
 def tls_failure(error: BaseException) -> ssl.SSLError | None:

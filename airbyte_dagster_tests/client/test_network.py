@@ -114,7 +114,7 @@ def test_untrusted_certificate_at_the_token(
 
 def test_https_spoken_to_http(server: HttpServer, make_client: MakeClient) -> None:
     """https to a server that speaks http is a TLS failure that asks about the scheme."""
-    with pytest.raises(TlsFailure, match="begin with https"):
+    with pytest.raises(TlsFailure, match="write server_url with http://"):
         make_client(server_url=server.url.replace("http:", "https:")).workspaces()
 
 

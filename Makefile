@@ -16,10 +16,12 @@ dev: $(VENV)/ready ## Start local Airbyte and Dagster's UI together, until Ctrl-
 	@$(BIN)/airbyte-dagster dev
 
 test: $(VENV)/ready ## Run every test but those of the heavy clients
+	@scripts/system-packages initdb=postgresql curl=curl openssl=openssl
 	@$(BIN)/airbyte-dagster local connectors install faker file
 	$(BIN)/python -m pytest -m "not clients" $(PYTEST_ARGS)
 
 test-clients: $(VENV)/ready ## Run the heavy clients of other people (Airflow, Dagster, PyAirbyte, Postman); needs node
+	@scripts/system-packages npm=npm
 	@$(BIN)/airbyte-dagster local connectors install faker
 	$(BIN)/python -m pytest -m clients $(PYTEST_ARGS) airbyte_dagster_tests/clients
 

@@ -56,20 +56,23 @@ def build_checks(pipeline: spec.AirbytePipeline, *, warehouse_key: str) -> dg.As
 
 @dataclass(frozen=True)
 class _LastJob:
-    """What the last materialization of an asset recorded: the claims of its streams, and the job's total of rows."""
+    """What the last sync or reset of an asset recorded: the claims of its streams, and the job's total of rows."""
 
     claims: list[Claim]
     total: int | None
 
 
 def _last_claims(instance: dg.DagsterInstance, asset: StreamAsset) -> _LastJob | None:
-    event = instance.get_latest_materialization_event(asset.key)
-    materialization = event.asset_materialization if event else None
-    streams = materialization.metadata.get(STREAMS_METADATA) if materialization else None
-    if materialization is None or streams is None:
-        return None
-    total = materialization.metadata.get(JOB_ROWS_METADATA)
-    return _LastJob(claims_from_json(streams.value), int(str(total.value)) if total is not None else None)
+    synced = instance.fetch_materializations(asset.key, limit=1).records
+    # A reset is recorded as an observation: it leaves the tables empty, and nothing new to build on.
+    reset = instance.fetch_observations(asset.key, limit=1).records
+    for record in sorted([*synced, *reset], key=lambda record: record.storage_id, reverse=True):
+        event = record.asset_materialization or record.event_log_entry.asset_observation
+        streams = event.metadata.get(STREAMS_METADATA) if event else None
+        if event and streams:
+            total = event.metadata.get(JOB_ROWS_METADATA)
+            return _LastJob(claims_from_json(streams.value), int(str(total.value)) if total is not None else None)
+    return None
 
 
 def _results(

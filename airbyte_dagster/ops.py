@@ -7,7 +7,14 @@ import dagster as dg
 from pydantic import Field
 
 from airbyte_dagster import models, spec
-from airbyte_dagster.assets import reconciler, stream_assets, sync_runner
+from airbyte_dagster.assets import (
+    JOB_ROWS_METADATA,
+    STREAMS_METADATA,
+    claims_to_json,
+    reconciler,
+    stream_assets,
+    sync_runner,
+)
 from airbyte_dagster.configuration import merged
 from airbyte_dagster.connection_plan import with_refreshed_streams
 from airbyte_dagster.dagster_state import RunJobMemory
@@ -17,6 +24,7 @@ from airbyte_dagster.models import ActorKind
 from airbyte_dagster.naming import table_ref
 from airbyte_dagster.reconcile import Ensured, WantedActor, by_name, plan_actor, plan_connection
 from airbyte_dagster.resource import AirbyteResource, MotherDuckResource
+from airbyte_dagster.verify import Claim
 
 
 class ListWorkspacesConfig(dg.Config):
@@ -229,6 +237,17 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
         done = sync_runner(context, airbyte, memory).run(connection.id, "reset")
         memory.done(connection.id)
         after = _count(context, pipeline, connection, motherduck)
+        for asset in stream_assets(pipeline):
+            emptied = [
+                Claim(stream.name, stream.sync_mode, reported=0, before=0, namespace=stream.namespace)
+                for stream in asset.matching(connection)
+            ]
+            metadata: dict[str, Any] = {
+                "airbyte/job_id": done.job.id,
+                STREAMS_METADATA: dg.MetadataValue.json(claims_to_json(emptied)),
+                JOB_ROWS_METADATA: 0,
+            }
+            context.log_event(dg.AssetObservation(asset.key, description="Emptied by a reset.", metadata=metadata))
         known = sum(rows for rows in before.values() if rows is not None)
         context.log.info(f"Reset by job {done.job.id}: {known:,} rows were there, {_text(after)} are left.")
         return dg.Output(

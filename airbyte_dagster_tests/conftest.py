@@ -14,7 +14,7 @@ import pytest
 from airbyte_dagster import AirbytePipeline, AirbyteResource, Connection, Destination, MotherDuckResource, Source
 from airbyte_dagster.client import AirbyteClient, ClientSettings
 from airbyte_dagster.local.environments import prepare
-from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, running_local_airbyte
+from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
 
 
 class RecordingTransport(httpx.HTTPTransport):
@@ -75,10 +75,17 @@ def real_home(tmp_path: Path, environments: Path) -> Path:
 
 
 @pytest.fixture
-def airbyte_server(tmp_path: Path) -> Iterator[RunningAirbyte]:
+def airbyte(tmp_path: Path) -> Iterator[RunningAirbyte]:
     """Local Airbyte with a scripted engine."""
     with running_local_airbyte(tmp_path / "home", ScriptedEngine()) as running:
         yield running
+
+
+@pytest.fixture
+def api(airbyte: RunningAirbyte) -> Iterator[Api]:
+    """A signed-in client of that server."""
+    with airbyte.api() as client:
+        yield client
 
 
 @pytest.fixture

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,58 +16,10 @@ import duckdb
 import psutil
 import pytest
 
+from airbyte_dagster_tests.command_line import MARK, PATIENCE, Commands, wait_for
 from airbyte_dagster_tests.conftest import client_of
+from airbyte_dagster_tests.dagster_runs import LosingEngine
 from airbyte_dagster_tests.local.fakes import RunningAirbyte, running_local_airbyte
-from airbyte_dagster_tests.test_pipeline_defs import LosingEngine
-
-_PATIENCE = 120.0
-_MARK = "AIRBYTE_DAGSTER_TEST_MARK"
-
-
-class Commands:
-    """Runs ``airbyte-dagster`` in processes that can be told from all others by a mark in their environment."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.mark = uuid.uuid4().hex
-        ours = ("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        self.environment = {**kept, _MARK: self.mark, "COLUMNS": "200", "AIRBYTE_DAGSTER_HOME": str(home)}
-
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "airbyte_dagster", *arguments],
-            env={**self.environment, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
-        process = self.start(*arguments, **environment)
-        output, _ = process.communicate(timeout=_PATIENCE)
-        return process.returncode, output
-
-    def left_over(self) -> list[str]:
-        """Command lines of all processes that still have the mark."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(_MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(" ".join(process.cmdline()))
-            except psutil.Error:
-                continue
-        return found
-
-    def wait_until_none_is_left(self) -> None:
-        wait_for(lambda: not self.left_over(), lambda: f"left over: {self.left_over()}")
-
-
-def wait_for(condition: Any, otherwise: Any) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, otherwise()
-        threading.Event().wait(0.05)
 
 
 @pytest.fixture
@@ -81,7 +28,7 @@ def commands(tmp_path: Path) -> Iterator[Commands]:
     yield made
     for process in psutil.process_iter():
         try:
-            if process.environ().get(_MARK) == made.mark:
+            if process.environ().get(MARK) == made.mark:
                 process.kill()
         except psutil.Error:
             continue
@@ -150,9 +97,9 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path, commands: Commands, sign
     with running_local_airbyte(tmp_path / "airbyte", allow_paths=[tmp_path]) as server:
         server.engine.hold()
         process = commands.start("run", **variables_of(server))
-        server.engine.wait_for_start(timeout=_PATIENCE)
+        server.engine.wait_for_start(timeout=PATIENCE)
         process.send_signal(sign)
-        output, _ = process.communicate(timeout=_PATIENCE)
+        output, _ = process.communicate(timeout=PATIENCE)
         with client_of(server) as client:
             job = client.job(1)
 
@@ -168,7 +115,7 @@ def test_run_after_a_killed_one_joins_its_job(tmp_path: Path, commands: Commands
     with running_local_airbyte(tmp_path / "airbyte", allow_paths=[tmp_path]) as server:
         server.engine.hold()
         process = commands.start("run", **variables_of(server))
-        server.engine.wait_for_start(timeout=_PATIENCE)
+        server.engine.wait_for_start(timeout=PATIENCE)
         process.kill()
         process.communicate()
         again = commands.start("run", **variables_of(server))
@@ -179,7 +126,7 @@ def test_run_after_a_killed_one_joins_its_job(tmp_path: Path, commands: Commands
             if "Job 1 is running already; watching it" in line:
                 server.engine.release()
         again.stdout.close()
-        code = again.wait(_PATIENCE)
+        code = again.wait(PATIENCE)
 
     assert code == 0, "".join(lines)
     assert len(server.engine.requests) == 1
@@ -196,7 +143,7 @@ def test_interrupt_at_any_moment_leaves_nothing_half(real_home: Path, moment: st
         if moment in line:
             process.send_signal(signal.SIGINT)
             break
-    output, _ = process.communicate(timeout=_PATIENCE)
+    output, _ = process.communicate(timeout=PATIENCE)
 
     assert process.returncode not in (0, None), output
     assert "Traceback" not in output
@@ -319,8 +266,8 @@ def test_dev_serves_runs_and_ends(real_home: Path) -> None:
             assert ended == ["SUCCESS"], "".join(lines)
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(_PATIENCE)
-            reader.join(_PATIENCE)
+            process.wait(PATIENCE)
+            reader.join(PATIENCE)
             process.stdout.close()
     assert process.returncode == 0
     commands.wait_until_none_is_left()

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -16,7 +17,8 @@ import pytest
 
 from airbyte_dagster import AirbyteResource, MotherDuckResource
 from airbyte_dagster.errors import AirbyteDagsterError
-from airbyte_dagster_tests.test_commands_e2e import Commands, wait_for
+from airbyte_dagster_tests.command_line import Commands, wait_for
+from airbyte_dagster_tests.local.processes import TINY
 from airbyte_dagster_tests.test_package import all_errors
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +56,17 @@ class Shell(Commands):
         assert result.returncode == 0, result.stdout
         return result.stdout
 
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Run ``local serve`` for the time of a block."""
+        process = self.start("local", "serve", "--port", "0")
+        try:
+            wait_for((self.home / "local" / "server.json").exists, lambda: "the server did not start")
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+
     def until(self, text: str, words: str) -> None:
         """Run a block that goes on until Ctrl-C, wait for words in its output, and end it."""
         with subprocess.Popen(
@@ -83,6 +96,7 @@ class Shell(Commands):
         self.wait_until_none_is_left()
 
 
+COURSE = "course.md"
 MAKE_VARIABLES = f"VENV={sys.prefix}"
 
 
@@ -110,33 +124,32 @@ def serve(shell: Shell, block: str) -> None:
 
 
 def point_a_client(shell: Shell, block: str) -> None:
-    process = shell.start("local", "serve", "--port", "0")
-    try:
-        wait_for((shell.home / "local" / "server.json").exists, lambda: "the server did not start")
+    with shell.serving():
         assert "Successful operation" in shell.block(block)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate()
 
 
-def course(shell: Shell, block: str) -> None:
-    """All steps of the course, in one shell; with this its other blocks are run, too."""
-    page = (ROOT / "docs" / "course.md").read_text()
-    steps = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    started = steps.index(block)
-    process = shell.start("local", "serve", "--port", "0")
-    try:
-        wait_for((shell.home / "local" / "server.json").exists, lambda: "the server did not start")
-        # The step before is the one that points curl at the server.
-        output = shell.block("\n".join(steps[started - 1 :]))
-        assert "The sync succeeded: 105 rows" in output
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate()
+def serve_own_connector(shell: Shell, block: str) -> None:
+    shell.until(block.replace("/path/to/source-mine", str(TINY)), "http://127.0.0.1:")
 
 
-def step_of_course(shell: Shell, block: str) -> None:
-    assert block in (ROOT / "docs" / "course.md").read_text()
+def look_after(shell: Shell, block: str) -> None:
+    code, output = shell.run("run")
+    assert code == 0, output
+
+    shown = shell.block(block.replace("local logs 42", "local logs 1"))
+
+    assert "not running" in shown
+    assert "job 1  sync  succeeded" in shown
+    assert "source-faker" in shown.lower() or "SourceFaker" in shown
+    assert "jobs: 0" in shell.block("airbyte-dagster local status")
+
+
+def own_pipeline(shell: Shell, block: str) -> None:
+    (example,) = [text for page, text in blocks("python") if page == "pipelines.md" and "from_env()" in text]
+    (shell.home / "my_pipeline.py").write_text(example)
+    script = block.replace("my_pipeline.py", str(shell.home / "my_pipeline.py"))
+    with shell.serving():
+        assert "RUN_SUCCESS" in shell.block(script)
 
 
 def connectors(shell: Shell, block: str) -> None:
@@ -150,32 +163,43 @@ RUN_AS: dict[str, Callable[[Shell, str], None]] = {
     "airbyte-dagster local serve\n": serve,
     'eval "$(airbyte-dagster local env)"': point_a_client,
     "airbyte-dagster local connectors install": connectors,
-    "field() {": course,
-    **dict.fromkeys(
-        (
-            "TOKEN=",
-            "WORKSPACE_ID=",
-            "SOURCE_ID=",
-            "DESTINATION_ID=",
-            'call "$AIRBYTE_SERVER_URL/streams',
-            "CONNECTION_ID=",
-            "JOB_ID=",
-            "while true",
-            "python - <<",
-            "RESET_ID=",
-        ),
-        step_of_course,
-    ),
+    "airbyte-dagster local serve --connector": serve_own_connector,
+    "airbyte-dagster local status": look_after,
+    'eval "$(airbyte-dagster local env)"\ndagster': own_pipeline,
 }
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(("page", "block"), blocks("sh"), ids=lambda value: value.splitlines()[0])
+@pytest.mark.parametrize(
+    ("page", "block"),
+    [(page, block) for page, block in blocks("sh") if page != COURSE],
+    ids=lambda value: value.splitlines()[0],
+)
 def test_commands_do_what_the_pages_say(shell: Shell, page: str, block: str) -> None:
     """A block that no way to run is known for is an error: every command is run."""
-    (run,) = [run for start, run in RUN_AS.items() if block.startswith(start)]
+    # The longest fit: one block may begin as another does.
+    start = max((start for start in RUN_AS if block.startswith(start)), key=len)
 
-    run(shell, block)
+    RUN_AS[start](shell, block)
+
+
+@pytest.mark.real
+def test_course_can_be_followed(shell: Shell) -> None:
+    """All blocks of its page, in one shell, one after another; its server is another process from the start."""
+    serving, *steps = [block for page, block in blocks("sh") if page == COURSE]
+    assert serving == "airbyte-dagster local serve\n"
+    with shell.serving():
+        output = shell.block("\n".join(steps))
+
+    assert "The sync succeeded: 105 rows" in output
+    assert "The reset is job 2" in output
+
+
+def test_no_command_hides_in_a_block_that_is_not_run() -> None:
+    """Blocks of text hold output and drawings; what a reader would type stands in the others."""
+    for page, block in blocks("text"):
+        typed = [line for line in block.splitlines() if re.match(r"\s*(airbyte-dagster|make|pip|curl|dagster)\b", line)]
+        assert typed == [], page
 
 
 @pytest.mark.parametrize(("page", "block"), blocks("python"), ids=lambda value: value.splitlines()[0])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import duckdb
+import httpx
 import pytest
 
 from airbyte_dagster import (
@@ -24,66 +25,18 @@ from airbyte_dagster.assets import STREAMS_METADATA, claims_to_json
 from airbyte_dagster.errors import SpecError
 from airbyte_dagster.verify import Claim
 from airbyte_dagster_tests.conftest import client_of, pipeline_of, resource_of, warehouse_of
-from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, ScriptedRun, running_local_airbyte
-
-ROWS = [{"id": i, "name": f"User {i}", "updated_at": f"2026-01-{i:02}"} for i in range(1, 11)]
-
-
-def definitions_of(server: RunningAirbyte, pipeline: AirbytePipeline, **settings: Any) -> dg.Definitions:
-    return build_pipeline_defs(
-        pipeline, airbyte=resource_of(server, **settings), warehouse=warehouse_of(server, lock_timeout=5)
-    )
-
-
-def run_sync(
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-    *,
-    selection: list[str] | None = None,
-    tags: dict[str, str] | None = None,
-    job: str = "sync_example",
-    run_config: dict[str, Any] | None = None,
-) -> dg.ExecuteInProcessResult:
-    keys = [dg.AssetKey(["example", name]) for name in selection] if selection else None
-    return definitions.resolve_job_def(job).execute_in_process(
-        instance=instance, raise_on_error=False, asset_selection=keys, tags=tags, run_config=run_config
-    )
-
-
-def _with_job(definitions: dg.Definitions, job: Any) -> dg.Definitions:
-    return dg.Definitions(
-        asset_checks=definitions.asset_checks,
-        assets=definitions.assets,
-        resources=definitions.resources,
-        jobs=[job],
-    )
-
-
-def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
-    return {
-        event.materialization.asset_key.path[-1]: {
-            name: value.value for name, value in event.materialization.metadata.items()
-        }
-        for event in result.get_asset_materialization_events()
-    }
-
-
-def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    return {evaluation.asset_key.path[-1]: evaluation for evaluation in result.get_asset_check_evaluations()}
-
-
-def log_of(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> list[str]:
-    return [record.event_log_entry.user_message for record in instance.get_records_for_run(result.run_id).records]
-
-
-def failures_of(result: dg.ExecuteInProcessResult) -> list[str]:
-    texts = []
-    for event in result.all_events:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            failure = data.user_failure_data
-            texts.append((failure.description if failure else None) or str(data.error))
-    return texts
+from airbyte_dagster_tests.dagster_runs import (
+    ROWS,
+    LosingEngine,
+    checks_of,
+    definitions_of,
+    failures_of,
+    log_of,
+    metadata_of,
+    run_sync,
+    with_job,
+)
+from airbyte_dagster_tests.local.fakes import RunningAirbyte, running_local_airbyte
 
 
 def test_empty_workspace_becomes_verified_assets(both_shapes: RunningAirbyte, instance: dg.DagsterInstance) -> None:
@@ -101,11 +54,9 @@ def test_empty_workspace_becomes_verified_assets(both_shapes: RunningAirbyte, in
         assert len(client.actors("source", both_shapes.workspace_id)) == 1
 
 
-def test_materialization_carries_what_people_look_for(
-    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance
-) -> None:
+def test_materialization_carries_what_people_look_for(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """Table, rows, columns from the warehouse; job, rows, bytes, duration and links from Airbyte."""
-    result = run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance)
+    result = run_sync(definitions_of(airbyte, pipeline_of(airbyte)), instance)
 
     users = metadata_of(result)["users"]
     assert users["dagster/table_name"] == "lms.main.users"
@@ -117,7 +68,7 @@ def test_materialization_carries_what_people_look_for(
     assert columns["id"] == "BIGINT"
     connection_id = users["airbyte/connection_id"]
     assert users["airbyte/connection"] == (
-        f"{airbyte_server.url}/workspaces/{airbyte_server.workspace_id}/connections/{connection_id}/status"
+        f"{airbyte.url}/workspaces/{airbyte.workspace_id}/connections/{connection_id}/status"
     )
     assert users["airbyte/jobs"].endswith(f"/connections/{connection_id}/timeline")
     check = checks_of(result)["users"]
@@ -126,9 +77,9 @@ def test_materialization_carries_what_people_look_for(
     assert {"rows_in_warehouse", "rows_reported", "sync_mode"} <= set(check.metadata)
 
 
-def test_run_log_tells_each_step(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+def test_run_log_tells_each_step(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """Workspace, what was created, the job, its progress: what a person wants to see while it runs."""
-    result = run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance)
+    result = run_sync(definitions_of(airbyte, pipeline_of(airbyte)), instance)
 
     lines = "\n".join(log_of(instance, result))
     for words in (
@@ -142,24 +93,30 @@ def test_run_log_tells_each_step(airbyte_server: RunningAirbyte, instance: dg.Da
         assert words in lines
 
 
-def test_calls_of_one_sync_are_few(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+def test_calls_of_one_sync_are_few(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """Reconciling what is unchanged: at most 5 reads. The sync itself: at most 5 calls and the polls."""
-    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
+    definitions = definitions_of(airbyte, pipeline_of(airbyte))
     run_sync(definitions, instance)
-    resource = resource_of(airbyte_server)
-    before = resource.client().calls
+    calls: list[str] = []
 
+    def note(request: httpx.Request) -> None:
+        path = request.url.path
+        is_poll = request.method == "GET" and path.rsplit("/", 1)[-1].isdigit()
+        calls.append("poll" if is_poll else "sync" if "/jobs" in path else f"reconcile by {request.method}")
+
+    resource_of(airbyte).client().http.event_hooks["request"] = [note]
     result = run_sync(definitions, instance)
 
-    polls = sum(line.startswith("Job 2") for line in log_of(instance, result))
     assert result.success
-    # four reads to reconcile; list, create and statistics to sync; progress is told at most once a poll
-    assert resource.client().calls - before <= 4 + 5 + max(polls, 10)
+    # Workspace, sources, destinations, connections; then the connection's jobs, the new job, its statistics.
+    counts = Counter(calls)
+    assert (counts["reconcile by GET"], counts["sync"]) == (4, 3)
+    assert set(counts) == {"reconcile by GET", "sync", "poll"}
 
 
-def test_subset_materialises_what_was_selected(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+def test_subset_materialises_what_was_selected(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """Airbyte syncs the whole connection, which the log says; Dagster records only what was asked for."""
-    result = run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance, selection=["users"])
+    result = run_sync(definitions_of(airbyte, pipeline_of(airbyte)), instance, selection=["users"])
 
     assert result.success
     assert set(metadata_of(result)) == {"users"}
@@ -169,9 +126,9 @@ def test_subset_materialises_what_was_selected(airbyte_server: RunningAirbyte, i
     )
 
 
-def test_no_streams_named_is_one_asset(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+def test_no_streams_named_is_one_asset(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """The streams are known only to Airbyte: one asset stands for all, and its check looks at each table."""
-    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server, streams=None))
+    definitions = definitions_of(airbyte, pipeline_of(airbyte, streams=None))
 
     result = run_sync(definitions, instance)
 
@@ -183,13 +140,13 @@ def test_no_streams_named_is_one_asset(airbyte_server: RunningAirbyte, instance:
 
 @pytest.mark.parametrize("mode", ["full_refresh_append", "incremental_append", "incremental_deduped_history"])
 def test_each_sync_mode_is_checked_by_its_rule(
-    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance, mode: str
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance, mode: str
 ) -> None:
     """Three syncs of data that grows: the check knows what was there before."""
     rows = list(ROWS[:5])
-    airbyte_server.engine.add("faker", {"users": rows})
+    airbyte.engine.add("faker", {"users": rows})
     streams = (Stream(name="users", sync_mode=mode, primary_key="id", cursor_field="updated_at"),)
-    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server, streams=streams))
+    definitions = definitions_of(airbyte, pipeline_of(airbyte, streams=streams))
 
     counts = []
     for more in ([], ROWS[5:8], ROWS[8:]):
@@ -202,17 +159,17 @@ def test_each_sync_mode_is_checked_by_its_rule(
 
 
 def test_streams_of_one_name_in_two_namespaces_are_told_apart(
-    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance
 ) -> None:
     """Each has its own asset, table, and check."""
     pipeline = pipeline_of(
-        airbyte_server,
+        airbyte,
         streams=(Stream(name="users", namespace="north"), Stream(name="users", namespace="south")),
         namespace_definition="source",
     )
     job = dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())
-    definitions = definitions_of(airbyte_server, pipeline)
-    with duckdb.connect(str(airbyte_server.home.warehouse)) as connection:
+    definitions = definitions_of(airbyte, pipeline)
+    with duckdb.connect(str(airbyte.home.warehouse)) as connection:
         for schema, rows in (("north", 3), ("south", 5)):
             connection.execute(f"CREATE SCHEMA {schema}")
             connection.execute(f"CREATE TABLE {schema}.users AS SELECT * FROM range({rows})")  # noqa: S608
@@ -225,7 +182,7 @@ def test_streams_of_one_name_in_two_namespaces_are_told_apart(
             )
         )
 
-    result = run_sync(_with_job(definitions, job), instance, job="checks")
+    result = run_sync(with_job(definitions, job), instance, job="checks")
 
     assert {check.asset_key.path[1]: check.passed for check in result.get_asset_check_evaluations()} == {
         "north": True,
@@ -234,40 +191,25 @@ def test_streams_of_one_name_in_two_namespaces_are_told_apart(
 
 
 def test_environment_references_in_the_destination_are_read_late(
-    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Path and schema may be EnvVar: definitions load without them, a run finds the tables by their values."""
     monkeypatch.delenv("EXAMPLE_PATH", raising=False)
-    pipeline = pipeline_of(airbyte_server)
+    pipeline = pipeline_of(airbyte)
     configuration = {
         "destinationType": "duckdb",
         "destination_path": dg.EnvVar("EXAMPLE_PATH"),
         "schema": dg.EnvVar("EXAMPLE_SCHEMA"),
     }
     destination = Destination(name="duck", configuration=configuration)
-    definitions = definitions_of(airbyte_server, pipeline.model_copy(update={"destination": destination}))
-    monkeypatch.setenv("EXAMPLE_PATH", str(airbyte_server.home.warehouse))
+    definitions = definitions_of(airbyte, pipeline.model_copy(update={"destination": destination}))
+    monkeypatch.setenv("EXAMPLE_PATH", str(airbyte.home.warehouse))
     monkeypatch.setenv("EXAMPLE_SCHEMA", "raw")
 
     result = run_sync(definitions, instance)
 
     assert metadata_of(result)["users"]["dagster/table_name"] == "lms.raw.users"
     assert checks_of(result)["users"].passed
-
-
-class LosingRun(ScriptedRun):
-    """Reports all rows, but the destination keeps one less of each stream."""
-
-    def _write(self, connection: duckdb.DuckDBPyConnection, group: Any, plan: Any) -> Any:
-        stats = super()._write(connection, group, plan)
-        connection.execute(f'DELETE FROM "{group.schema}"."{plan.name}" WHERE id = 1')  # noqa: S608
-        return stats
-
-
-class LosingEngine(ScriptedEngine):
-    def start(self, request: Any) -> ScriptedRun:
-        self.requests.append(request)
-        return LosingRun(self, request, None, None)
 
 
 def test_lost_rows_fail_the_check_and_block_what_is_downstream(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -289,29 +231,29 @@ def test_lost_rows_fail_the_check_and_block_what_is_downstream(tmp_path: Path, i
     assert set(metadata_of(result)) == {"users", "products"}
 
 
-def test_dropped_table_fails_the_check_by_itself(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+def test_dropped_table_fails_the_check_by_itself(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """The check can run without a sync: it takes the last job's claim from the materialization."""
-    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
+    definitions = definitions_of(airbyte, pipeline_of(airbyte))
     run_sync(definitions, instance)
-    with duckdb.connect(str(airbyte_server.home.warehouse)) as connection:
+    with duckdb.connect(str(airbyte.home.warehouse)) as connection:
         connection.execute("DROP TABLE users")
         connection.execute("DELETE FROM products WHERE id < 3")
 
-    checks = _with_job(definitions, dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks()))
+    checks = with_job(definitions, dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks()))
     result = run_sync(checks, instance, job="checks")
 
-    assert len(airbyte_server.engine.requests) == 1
+    assert len(airbyte.engine.requests) == 1
     assert checks_of(result)["users"].description == "The table of users is missing from the warehouse."
     assert checks_of(result)["products"].description == "products has 33 rows, Airbyte reports 35: 2 missing."
 
 
 def test_unreadable_warehouse_keeps_the_sync_and_verifies_nothing(
-    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance, tmp_path: Path
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     """The job's own result is recorded; the check does not pass, but warns, with one plain sentence."""
     definitions = build_pipeline_defs(
-        pipeline_of(airbyte_server),
-        airbyte=resource_of(airbyte_server),
+        pipeline_of(airbyte),
+        airbyte=resource_of(airbyte),
         warehouse=MotherDuckResource(database=str(tmp_path / "elsewhere.duckdb")),
     )
 
@@ -326,22 +268,22 @@ def test_unreadable_warehouse_keeps_the_sync_and_verifies_nothing(
     assert "There is no database file at" in check.description
 
 
-def test_check_before_any_sync_is_unverified(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+def test_check_before_any_sync_is_unverified(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """There is no claim to hold against anything."""
-    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
-    duckdb.connect(str(airbyte_server.home.warehouse)).close()
-    checks = _with_job(definitions, dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks()))
+    definitions = definitions_of(airbyte, pipeline_of(airbyte))
+    duckdb.connect(str(airbyte.home.warehouse)).close()
+    checks = with_job(definitions, dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks()))
 
     check = checks_of(run_sync(checks, instance, job="checks"))["users"]
 
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
 
 
-def test_failed_sync_tells_job_and_reason(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+def test_failed_sync_tells_job_and_reason(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """The connector's own words are in the failure; nothing is materialised."""
-    airbyte_server.engine.fail_next("The API key is expired")
+    airbyte.engine.fail_next("The API key is expired")
 
-    result = run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance)
+    result = run_sync(definitions_of(airbyte, pipeline_of(airbyte)), instance)
 
     assert not result.success
     assert metadata_of(result) == {}
@@ -349,30 +291,30 @@ def test_failed_sync_tells_job_and_reason(airbyte_server: RunningAirbyte, instan
     assert "The API key is expired" in failures_of(result)[0]
 
 
-def test_terminated_run_cancels_its_job(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+def test_terminated_run_cancels_its_job(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """An interrupt in the middle of a sync: the job is cancelled in Airbyte, no orphan is left."""
-    airbyte_server.engine.hold()
+    airbyte.engine.hold()
 
     def interrupt() -> None:
-        airbyte_server.engine.wait_for_start()
+        airbyte.engine.wait_for_start()
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    result = run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance)
+    result = run_sync(definitions_of(airbyte, pipeline_of(airbyte)), instance)
     thread.join()
 
     assert not result.success
-    with client_of(airbyte_server) as client:
+    with client_of(airbyte) as client:
         assert client.job(1).status == "cancelled"
 
 
-def test_run_that_takes_over_adopts_the_job(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+def test_run_that_takes_over_adopts_the_job(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """The worker died while the job ran; the run that retries it watches the same job to its end."""
-    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
+    definitions = definitions_of(airbyte, pipeline_of(airbyte))
     provisioned = run_sync(definitions, instance, job="provision_example")
     connection_id = provisioned.output_for_node("create_connection")
-    with client_of(airbyte_server) as client:
+    with client_of(airbyte) as client:
         job = client.create_job(connection_id, "sync")
     crashed = instance.create_run_for_job(
         definitions.resolve_job_def("sync_example"),
@@ -383,13 +325,13 @@ def test_run_that_takes_over_adopts_the_job(airbyte_server: RunningAirbyte, inst
 
     assert result.success
     assert {values["airbyte/job_id"] for values in metadata_of(result).values()} == {job.id}
-    assert len(airbyte_server.engine.requests) == 1
+    assert len(airbyte.engine.requests) == 1
     run = instance.get_run_by_id(result.run_id)
     assert run
     assert run.tags[f"airbyte_dagster/job/{connection_id}"] == f"after=0 job={job.id} done"
     # It is used up: the next run wants a new one.
     assert run_sync(definitions, instance, tags={"dagster/parent_run_id": result.run_id}).success
-    assert len(airbyte_server.engine.requests) == 2
+    assert len(airbyte.engine.requests) == 2
 
 
 def test_definitions_load_with_airbyte_down() -> None:
@@ -437,132 +379,16 @@ def test_streams_that_would_be_one_asset_are_an_error() -> None:
         build_pipeline_defs(pipeline, airbyte=AirbyteResource(), warehouse=MotherDuckResource(database="md:lms"))
 
 
-def test_pipelines_merge_into_one_code_location(airbyte_server: RunningAirbyte) -> None:
+def test_pipelines_merge_into_one_code_location(airbyte: RunningAirbyte) -> None:
     """Ops and jobs of two pipelines don't collide; shared resources are shared."""
-    airbyte, warehouse = resource_of(airbyte_server), warehouse_of(airbyte_server)
-    first = pipeline_of(airbyte_server)
+    resource, warehouse = resource_of(airbyte), warehouse_of(airbyte)
+    first = pipeline_of(airbyte)
     merged = dg.Definitions.merge(
         *(
-            build_pipeline_defs(pipeline, airbyte=airbyte, warehouse=warehouse)
+            build_pipeline_defs(pipeline, airbyte=resource, warehouse=warehouse)
             for pipeline in (first, first.model_copy(update={"name": "second"}))
         )
     )
 
     dg.Definitions.validate_loadable(merged)
     assert len(list(merged.resolve_all_asset_specs())) == 4
-
-
-# Ops
-
-
-@pytest.fixture
-def provisioned(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
-    return run_sync(definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance, job="provision_example")
-
-
-def outputs_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
-    return {
-        event.node_name: {name: value.value for name, value in event.step_output_data.metadata.items()}
-        for event in result.all_events
-        if event.is_successful_output
-    }
-
-
-def test_provision_makes_all_and_syncs_nothing(
-    airbyte_server: RunningAirbyte, provisioned: dg.ExecuteInProcessResult
-) -> None:
-    """Each op's output has id, name, what was done, and a link."""
-    outputs = outputs_of(provisioned)
-
-    assert set(outputs) == {"list_workspaces", "create_source", "create_destination", "create_connection"}
-    assert outputs["create_source"]["outcome"] == "created"
-    assert outputs["create_source"]["airbyte"].endswith(f"/source/{outputs['create_source']['id']}")
-    assert outputs["create_connection"]["streams"] == ["users", "products"]
-    assert outputs["list_workspaces"]["workspaces"] == [
-        {"id": airbyte_server.workspace_id, "name": "Default Workspace"}
-    ]
-    assert airbyte_server.engine.requests == []
-
-
-@pytest.mark.usefixtures("provisioned")
-def test_provision_again_changes_nothing_and_config_changes_what_it_says(
-    airbyte_server: RunningAirbyte, instance: dg.DagsterInstance
-) -> None:
-    """The launchpad's configuration is laid over the declared one."""
-    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
-
-    again = outputs_of(run_sync(definitions, instance, job="provision_example"))
-    assert {values["outcome"] for name, values in again.items() if name != "list_workspaces"} == {"unchanged"}
-
-    config = {"ops": {"create_source": {"config": {"configuration": {"count": 50}}}}}
-    changed = outputs_of(run_sync(definitions, instance, job="provision_example", run_config=config))
-    assert (changed["create_source"]["outcome"], changed["create_source"]["changes"]) == ("updated", ["count"])
-    with client_of(airbyte_server) as client:
-        assert client.actors("source", airbyte_server.workspace_id)[0].configuration["count"] == 50
-
-
-def test_streams_are_refreshed_on_request(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
-    """A pipeline that names no streams keeps those it was made with, until it is asked to look again."""
-    airbyte_server.engine.add("faker", {"old": ROWS, "kept": ROWS})
-    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server, streams=None))
-    run_sync(definitions, instance, job="provision_example")
-    with client_of(airbyte_server) as client:
-        (made,) = client.connections(airbyte_server.workspace_id)
-        append = [{"name": name, "syncMode": "full_refresh_append"} for name in ("old", "kept")]
-        client.patch_connection(made.id, {"configurations": {"streams": append}})
-    airbyte_server.engine.add("faker", {"kept": ROWS, "new": ROWS})
-
-    assert outputs_of(run_sync(definitions, instance, job="provision_example"))["create_connection"]["streams"] == [
-        "old",
-        "kept",
-    ]
-    config = {"ops": {"create_connection": {"config": {"refresh_streams": True}}}}
-    output = outputs_of(run_sync(definitions, instance, job="provision_example", run_config=config))[
-        "create_connection"
-    ]
-
-    assert sorted(output["changes"]) == ["streams.new added", "streams.old removed"]
-    with client_of(airbyte_server) as client:
-        modes = {stream.name: stream.sync_mode for stream in client.connection(made.id).streams}
-    assert modes == {"kept": "full_refresh_append", "new": "full_refresh_overwrite"}
-
-
-def test_launchpad_refuses_unknown_config(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
-    """A typo is refused before anything is called."""
-    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
-
-    with pytest.raises(dg.DagsterInvalidConfigError, match="nmae"):
-        run_sync(
-            definitions,
-            instance,
-            job="provision_example",
-            run_config={"ops": {"create_source": {"config": {"nmae": "x"}}}},
-        )
-
-
-def test_reset_asks_for_confirmation(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
-    """Without it nothing happens; with it the tables are empty, and the number of rows that were there is told."""
-    definitions = definitions_of(airbyte_server, pipeline_of(airbyte_server))
-    run_sync(definitions, instance)
-
-    refused = run_sync(definitions, instance, job="reset_example")
-    assert not refused.success
-    assert "set confirm: true" in failures_of(refused)[0]
-    assert len(airbyte_server.engine.requests) == 1
-
-    config = {"ops": {"reset": {"config": {"confirm": True}}}}
-    done = run_sync(definitions, instance, job="reset_example", run_config=config)
-    assert done.output_for_node("reset") == 70
-    with duckdb.connect(str(airbyte_server.home.warehouse), read_only=True) as connection:
-        assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
-
-
-def test_reset_of_nothing_says_so(airbyte_server: RunningAirbyte, instance: dg.DagsterInstance) -> None:
-    """A connection that was never made can't be emptied."""
-    config = {"ops": {"reset": {"config": {"confirm": True}}}}
-
-    result = run_sync(
-        definitions_of(airbyte_server, pipeline_of(airbyte_server)), instance, job="reset_example", run_config=config
-    )
-
-    assert "There is no connection 'faker to duck'" in failures_of(result)[0]

@@ -17,27 +17,27 @@ from airbyte_dagster_tests.conftest import client_of, resource_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
 
 
-def test_course_can_be_followed_with_the_sdk(airbyte_server: RunningAirbyte) -> None:
+def test_course_can_be_followed_with_the_sdk(airbyte: RunningAirbyte) -> None:
     """The calls of Airbyte's course, in the SDK's own words, through `get_client()`."""
-    airbyte: Any = resource_of(airbyte_server).get_client()
+    sdk: Any = resource_of(airbyte).get_client()
 
-    workspaces = airbyte.workspaces.list_workspaces(request=api.ListWorkspacesRequest())
+    workspaces = sdk.workspaces.list_workspaces(request=api.ListWorkspacesRequest())
     workspace_id = workspaces.workspaces_response.data[0].workspace_id
-    source = airbyte.sources.create_source(
+    source = sdk.sources.create_source(
         request=models.SourceCreateRequest(
             name="my_source_faker_using_api",
             workspace_id=workspace_id,
             configuration=models.SourceFaker(count=35),
         )
     ).source_response
-    destination = airbyte.destinations.create_destination(
+    destination = sdk.destinations.create_destination(
         request=models.DestinationCreateRequest(
             name="my_duck_using_api",
             workspace_id=workspace_id,
-            configuration=models.DestinationDuckdb(destination_path=str(airbyte_server.home.warehouse)),
+            configuration=models.DestinationDuckdb(destination_path=str(airbyte.home.warehouse)),
         )
     ).destination_response
-    connection = airbyte.connections.create_connection(
+    connection = sdk.connections.create_connection(
         request=models.ConnectionCreateRequest(
             name="my_connection_using_api",
             source_id=source.source_id,
@@ -45,13 +45,13 @@ def test_course_can_be_followed_with_the_sdk(airbyte_server: RunningAirbyte) -> 
             configurations=models.StreamConfigurations(streams=[models.StreamConfiguration(name="users")]),
         )
     ).connection_response
-    job = airbyte.jobs.create_job(
+    job = sdk.jobs.create_job(
         request=models.JobCreateRequest(connection_id=connection.connection_id, job_type=models.JobTypeEnum.SYNC)
     ).job_response
 
-    with airbyte_server.api() as http:
+    with airbyte.api() as http:
         assert http.finish(job.job_id)["status"] == "succeeded"
-    assert airbyte.jobs.get_job(request=api.GetJobRequest(job_id=job.job_id)).job_response.rows_synced == 35
+    assert sdk.jobs.get_job(request=api.GetJobRequest(job_id=job.job_id)).job_response.rows_synced == 35
 
 
 def test_from_env_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,27 +91,27 @@ def test_half_or_double_credentials_are_refused(credentials: dict[str, str], nam
     assert all(name in str(caught.value) for name in names)
 
 
-def test_workspace_is_the_only_one_or_the_named_one(airbyte_server: RunningAirbyte) -> None:
+def test_workspace_is_the_only_one_or_the_named_one(airbyte: RunningAirbyte) -> None:
     """With several and none named, they are listed; id and name find theirs; both together are refused."""
-    assert resource_of(airbyte_server).find_workspace().id == airbyte_server.workspace_id
-    with airbyte_server.api() as http:
+    assert resource_of(airbyte).find_workspace().id == airbyte.workspace_id
+    with airbyte.api() as http:
         other = http.ok("POST", "/workspaces", json={"name": "Other"})["workspaceId"]
 
     with pytest.raises(WorkspaceError) as caught:
-        resource_of(airbyte_server).find_workspace()
+        resource_of(airbyte).find_workspace()
     assert other in str(caught.value)
-    assert airbyte_server.workspace_id in str(caught.value)
-    assert resource_of(airbyte_server, workspace_name="Other").find_workspace().id == other
-    assert resource_of(airbyte_server, workspace_id=other).find_workspace().name == "Other"
+    assert airbyte.workspace_id in str(caught.value)
+    assert resource_of(airbyte, workspace_name="Other").find_workspace().id == other
+    assert resource_of(airbyte, workspace_id=other).find_workspace().name == "Other"
     with pytest.raises(WorkspaceError, match="Othr"):
-        resource_of(airbyte_server, workspace_name="Othr").find_workspace()
+        resource_of(airbyte, workspace_name="Othr").find_workspace()
     with pytest.raises(ConfigurationError, match="not both"):
-        resource_of(airbyte_server, workspace_name="Other", workspace_id=other).find_workspace()
+        resource_of(airbyte, workspace_name="Other", workspace_id=other).find_workspace()
 
 
-def test_wrong_workspace_id_is_a_definite_error(airbyte_server: RunningAirbyte) -> None:
+def test_wrong_workspace_id_is_a_definite_error(airbyte: RunningAirbyte) -> None:
     """It lists what there is, instead of silently finding nothing."""
-    resource = resource_of(airbyte_server, workspace_id="00000000-0000-4000-8000-000000000000")
+    resource = resource_of(airbyte, workspace_id="00000000-0000-4000-8000-000000000000")
 
     with pytest.raises(WorkspaceError, match="Default Workspace"):
         resource.find_workspace()
@@ -154,7 +154,7 @@ def test_warehouse_of_a_file_and_of_motherduck(monkeypatch: pytest.MonkeyPatch) 
     assert (motherduck.database, motherduck.motherduck_token, motherduck.is_motherduck) == ("md:lms", "value", True)
 
 
-def test_client_and_resource_agree(airbyte_server: RunningAirbyte) -> None:
+def test_client_and_resource_agree(airbyte: RunningAirbyte) -> None:
     """The resource's client sees what any other client sees."""
-    with client_of(airbyte_server) as client:
-        assert resource_of(airbyte_server).client().workspaces() == client.workspaces()
+    with client_of(airbyte) as client:
+        assert resource_of(airbyte).client().workspaces() == client.workspaces()

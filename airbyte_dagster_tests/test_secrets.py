@@ -69,7 +69,7 @@ def test_the_search_would_find_a_secret(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("reference", [False, True], ids=["plain text", "EnvVar"])
 def test_secrets_are_in_nothing_that_a_run_writes(
-    airbyte_server: RunningAirbyte,
+    airbyte: RunningAirbyte,
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -83,31 +83,31 @@ def test_secrets_are_in_nothing_that_a_run_writes(
         monkeypatch.setenv(name, f"{PLANTED}-{name}")
         return dg.EnvVar(name) if reference else f"{PLANTED}-{name}"
 
-    airbyte = resource_of(airbyte_server, extra_headers={"X-Gateway-Key": secret("HEADER")})
-    warehouse = MotherDuckResource(database=str(airbyte_server.home.warehouse), motherduck_token=secret("TOKEN"))
-    pipeline = pipeline_of(airbyte_server, source={"api_key": secret("API_KEY")})
-    definitions = build_pipeline_defs(pipeline, airbyte=airbyte, warehouse=warehouse)
+    resource = resource_of(airbyte, extra_headers={"X-Gateway-Key": secret("HEADER")})
+    warehouse = MotherDuckResource(database=str(airbyte.home.warehouse), motherduck_token=secret("TOKEN"))
+    pipeline = pipeline_of(airbyte, source={"api_key": secret("API_KEY")})
+    definitions = build_pipeline_defs(pipeline, airbyte=resource, warehouse=warehouse)
 
     config = {"ops": {"reset": {"config": {"confirm": True}}}}
     for job, run_config in (("provision_example", None), ("sync_example", None), ("reset_example", config)):
         result = definitions.resolve_job_def(job).execute_in_process(instance=instance, run_config=run_config)
         assert result.success
-    airbyte_server.engine.fail_next(f"refused {PLANTED[:7]}")
+    airbyte.engine.fail_next(f"refused {PLANTED[:7]}")
     definitions.resolve_job_def("sync_example").execute_in_process(instance=instance, raise_on_error=False)
 
-    assert airbyte_server.engine.requests[0].source_config["api_key"] == f"{PLANTED}-API_KEY"
+    assert airbyte.engine.requests[0].source_config["api_key"] == f"{PLANTED}-API_KEY"
     captured = capfd.readouterr()
     assert "Job 1 succeeded" in captured.err
     assert_nowhere(
-        [PLANTED, airbyte_server.client_secret],
+        [PLANTED, airbyte.client_secret],
         tmp_path / "dagster",
         captured.out,
         captured.err,
-        repr(airbyte),
+        repr(resource),
         repr(warehouse),
         repr(pipeline),
-        repr(airbyte.client()),
-        repr(airbyte.get_client()),
+        repr(resource.client()),
+        repr(resource.get_client()),
         repr(warehouse.warehouse()),
     )
 

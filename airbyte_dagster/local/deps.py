@@ -154,6 +154,14 @@ def uuids(values: Sequence[str] | None) -> list[str]:
     return found
 
 
+def kept_filters(workspace_ids: Sequence[str], *, include_deleted: bool) -> list[tuple[str, str]]:
+    """Of a list's filters those that links to its other pages repeat; others are lost (``*sResponseMapper.kt``)."""
+    kept = [("includeDeleted", str(include_deleted).lower())]
+    if workspace_ids:
+        kept.append(("workspaceIds", ",".join(workspace_ids)))
+    return kept
+
+
 def base_url(request: Request) -> str:
     """The URL of the public API as this client reaches it."""
     return f"{str(request.base_url).rstrip('/')}{PUBLIC_API}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ import pytest
 
 from airbyte_dagster_tests.clients.environments import python_environment
 from airbyte_dagster_tests.clients.running import run_client, variables_of
-from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
+from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
 
 
 class Client(Protocol):
@@ -18,18 +18,6 @@ class Client(Protocol):
 
     def __call__(self, environment: str | Path, script: str, **variables: str) -> dict[str, Any]:
         """Run ``scripts/SCRIPT.py`` in the environment of this name, or by this Python."""
-
-
-@pytest.fixture
-def airbyte(tmp_path: Path) -> Iterator[RunningAirbyte]:
-    with running_local_airbyte(tmp_path / "home", ScriptedEngine()) as running:
-        yield running
-
-
-@pytest.fixture
-def api(airbyte: RunningAirbyte) -> Iterator[Api]:
-    with airbyte.api() as client:
-        yield client
 
 
 @pytest.fixture

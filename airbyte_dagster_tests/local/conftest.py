@@ -8,22 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
+from airbyte_dagster_tests.local.fakes import RunningAirbyte
 from airbyte_dagster_tests.local.processes import ServerProcess, real_server
-
-
-@pytest.fixture
-def airbyte(tmp_path: Path) -> Iterator[RunningAirbyte]:
-    """A server with a scripted engine."""
-    with running_local_airbyte(tmp_path / "home", ScriptedEngine()) as running:
-        yield running
-
-
-@pytest.fixture
-def api(airbyte: RunningAirbyte) -> Iterator[Api]:
-    """A signed-in client of that server."""
-    with airbyte.api() as client:
-        yield client
 
 
 @pytest.fixture

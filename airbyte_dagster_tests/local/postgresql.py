@@ -53,7 +53,7 @@ class Postgres:
 def _program(name: str) -> str:
     found = [*sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)]
     program = str(found[0]) if found else shutil.which(name)
-    assert program, f"{name} is not there: install the package postgresql, as .ci/run does"
+    assert program, f"{name} is not there: `make test` installs the package postgresql"
     return program
 
 

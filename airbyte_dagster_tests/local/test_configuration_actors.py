@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,6 @@ from airbyte_dagster_tests.local.configuration_client import Config
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
 
 ORGANIZATION = "00000000-0000-0000-0000-000000000000"
-
-
-@pytest.fixture
-def api(airbyte: RunningAirbyte) -> Iterator[Api]:
-    with airbyte.api() as client:
-        yield client
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -32,12 +31,6 @@ BODIES: dict[str, dict[str, Any]] = {
     "attempt/get_for_job": {"jobId": 99, "attemptNumber": 0},
 }
 INCREMENTAL = {"name": "users", "syncMode": "incremental_deduped_history"}
-
-
-@pytest.fixture
-def api(airbyte: RunningAirbyte) -> Iterator[Api]:
-    with airbyte.api() as client:
-        yield client
 
 
 @pytest.fixture

@@ -8,7 +8,17 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Request
 
 from airbyte_dagster.local import configuration, definitions, problems, views
-from airbyte_dagster.local.deps import Context, Ctx, IncludeDeleted, Limit, Offset, WorkspaceIds, base_url, uuids
+from airbyte_dagster.local.deps import (
+    Context,
+    Ctx,
+    IncludeDeleted,
+    Limit,
+    Offset,
+    WorkspaceIds,
+    base_url,
+    kept_filters,
+    uuids,
+)
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
 from airbyte_dagster.local.environments import pinned
 from airbyte_dagster.local.schemas import ActorCreate, ActorPatch, ActorPut
@@ -129,9 +139,7 @@ def make_router(kind: str) -> APIRouter:
         """A page at a time, secrets masked."""
         ids = uuids(workspace_ids)
         found = context.store.actors(kind, ids, include_deleted=include_deleted, limit=limit, offset=offset)
-        kept = [("includeDeleted", str(include_deleted).lower())]
-        if ids:
-            kept.append(("workspaceIds", ",".join(ids)))
+        kept = kept_filters(ids, include_deleted=include_deleted)
         data = [views.actor(record, strict=context.strict) for record in found]
         return views.page(data, base_url(request), f"/{kind}s", limit=limit, offset=offset, kept=kept)
 

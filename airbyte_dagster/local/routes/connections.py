@@ -10,7 +10,17 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Query, Request
 
 from airbyte_dagster.local import problems, streams, views
-from airbyte_dagster.local.deps import Context, Ctx, IncludeDeleted, Limit, Offset, WorkspaceIds, base_url, uuids
+from airbyte_dagster.local.deps import (
+    Context,
+    Ctx,
+    IncludeDeleted,
+    Limit,
+    Offset,
+    WorkspaceIds,
+    base_url,
+    kept_filters,
+    uuids,
+)
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
 from airbyte_dagster.local.quartz import BadCron, Cron
 from airbyte_dagster.local.records import Actor
@@ -107,9 +117,7 @@ def list_connections(
     found = context.store.connections(
         ids, tag_ids=uuids(tag_ids), include_deleted=include_deleted, limit=limit, offset=offset
     )
-    kept = [("includeDeleted", str(include_deleted).lower())]
-    if ids:
-        kept.append(("workspaceIds", ",".join(ids)))
+    kept = kept_filters(ids, include_deleted=include_deleted)
     data = [views.connection(record) for record in found]
     return views.page(data, base_url(request), "/connections", limit=limit, offset=offset, kept=kept)
 

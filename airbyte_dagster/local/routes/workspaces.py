@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 
 from airbyte_dagster.local import views
-from airbyte_dagster.local.deps import Ctx, IncludeDeleted, Limit, Offset, WorkspaceIds, base_url, uuids
+from airbyte_dagster.local.deps import Ctx, IncludeDeleted, Limit, Offset, WorkspaceIds, base_url, kept_filters, uuids
 from airbyte_dagster.local.schemas import WorkspaceCreate, WorkspaceUpdate
 
 router = APIRouter(prefix="/workspaces", tags=["2. Workspaces"])
@@ -27,9 +27,7 @@ def list_workspaces(
     """All workspaces, a page at a time."""
     ids = uuids(workspace_ids)
     found = context.store.workspaces(ids, include_deleted=include_deleted, limit=limit, offset=offset)
-    kept = [("includeDeleted", str(include_deleted).lower())]
-    if ids:
-        kept.append(("workspaceIds", ",".join(ids)))
+    kept = kept_filters(ids, include_deleted=include_deleted)
     data = [views.workspace(record) for record in found]
     return views.page(data, base_url(request), "/workspaces", limit=limit, offset=offset, kept=kept)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,9 @@ from pathlib import Path
 from typing import IO, Any
 
 _REAPER = Path(__file__).with_name("reaper.py")
+# A process begins its work only when the reaper knows of it: there is no moment in which it could be lost. A server
+# that is killed before that leaves the pipe at its end, and the process ends. The command is never read by the shell.
+_GATE = 'read -r _ || exit 1; exec "$@"'
 
 
 class Children:
@@ -37,17 +42,19 @@ class Children:
         stderr: int | IO[bytes],
         cwd: str | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a process, without stdin, for the time of the block; its whole group is gone after it.
+        """Run a process, with nothing on its stdin, for the time of the block; its whole group is gone after it.
 
         Raises:
             OSError: It can't be started, or all were told to end.
         """
+        if shutil.which(command[0]) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
         with self._lock:
             if self._closed:
                 raise OSError(0, "the server is ending")
             process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
+                ["/bin/sh", "-c", _GATE, "sh", *command],
+                stdin=subprocess.PIPE,
                 stdout=stdout,
                 stderr=stderr,
                 cwd=cwd,
@@ -56,6 +63,7 @@ class Children:
             )
             self._running.add(process)
             self._tell_reaper(f"+{process.pid}")
+        _open_gate(process)
         try:
             yield process
         finally:
@@ -90,6 +98,13 @@ class Children:
         with contextlib.suppress(BrokenPipeError):
             self._reaper.stdin.write(f"{line}\n")
             self._reaper.stdin.flush()
+
+
+def _open_gate(process: subprocess.Popen[bytes]) -> None:
+    gate, process.stdin = process.stdin, None  # `communicate` would use it
+    assert gate is not None  # noqa: S101 - it is a pipe
+    with contextlib.suppress(BrokenPipeError), gate:
+        gate.write(b"\n")
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airbyte_dagster.pipeline_defs import build_pipeline_defs as build_pipeline_defs
     from airbyte_dagster.resource import AirbyteResource as AirbyteResource
-    from airbyte_dagster.resource import MotherDuckResource as MotherDuckResource
     from airbyte_dagster.spec import AirbytePipeline as AirbytePipeline
     from airbyte_dagster.spec import Connection as Connection
     from airbyte_dagster.spec import Destination as Destination
     from airbyte_dagster.spec import Source as Source
     from airbyte_dagster.spec import Stream as Stream
+    from airbyte_dagster.warehouse_resource import MotherDuckResource as MotherDuckResource
 
 _MODULES = {
     "AirbytePipeline": "spec",
     "AirbyteResource": "resource",
     "Connection": "spec",
     "Destination": "spec",
-    "MotherDuckResource": "resource",
+    "MotherDuckResource": "warehouse_resource",
     "Source": "spec",
     "Stream": "spec",
     "build_pipeline_defs": "pipeline_defs",

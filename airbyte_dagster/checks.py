@@ -1,29 +1,29 @@
 """Asset checks: what a job claims, held against what the warehouse has."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
 from airbyte_dagster import spec
-from airbyte_dagster.assets import JOB_ROWS_METADATA, STREAMS_METADATA, StreamAsset, claims_from_json, stream_assets
 from airbyte_dagster.errors import ConfigurationError, WarehouseError
 from airbyte_dagster.naming import table_ref
-from airbyte_dagster.resource import MotherDuckResource
+from airbyte_dagster.recorded import RecordedJob, last_recorded
+from airbyte_dagster.stream_assets import StreamAsset, stream_assets
 from airbyte_dagster.verify import Claim, Finding, Verdict, judge, judge_by_total
 from airbyte_dagster.warehouse import Table
+from airbyte_dagster.warehouse_resource import WarehouseResource
 
 ROW_COUNT = "row_count"
 
 
-def build_checks(pipeline: spec.AirbytePipeline, *, warehouse_key: str) -> dg.AssetChecksDefinition:
+def build_checks(pipeline: spec.AirbytePipeline, *, warehouse_key: str) -> list[dg.AssetChecksDefinition]:
     """Build the blocking ``row_count`` check of each of a pipeline's assets; one query counts for all.
 
     They run after a sync, and by themselves from the UI: what the last job claimed is read from its materialization.
 
     Args:
-        warehouse_key: Key of the `MotherDuckResource`.
+        warehouse_key: Key of the `WarehouseResource`.
     """
     assets = stream_assets(pipeline)
 
@@ -48,38 +48,17 @@ def build_checks(pipeline: spec.AirbytePipeline, *, warehouse_key: str) -> dg.As
             for asset in assets
             if dg.AssetCheckKey(asset.key, ROW_COUNT) in context.op_execution_context.selected_asset_check_keys
         ]
-        claimed = {asset.key: _last_claims(context.instance, asset) for asset in selected}
+        claimed = {asset.key: last_recorded(context.instance, asset.key) for asset in selected}
         yield from _results(pipeline, selected, claimed, getattr(context.resources, warehouse_key))
 
-    return row_count
-
-
-@dataclass(frozen=True)
-class _LastJob:
-    """What the last sync or reset of an asset recorded: the claims of its streams, and the job's total of rows."""
-
-    claims: list[Claim]
-    total: int | None
-
-
-def _last_claims(instance: dg.DagsterInstance, asset: StreamAsset) -> _LastJob | None:
-    synced = instance.fetch_materializations(asset.key, limit=1).records
-    # A reset is recorded as an observation: it leaves the tables empty, and nothing new to build on.
-    reset = instance.fetch_observations(asset.key, limit=1).records
-    for record in sorted([*synced, *reset], key=lambda record: record.storage_id, reverse=True):
-        event = record.asset_materialization or record.event_log_entry.asset_observation
-        streams = event.metadata.get(STREAMS_METADATA) if event else None
-        if event and streams:
-            total = event.metadata.get(JOB_ROWS_METADATA)
-            return _LastJob(claims_from_json(streams.value), int(str(total.value)) if total is not None else None)
-    return None
+    return [row_count]
 
 
 def _results(
     pipeline: spec.AirbytePipeline,
     selected: Sequence[StreamAsset],
-    claimed: Mapping[dg.AssetKey, _LastJob | None],
-    motherduck: MotherDuckResource,
+    claimed: Mapping[dg.AssetKey, RecordedJob | None],
+    warehouse: WarehouseResource,
 ) -> Iterator[dg.AssetCheckResult]:
     declared = {stream.key: stream for stream in pipeline.connection.streams or ()}
     claims = [claim for job in claimed.values() if job for claim in job.claims]
@@ -90,7 +69,7 @@ def _results(
         for claim in claims
     }
     try:
-        tables = motherduck.warehouse().inspect(refs)
+        tables = warehouse.warehouse().inspect(refs)
     except (WarehouseError, ConfigurationError) as error:
         for asset in selected:
             yield _result(asset, [Finding(Verdict.UNVERIFIED, f"Unverified: {error}")], {})

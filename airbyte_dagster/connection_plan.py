@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airbyte_dagster import models, spec
+from airbyte_dagster.declaration import did_you_mean
 from airbyte_dagster.errors import SpecError
 
 
@@ -29,7 +30,7 @@ def resolve_streams(declared: spec.Connection, available: Sequence[models.Availa
             names = sorted({item.name for item in available})
             problems.append(
                 f"{path}.name: the source has no stream {stream.name!r}; "
-                f"{spec.did_you_mean(stream.name, names)}accepted: {', '.join(names)}"
+                f"{did_you_mean(stream.name, names)}accepted: {', '.join(names)}"
             )
             continue
         problems += _stream_problems(path, stream, same[0])

@@ -11,9 +11,10 @@ from pathlib import Path
 import dagster as dg
 
 from airbyte_dagster.pipeline_defs import build_pipeline_defs
-from airbyte_dagster.resource import AirbyteResource, MotherDuckResource
+from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.settings import home_directory
 from airbyte_dagster.spec import AirbytePipeline, Connection, Destination, Source
+from airbyte_dagster.warehouse_resource import MotherDuckResource
 
 MOTHERDUCK_DATABASE = "md:lms"
 MOTHERDUCK_VARIABLE = "MOTHERDUCK_APIKEY"

@@ -8,7 +8,8 @@ from airbyte_dagster import spec
 from airbyte_dagster.configuration import declared_value, read_reference
 from airbyte_dagster.warehouse import TableRef
 
-_DEFAULT_SCHEMA = "main"
+_DEFAULT_SCHEMAS = {"postgres": "public"}
+_DUCKDB_SCHEMA = "main"
 
 
 def table_ref(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> TableRef:
@@ -19,7 +20,13 @@ def table_ref(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> TableRef:
     """
     name = f"{pipeline.connection.prefix}{stream.name}"
     names = tuple(dict.fromkeys((name, normalised(name))))
-    return TableRef(_schema(pipeline, stream), names, tuple(path[0] for path in stream.primary_key if len(path) == 1))
+    return TableRef(_schema(pipeline, stream), names, key_columns(stream))
+
+
+def key_columns(stream: spec.Stream) -> tuple[str, ...]:
+    """Return the columns of the primary key; none if a part of it lies within a column."""
+    paths = stream.primary_key
+    return tuple(path[0] for path in paths) if all(len(path) == 1 for path in paths) else ()
 
 
 def normalised(name: str) -> str:
@@ -34,7 +41,8 @@ def dagster_name(name: str) -> str:
 
 def _schema(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> str:
     connection = pipeline.connection
-    default = str(read_reference(declared_value(pipeline.destination.configuration, "schema")) or _DEFAULT_SCHEMA)
+    usual = _DEFAULT_SCHEMAS.get(pipeline.destination.type, _DUCKDB_SCHEMA)
+    default = str(read_reference(declared_value(pipeline.destination.configuration, "schema")) or usual)
     if connection.namespace_definition == "source":
         return stream.namespace or default
     if connection.namespace_definition == "custom_format" and connection.namespace_format:

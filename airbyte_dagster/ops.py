@@ -7,14 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from airbyte_dagster import models, spec
-from airbyte_dagster.assets import (
-    JOB_ROWS_METADATA,
-    STREAMS_METADATA,
-    claims_to_json,
-    reconciler,
-    stream_assets,
-    sync_runner,
-)
+from airbyte_dagster.assets import reconciler, stream_claims, sync_runner
 from airbyte_dagster.configuration import merged
 from airbyte_dagster.connection_plan import with_refreshed_streams
 from airbyte_dagster.dagster_state import RunJobMemory
@@ -23,8 +16,10 @@ from airbyte_dagster.links import Links
 from airbyte_dagster.models import ActorKind
 from airbyte_dagster.naming import table_ref
 from airbyte_dagster.reconcile import Ensured, WantedActor, by_name, plan_actor, plan_connection
-from airbyte_dagster.resource import AirbyteResource, MotherDuckResource
-from airbyte_dagster.verify import Claim
+from airbyte_dagster.recorded import emptied
+from airbyte_dagster.resource import AirbyteResource
+from airbyte_dagster.stream_assets import stream_assets
+from airbyte_dagster.warehouse_resource import WarehouseResource
 
 
 class ListWorkspacesConfig(dg.Config):
@@ -80,7 +75,7 @@ def build_reset_job(
 
     Args:
         airbyte_key: Key of the `AirbyteResource`.
-        warehouse_key: Key of the `MotherDuckResource`.
+        warehouse_key: Key of the `WarehouseResource`.
     """
     reset = _reset_op(pipeline, airbyte_key, warehouse_key)
 
@@ -224,7 +219,7 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
                 allow_retries=False,
             )
         airbyte: AirbyteResource = getattr(context.resources, airbyte_key)
-        motherduck: MotherDuckResource = getattr(context.resources, warehouse_key)
+        warehouse: WarehouseResource = getattr(context.resources, warehouse_key)
         client, workspace = airbyte.client(), airbyte.find_workspace()
         connection = by_name("connection", pipeline.connection.name, client.connections(workspace.id))
         if connection is None:
@@ -232,22 +227,16 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
                 description=f"There is no connection {pipeline.connection.name!r} in Airbyte; nothing was reset.",
                 allow_retries=False,
             )
-        before = _count(context, pipeline, connection, motherduck)
+        before = _count(context, pipeline, connection, warehouse)
         memory = RunJobMemory(context.instance, context.run_id)
-        done = sync_runner(context, airbyte, memory).run(connection.id, "reset")
+        done = sync_runner(context, client, memory, airbyte.sync_settings()).run(connection.id, "reset")
         memory.done(connection.id)
-        after = _count(context, pipeline, connection, motherduck)
+        after = _count(context, pipeline, connection, warehouse)
         for asset in stream_assets(pipeline):
-            emptied = [
-                Claim(stream.name, stream.sync_mode, reported=0, before=0, namespace=stream.namespace)
-                for stream in asset.matching(connection)
-            ]
-            metadata: dict[str, Any] = {
-                "airbyte/job_id": done.job.id,
-                STREAMS_METADATA: dg.MetadataValue.json(claims_to_json(emptied)),
-                JOB_ROWS_METADATA: 0,
-            }
-            context.log_event(dg.AssetObservation(asset.key, description="Emptied by a reset.", metadata=metadata))
+            streams = asset.matching(connection)
+            nothing = dict.fromkeys((stream.key for stream in streams), 0)
+            claims = stream_claims(streams, nothing, nothing)
+            context.log_event(emptied(asset.key, claims, done.job, _links(airbyte, workspace.id)))
         known = sum(rows for rows in before.values() if rows is not None)
         context.log.info(f"Reset by job {done.job.id}: {known:,} rows were there, {_text(after)} are left.")
         return dg.Output(
@@ -267,12 +256,12 @@ def _count(
     context: dg.OpExecutionContext,
     pipeline: spec.AirbytePipeline,
     connection: models.Connection,
-    motherduck: MotherDuckResource,
+    warehouse: WarehouseResource,
 ) -> dict[str, int | None]:
     """Count the rows of each stream; ``None`` where there is no table, or where the warehouse can't be read."""
     streams = [stream for asset in stream_assets(pipeline) for stream in asset.matching(connection)]
     try:
-        tables = motherduck.warehouse().inspect({stream.key: table_ref(pipeline, stream) for stream in streams})
+        tables = warehouse.warehouse().inspect({stream.key: table_ref(pipeline, stream) for stream in streams})
     except (WarehouseError, ConfigurationError) as error:
         context.log.warning(f"The rows could not be counted: {error}")
         return {_label(stream.key): None for stream in streams}

@@ -5,23 +5,26 @@ from __future__ import annotations
 import dagster as dg
 
 from airbyte_dagster import spec
-from airbyte_dagster.assets import build_assets, stream_assets
+from airbyte_dagster.assets import build_assets, sync_op_name
 from airbyte_dagster.checks import build_checks
 from airbyte_dagster.ops import build_provision_job, build_reset_job
-from airbyte_dagster.resource import AirbyteResource, MotherDuckResource
+from airbyte_dagster.resource import AirbyteResource
+from airbyte_dagster.schedules import build_sync_schedule
+from airbyte_dagster.stream_assets import source_spec, stream_assets
+from airbyte_dagster.warehouse_resource import WarehouseResource
 
 
 def build_pipeline_defs(
     pipeline: spec.AirbytePipeline,
     *,
     airbyte: AirbyteResource,
-    warehouse: MotherDuckResource,
-    schedule: str | None = None,
+    warehouse: WarehouseResource,
+    schedule: str | spec.Schedule | None = None,
     executor: dg.ExecutorDefinition | None = None,
     airbyte_key: str = "airbyte",
     warehouse_key: str = "motherduck",
 ) -> dg.Definitions:
-    """Build assets, checks and jobs of a pipeline. Calls nothing: definitions load with Airbyte down.
+    """Build assets, checks, jobs and the schedule of a pipeline. Calls nothing: definitions load with Airbyte down.
 
     The jobs are ``sync_NAME`` (materialises all assets and checks them), ``provision_NAME`` and ``reset_NAME``.
 
@@ -29,7 +32,8 @@ def build_pipeline_defs(
         pipeline: What to run.
         airbyte: Where to run it.
         warehouse: Where its destination writes; the checks count there.
-        schedule: Cron expression in UTC for ``sync_NAME``, such as ``"0 6 * * *"``; no schedule by default.
+        schedule: In place of the pipeline's own: a cron expression in UTC for ``sync_NAME``, such as ``"0 6 * * *"``,
+            or a `Schedule`.
         executor: The in-process executor by default: the work is waiting for Airbyte, and a process for each step
             costs seconds and over 100 MB.
         airbyte_key: Key of the resource; give another where pipelines of one code location differ in it.
@@ -39,11 +43,12 @@ def build_pipeline_defs(
         Definitions to use as they are, or to merge with others.
 
     Raises:
-        SpecError: Two streams would be one asset.
+        SpecError: Two streams would be one asset, or the schedule is not valid.
     """
     executor = executor or dg.in_process_executor
+    if schedule is not None:
+        pipeline = spec.AirbytePipeline(**{**dict(pipeline), "schedule": schedule})
     assets = build_assets(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
-    checks = build_checks(pipeline, warehouse_key=warehouse_key)
     keys = [asset.key for asset in stream_assets(pipeline)]
     sync_job = dg.define_asset_job(
         f"sync_{pipeline.name}",
@@ -51,10 +56,18 @@ def build_pipeline_defs(
         executor_def=executor,
         description=f"Syncs {pipeline.name} through Airbyte and checks what arrived in the warehouse.",
     )
-    schedules = [dg.ScheduleDefinition(job=sync_job, cron_schedule=schedule)] if schedule else []
+    schedules = (
+        [
+            build_sync_schedule(
+                pipeline, pipeline.schedule, job=sync_job, sync_op=sync_op_name(pipeline), airbyte_key=airbyte_key
+            )
+        ]
+        if pipeline.schedule
+        else []
+    )
     return dg.Definitions(
-        assets=[assets],
-        asset_checks=[checks],
+        assets=[source_spec(pipeline), assets],
+        asset_checks=[*build_checks(pipeline, warehouse_key=warehouse_key)],
         jobs=[
             sync_job,
             build_provision_job(pipeline, airbyte_key=airbyte_key, executor=executor),

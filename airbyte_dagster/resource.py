@@ -1,4 +1,4 @@
-"""The Dagster resources: an authenticated Airbyte, and the warehouse."""
+"""The Dagster resource of an authenticated Airbyte."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.models import Workspace
 from airbyte_dagster.secret_fields import SecretFieldsResource, plain
 from airbyte_dagster.sync import SyncSettings
-from airbyte_dagster.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from airbyte_api import AirbyteAPI
+
+
+_TICK_REQUEST_SECONDS = 10.0
+_TICK_ATTEMPTS = 2
 
 
 class AirbyteResource(SecretFieldsResource):
@@ -98,6 +101,20 @@ class AirbyteResource(SecretFieldsResource):
         Raises:
             ConfigurationError: Credentials are half given, or of two kinds.
         """
+        return self._client(request_timeout=self.request_timeout, max_attempts=self.max_attempts)
+
+    def tick_client(self) -> AirbyteClient:
+        """Return a client for ticks of schedules and sensors: Dagster gives a tick 60 s in all, and another follows.
+
+        Raises:
+            ConfigurationError: As `client`.
+        """
+        return self._client(
+            request_timeout=min(self.request_timeout, _TICK_REQUEST_SECONDS),
+            max_attempts=min(self.max_attempts, _TICK_ATTEMPTS),
+        )
+
+    def _client(self, *, request_timeout: float, max_attempts: int) -> AirbyteClient:
         headers = {name: str(plain(value)) for name, value in self.extra_headers.items()}
         return _shared_client(
             server_url=plain(self.server_url),
@@ -107,15 +124,18 @@ class AirbyteResource(SecretFieldsResource):
             username=plain(self.username),
             password=plain(self.password),
             workspace_id=plain(self.workspace_id),
-            request_timeout=self.request_timeout,
+            request_timeout=request_timeout,
             slow_request_timeout=self.slow_request_timeout,
-            max_attempts=self.max_attempts,
+            max_attempts=max_attempts,
             ca_bundle=plain(self.ca_bundle),
             extra_headers=tuple(sorted(headers.items())),
         )
 
-    def find_workspace(self) -> Workspace:
+    def find_workspace(self, client: AirbyteClient | None = None) -> Workspace:
         """Return the workspace that is configured, or the only one.
+
+        Args:
+            client: Asks with this; with `client` by default.
 
         Raises:
             WorkspaceError: There is none such, or there are several and none is configured.
@@ -123,7 +143,7 @@ class AirbyteResource(SecretFieldsResource):
         workspace_id, name = plain(self.workspace_id), plain(self.workspace_name)
         if workspace_id and name:
             raise ConfigurationError("Give workspace_id or workspace_name, not both.")
-        return self.client().find_workspace(workspace_id=workspace_id, name=name)
+        return (client or self.client()).find_workspace(workspace_id=workspace_id, name=name)
 
     def fingerprint_key(self) -> str:
         """Key for digests of what was applied: a credential that lasts, so that the digests say nothing without it."""
@@ -144,24 +164,3 @@ class AirbyteResource(SecretFieldsResource):
 @lru_cache(maxsize=32)
 def _shared_client(*, extra_headers: tuple[tuple[str, str], ...], **settings: Any) -> AirbyteClient:
     return AirbyteClient(ClientSettings(extra_headers=dict(extra_headers), **settings))
-
-
-class MotherDuckResource(SecretFieldsResource):
-    """The warehouse that checks look into: MotherDuck, or a DuckDB file.
-
-    Example:
-        ``MotherDuckResource(database="md:lms", motherduck_token=EnvVar("MOTHERDUCK_APIKEY"))``
-    """
-
-    _secret_fields = ("motherduck_token",)
-
-    database: str = Field(description='"md:NAME" at MotherDuck, or the path of a DuckDB file.')
-    motherduck_token: str | None = Field(default=None, repr=False, description="MotherDuck access token, for md:.")
-    lock_timeout: float = Field(default=60.0, ge=0, description="Seconds to wait while another process holds the file.")
-
-    def warehouse(self) -> Warehouse:
-        """Return the reader of this warehouse."""
-        database = str(plain(self.database))
-        if not database.startswith(("md:", "motherduck:")):
-            database = os.path.expanduser(database)  # noqa: PTH111 - stays text, as it may be a URL of DuckDB's
-        return Warehouse(database, motherduck_token=plain(self.motherduck_token), lock_timeout=self.lock_timeout)

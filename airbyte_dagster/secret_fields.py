@@ -12,8 +12,8 @@ from typing import Any, ClassVar, TypeVar
 
 import dagster as dg
 
+from airbyte_dagster.declaration import did_you_mean
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.spec import did_you_mean
 
 _T = TypeVar("_T")
 

@@ -6,15 +6,15 @@ modes raise `SpecError` with the dotted path, the accepted values and the neares
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
+from airbyte_dagster.check_specs import Checks
 from airbyte_dagster.configuration import check_environment_references, declared_value, without_none
-from airbyte_dagster.errors import SpecError
+from airbyte_dagster.declaration import Declaration
 
 #: The public API's names (``ConnectionSyncModeEnum``).
 SyncMode = Literal[
@@ -33,19 +33,6 @@ SyncMode = Literal[
 _QUARTZ_FIELDS = (6, 7)
 
 
-class _Declaration(BaseModel):
-    """Base of everything declared: immutable, unknown keys refused, errors as `SpecError`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-    def __init__(self, **data: Any) -> None:
-        try:
-            super().__init__(**data)
-        except ValidationError as error:
-            problems = tuple(_problems(type(self), error))
-            raise SpecError(f"This {type(self).__name__} is not valid:", problems=problems) from None
-
-
 def _as_path(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -56,7 +43,7 @@ def _as_key(value: Any) -> Any:
     return [_as_path(part) for part in parts] if isinstance(parts, Sequence) else parts
 
 
-class Stream(_Declaration):
+class Stream(Declaration):
     """A stream to sync.
 
     Args:
@@ -66,6 +53,7 @@ class Stream(_Declaration):
         cursor_field: A field name, or the path to a nested one. For incremental modes, unless the source defines it.
         primary_key: A field name, a list of them, or a list of paths. For deduped modes, unless the source defines it.
         selected_fields: Names of top-level fields; all if left out.
+        checks: What differs from the pipeline's checks for this stream; see `Checks`.
     """
 
     name: str = Field(min_length=1)
@@ -74,6 +62,7 @@ class Stream(_Declaration):
     cursor_field: Annotated[tuple[str, ...], BeforeValidator(_as_path)] = ()
     primary_key: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_as_key)] = ()
     selected_fields: tuple[str, ...] = ()
+    checks: Checks | None = None
 
     @property
     def key(self) -> tuple[str | None, str]:
@@ -107,7 +96,7 @@ def _as_configuration(value: Any) -> Any:
     )
 
 
-class _Actor(_Declaration):
+class _Actor(Declaration):
     name: str = Field(min_length=1)
     configuration: Annotated[Any, BeforeValidator(_as_configuration)] = Field(repr=False)
     secrets: Mapping[str, Any] = Field(default_factory=dict, repr=False)
@@ -149,7 +138,7 @@ class Destination(_Actor):
     _type_key = "destinationType"
 
 
-class Connection(_Declaration):
+class Connection(Declaration):
     """How the source's streams reach the destination.
 
     Args:
@@ -187,7 +176,52 @@ class Connection(_Declaration):
         return self
 
 
-class AirbytePipeline(_Declaration):
+class Schedule(Declaration):
+    """When Dagster syncs a pipeline.
+
+    Args:
+        cron: Five fields, ``"0 6 * * *"``, or ``@hourly``, ``@daily``, ``@weekly``, ``@monthly``.
+        timezone: IANA name, such as ``"Europe/Berlin"``; UTC by default.
+        on_running: What a tick does while the connection still syncs: ``skip`` (default) says so and does nothing,
+            ``wait`` starts a run that waits for that sync to end and then starts its own. At most one run waits.
+        running: Whether the schedule is on from the start; by default it is to be turned on in Dagster.
+    """
+
+    cron: str
+    timezone: str = "UTC"
+    on_running: Literal["skip", "wait"] = "skip"
+    running: bool = False
+
+    @model_validator(mode="after")
+    def _is_known_to_dagster(self) -> Schedule:
+        import dagster as dg  # noqa: PLC0415 - heavy, and needed only where a schedule is declared
+
+        try:
+            dg.ScheduleDefinition("check", cron_schedule=self.cron, execution_timezone=self.timezone, job_name="check")
+        except dg.DagsterInvalidDefinitionError:
+            try:
+                ZoneInfo(self.timezone)
+            except (ZoneInfoNotFoundError, ValueError):
+                raise ValueError(f"timezone: {self.timezone!r} is no time zone, such as Europe/Berlin") from None
+            raise ValueError(
+                f"cron: {self.cron!r} is no cron expression of five fields ('0 6 * * *'), nor @hourly, @daily, …"
+            ) from None
+        return self
+
+
+def _as_schedule(value: Any) -> Any:
+    return {"cron": value} if isinstance(value, str) else value
+
+
+def _as_asset_path(value: Any) -> Any:
+    """Take ``"raw/orders"``, a Dagster ``AssetKey``, and what has one: ``AssetSpec``, a decorated asset."""
+    key = getattr(value, "key", value)
+    if hasattr(key, "to_user_string"):
+        return key.to_user_string()
+    return "/".join(key) if isinstance(key, list | tuple) else key
+
+
+class AirbytePipeline(Declaration):
     """A source, a destination and the connection between them, as one thing that Dagster can run.
 
     Args:
@@ -199,6 +233,11 @@ class AirbytePipeline(_Declaration):
         group_name: Dagster asset group; the pipeline's name by default.
         owners: Dagster owners: e-mail addresses or ``team:NAME``.
         tags: Dagster asset tags.
+        deps: Dagster assets that the source reads, by key (``"raw/orders"``, ``AssetKey``, an asset): upstream of all
+            streams.
+        automation_condition: Dagster's ``AutomationCondition`` for all streams, such as ``eager()``.
+        schedule: A cron expression, or a `Schedule`.
+        checks: See `Checks`; the row count alone by default.
 
     Raises:
         SpecError: Something in it is wrong; every problem is listed with its dotted path.
@@ -212,31 +251,18 @@ class AirbytePipeline(_Declaration):
     group_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_]+$")
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = Field(default_factory=dict)
+    deps: tuple[Annotated[str, BeforeValidator(_as_asset_path)], ...] = ()
+    automation_condition: Any = None
+    schedule: Annotated[Schedule | None, BeforeValidator(_as_schedule)] = None
+    checks: Checks = Checks()
 
+    @field_validator("automation_condition")
+    @classmethod
+    def _is_a_condition(cls, value: Any) -> Any:
+        if value is not None and not hasattr(value, "evaluate"):
+            raise ValueError(f"expected Dagster's AutomationCondition, such as eager(); got {type(value).__name__}")
+        return value
 
-def _problems(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
-    for item in error.errors():
-        path = ".".join(str(part) for part in item["loc"])
-        nested = item.get("ctx", {}).get("error")
-        if isinstance(nested, SpecError):
-            yield from (f"{path}.{problem}" if path else problem for problem in nested.problems)
-        elif item["type"] == "extra_forbidden":
-            yield f"{path}: unknown key; {_accepted(str(item['loc'][-1]), list(model.model_fields))}"
-        elif item["type"] == "literal_error":
-            accepted = re.findall(r"'([^']*)'", item["ctx"]["expected"])
-            yield f"{path}: {item['input']!r} is not known; {_accepted(str(item['input']), accepted)}"
-        elif item["type"] == "missing":
-            yield f"{path}: required, but missing"
-        else:
-            text = item["msg"].removeprefix("Value error, ")
-            yield f"{path}: {text}" if path else text
-
-
-def _accepted(given: str, accepted: Sequence[str]) -> str:
-    return f"{did_you_mean(given, accepted)}accepted: {', '.join(accepted)}"
-
-
-def did_you_mean(given: str, accepted: Sequence[str]) -> str:
-    """Return ``"did you mean 'x'? "`` for the nearest of `accepted`, or nothing if none is near."""
-    near = difflib.get_close_matches(given, accepted, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}? " if near else ""
+    def checks_of(self, stream: Stream) -> Checks:
+        """Return the checks of one stream."""
+        return stream.checks.over(self.checks) if stream.checks else self.checks

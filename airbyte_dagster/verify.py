@@ -25,6 +25,7 @@ class Claim:
 
     Attributes:
         namespace: The stream's own; ``None`` if the declaration gives none.
+        primary_key: Columns; empty if there is none, or if a part of it lies within a column.
         reported: Records committed; ``None`` where the server gives none per stream.
         before: Rows in the table before the sync; ``None`` if they were not counted.
     """
@@ -34,6 +35,7 @@ class Claim:
     reported: int | None
     before: int | None = None
     namespace: str | None = None
+    primary_key: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str | None, str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import dagster as dg
 import duckdb
 
-from airbyte_dagster import (
-    AirbytePipeline,
-    build_pipeline_defs,
-)
+from airbyte_dagster import AirbytePipeline, build_pipeline_defs, models
 from airbyte_dagster_tests.conftest import resource_of, warehouse_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, ScriptedRun
 
@@ -21,6 +19,13 @@ def definitions_of(server: RunningAirbyte, pipeline: AirbytePipeline, **settings
     return build_pipeline_defs(
         pipeline, airbyte=resource_of(server, **settings), warehouse=warehouse_of(server, lock_timeout=5)
     )
+
+
+def a_job(job_id: int = 1, **changes: Any) -> models.Job:
+    """A job that succeeded."""
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
+    fields = {"id": job_id, "connection_id": "c", "job_type": "sync", "status": "succeeded", "start_time": start}
+    return models.Job(**{**fields, **changes})
 
 
 def run_sync(

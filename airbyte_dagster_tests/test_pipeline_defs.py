@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import threading
@@ -21,13 +22,15 @@ from airbyte_dagster import (
     Stream,
     build_pipeline_defs,
 )
-from airbyte_dagster.assets import STREAMS_METADATA, claims_to_json
 from airbyte_dagster.errors import SpecError
+from airbyte_dagster.links import Links
+from airbyte_dagster.recorded import synced_metadata
 from airbyte_dagster.verify import Claim
 from airbyte_dagster_tests.conftest import client_of, pipeline_of, resource_of, warehouse_of
 from airbyte_dagster_tests.dagster_runs import (
     ROWS,
     LosingEngine,
+    a_job,
     checks_of,
     definitions_of,
     failures_of,
@@ -178,7 +181,7 @@ def test_streams_of_one_name_in_two_namespaces_are_told_apart(
         instance.report_runless_asset_event(
             dg.AssetMaterialization(
                 dg.AssetKey(["example", namespace, "users"]),
-                metadata={STREAMS_METADATA: dg.MetadataValue.json(claims_to_json(claims))},
+                metadata=synced_metadata(claims, None, a_job(), Links("http://127.0.0.1/api/public/v1", "workspace")),
             )
         )
 
@@ -354,7 +357,7 @@ def test_definitions_load_with_airbyte_down() -> None:
     )
 
     specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
-    assert set(specs) == {"example/my_stream", "example/public/b"}
+    assert set(specs) == {"example/my_stream", "example/public/b", "example/source/s"}
     spec = specs["example/my_stream"]
     assert (spec.group_name, spec.owners, spec.tags["tier"]) == ("sales", ["team:data"], "1")
     assert spec.kinds == {"airbyte", "postgres", "motherduck"}
@@ -366,6 +369,61 @@ def test_definitions_load_with_airbyte_down() -> None:
     dg.Definitions.validate_loadable(definitions)
 
 
+def test_lineage_runs_from_what_the_source_reads_to_the_streams() -> None:
+    """Upstream assets, by key or as assets, lie before the source and before each stream; so does the source."""
+
+    @dg.asset
+    def files() -> None: ...
+
+    pipeline = AirbytePipeline(
+        name="example",
+        source={"name": "my source", "configuration": {"sourceType": "file"}},
+        destination={"name": "d", "configuration": {"destinationType": "duckdb"}},
+        connection={"name": "c", "streams": ["users"]},
+        deps=["raw/orders", dg.AssetKey(["raw", "people"]), files],
+        checks={"fresh": {"within": "36h"}},
+    )
+
+    definitions = build_pipeline_defs(
+        pipeline, airbyte=AirbyteResource(), warehouse=MotherDuckResource(database="md:lms")
+    )
+
+    graph = definitions.resolve_asset_graph()
+    upstream = {"raw/orders", "raw/people", "files"}
+    source, users = dg.AssetKey(["example", "source", "my_source"]), dg.AssetKey(["example", "users"])
+    assert {key.to_user_string() for key in graph.get(source).parent_keys} == upstream
+    assert graph.get(users).parent_keys == {source, *map(dg.AssetKey.from_user_string, upstream)}
+    policy = next(spec for spec in definitions.resolve_all_asset_specs() if spec.key == users).freshness_policy
+    assert policy == dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=36))
+
+
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+def test_a_condition_does_not_wait_for_the_source(instance: dg.DagsterInstance) -> None:
+    """An eager pipeline runs when what it depends on is new, though nothing ever materializes the source's asset."""
+
+    @dg.asset
+    def files() -> None: ...
+
+    pipeline = AirbytePipeline(
+        name="example",
+        source={"name": "s", "configuration": {"sourceType": "file"}},
+        destination={"name": "d", "configuration": {"destinationType": "duckdb"}},
+        connection={"name": "c", "streams": ["users"]},
+        deps=["files"],
+        automation_condition=dg.AutomationCondition.eager(),
+    )
+    warehouse = MotherDuckResource(database="md:lms")
+    definitions = dg.Definitions.merge(
+        dg.Definitions(assets=[files]), build_pipeline_defs(pipeline, airbyte=AirbyteResource(), warehouse=warehouse)
+    )
+    before = dg.evaluate_automation_conditions(defs=definitions, instance=instance)
+    dg.materialize([files], instance=instance)
+
+    after = dg.evaluate_automation_conditions(defs=definitions, instance=instance, cursor=before.cursor)
+
+    assert (before.total_requested, after.total_requested) == (0, 1)
+
+
 def test_streams_that_would_be_one_asset_are_an_error() -> None:
     """Both names are in the message."""
     pipeline = AirbytePipeline(
@@ -375,7 +433,7 @@ def test_streams_that_would_be_one_asset_are_an_error() -> None:
         connection={"name": "c", "streams": ["a-b", "a.b"]},
     )
 
-    with pytest.raises(SpecError, match=r"'a-b' and 'a\.b'"):
+    with pytest.raises(SpecError, match=r"'a-b' and the stream 'a\.b'"):
         build_pipeline_defs(pipeline, airbyte=AirbyteResource(), warehouse=MotherDuckResource(database="md:lms"))
 
 
@@ -391,4 +449,4 @@ def test_pipelines_merge_into_one_code_location(airbyte: RunningAirbyte) -> None
     )
 
     dg.Definitions.validate_loadable(merged)
-    assert len(list(merged.resolve_all_asset_specs())) == 4
+    assert len(list(merged.resolve_all_asset_specs())) == 6

@@ -1,0 +1,206 @@
+"""The checks that a user declares, for a pipeline or for one of its streams; what they find is judged elsewhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from airbyte_dagster.declaration import Declaration
+
+#: When Airbyte's destinations read a record; every destination of its second generation writes it.
+EXTRACTED_AT = "_airbyte_extracted_at"
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_PART = re.compile(r"(\d+)\s*([smhdw])")
+
+
+def _as_window(value: Any) -> Any:
+    """Take ``"36h"``, ``"1d 12h"``; leave what pydantic knows (ISO 8601, `timedelta`) to it."""
+    if isinstance(value, str) and re.fullmatch(rf"(?:{_PART.pattern}\s*)+", value.strip().lower()):
+        parts = _PART.findall(value.lower())
+        return sum((dt.timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), dt.timedelta())
+    if isinstance(value, str) and not value.lstrip("-+").startswith("P"):
+        raise ValueError(f"{value!r} is no length of time, such as 30m, 36h, 1d 12h or P1D")
+    return value
+
+
+def _as_columns(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _on_or_off(value: Any) -> Any:
+    """Take ``true`` for the defaults, and ``false`` for no such check."""
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
+Columns = Annotated[tuple[str, ...], BeforeValidator(_as_columns)]
+
+
+class Check(Declaration):
+    """What every check can be told.
+
+    Args:
+        blocking: Whether a failure stops the assets downstream in the same run. Needs the severity ``error``.
+        severity: What a failure is reported as. What can't be verified is always a warning.
+    """
+
+    blocking: bool = Field(default=False, description="Whether a failure stops downstream assets in the same run.")
+    severity: Literal["error", "warn"] = Field(default="error", description="What a failure is reported as.")
+
+    @model_validator(mode="after")
+    def _can_block(self) -> Check:
+        if self.blocking and self.severity == "warn" and "blocking" in self.model_fields_set:
+            raise ValueError("a check with severity warn blocks nothing: leave out blocking, or say severity error")
+        return self
+
+
+class RowCount(Check):
+    """Rows in the warehouse against the records that Airbyte reports, by the stream's sync mode. Blocks by default."""
+
+    blocking: bool = Field(default=True, description="Whether a failure stops downstream assets in the same run.")
+
+
+class MovedSomething(Check):
+    """A sync that succeeded brought at least some records.
+
+    Args:
+        min_rows: How many at least.
+    """
+
+    min_rows: int = Field(default=1, ge=1, description="Records that a sync must bring at least.")
+
+
+class UniqueKey(Check):
+    """No two rows have the same key.
+
+    Args:
+        columns: The key; the stream's primary key by default.
+    """
+
+    columns: Columns = Field(default=(), description="Columns of the key; the stream's primary key by default.")
+
+
+class NotNull(Check):
+    """No nulls in the primary key, nor in further columns.
+
+    Args:
+        columns: Further columns.
+    """
+
+    columns: Columns = Field(default=(), description="Columns without nulls, besides the primary key.")
+
+
+class Fresh(Check):
+    """The newest row is no older than a window; the asset gets a freshness policy of the same window, too.
+
+    Args:
+        within: Length of time: ``36h``, ``1d 12h``, ISO 8601, or a `timedelta`.
+        column: A date or timestamp; those without a time zone are taken for UTC.
+    """
+
+    within: Annotated[dt.timedelta, BeforeValidator(_as_window)] = Field(
+        gt=dt.timedelta(0), description="How old the newest row may be: 30m, 36h, 1d 12h, or ISO 8601."
+    )
+    column: str = Field(default=EXTRACTED_AT, min_length=1, description="Date or timestamp that tells a row's age.")
+
+
+class Schema(Check):
+    """The columns are those of the last materialization. Removed or retyped ones fail, added ones warn."""
+
+
+class ExpectedRange(Check):
+    """The number of rows lies within bounds, both included.
+
+    Args:
+        min: The least; no bound by default.
+        max: The most; no bound by default.
+    """
+
+    min: int | None = Field(default=None, ge=0, description="Least number of rows.")
+    max: int | None = Field(default=None, ge=0, description="Largest number of rows.")
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> ExpectedRange:
+        if self.min is None and self.max is None:
+            raise ValueError("expected_range needs min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+
+class CustomSQL(Check):
+    """A query that must return no rows.
+
+    Args:
+        query: In the warehouse's SQL; ``{table}`` stands for the stream's table.
+    """
+
+    query: str = Field(min_length=1, description="Must return no rows; {table} stands for the stream's table.")
+
+
+def _as_query(value: Any) -> Any:
+    return {"query": value} if isinstance(value, str) else value
+
+
+_SWITCH = BeforeValidator(_on_or_off)
+_CHECK_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+class Checks(Declaration):
+    """Which checks to run after a sync, and by themselves. Each can be ``True``, ``False`` or its own settings.
+
+    Args:
+        row_count: See `RowCount`; on by default.
+        moved_something: See `MovedSomething`.
+        unique_key: See `UniqueKey`.
+        not_null: See `NotNull`.
+        fresh: See `Fresh`.
+        schema: See `Schema`.
+        expected_range: See `ExpectedRange`.
+        sql: Name → query or `CustomSQL`.
+    """
+
+    row_count: Annotated[RowCount | None, _SWITCH] = Field(default=RowCount(), description="Counts by sync mode.")
+    moved_something: Annotated[MovedSomething | None, _SWITCH] = Field(default=None, description="Not empty-handed.")
+    unique_key: Annotated[UniqueKey | None, _SWITCH] = Field(default=None, description="No duplicate keys.")
+    not_null: Annotated[NotNull | None, _SWITCH] = Field(default=None, description="No nulls.")
+    fresh: Annotated[Fresh | None, _SWITCH] = Field(default=None, description="Not too old.")
+    schema_: Annotated[Schema | None, _SWITCH] = Field(
+        default=None, alias="schema", description="Columns as at the last materialization."
+    )
+    expected_range: Annotated[ExpectedRange | None, _SWITCH] = Field(default=None, description="Bounds of the count.")
+    sql: Mapping[str, Annotated[CustomSQL, BeforeValidator(_as_query)]] = Field(
+        default_factory=dict, description="Name → a query that must return no rows."
+    )
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Checks:
+        for name in self.sql:
+            if not _CHECK_NAME.fullmatch(name):
+                raise ValueError(f"sql.{name}: a check's name has letters, digits and underscores only")
+            if name in self._built_in_names():
+                raise ValueError(f"sql.{name}: this name is taken by the check that is built in")
+        return self
+
+    @classmethod
+    def _built_in_names(cls) -> list[str]:
+        return [field.alias or name for name, field in cls.model_fields.items() if name != "sql"]
+
+    def over(self, general: Checks) -> Checks:
+        """Return `general` with what is said here laid over it, check by check."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        if "sql" in said:
+            said["sql"] = {**general.sql, **self.sql}
+        return general.model_copy(update=said)
+
+    def named(self) -> Iterator[tuple[str, Check]]:
+        """Yield the checks that are on, with their names, in the order of this declaration."""
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if isinstance(value, Check):
+                yield field.alias or name, value
+        yield from self.sql.items()

@@ -1,0 +1,197 @@
+"""What Dagster keeps of a job, as metadata of materializations and observations: written here, read back here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from airbyte_dagster import models
+from airbyte_dagster.links import Links
+from airbyte_dagster.verify import Claim
+from airbyte_dagster.warehouse import Table
+
+JOB_ID = "airbyte/job_id"
+JOB_STATUS = "airbyte/job_status"
+#: Rows that the whole job reports.
+JOB_ROWS = "airbyte/job_rows"
+COLUMN_SCHEMA = "dagster/column_schema"
+ROW_COUNT = "dagster/row_count"
+
+#: One entry per stream, see `_claims_to_json`. Only syncs that succeeded and resets have it.
+_STREAMS = "airbyte/streams"
+#: How far back to look: failed syncs, and observations of other tools, may lie above what is looked for.
+_LOOK_BACK = 25
+
+
+@dataclass(frozen=True)
+class RecordedJob:
+    """The last sync or reset of an asset.
+
+    Attributes:
+        claims: What it claims of each stream.
+        total: Rows that the whole job reports.
+        row_count: Rows that were in the tables then; ``None`` if they were not counted.
+        run_id: The run that recorded it; ``""`` where a sensor did.
+    """
+
+    claims: tuple[Claim, ...]
+    total: int | None
+    row_count: int | None
+    run_id: str
+
+
+def synced_metadata(
+    claims: Sequence[Claim], tables: Sequence[Table | None] | None, job: models.Job, links: Links
+) -> dict[str, Any]:
+    """Return the metadata of a materialization.
+
+    Args:
+        claims: What the job says of each of the asset's streams.
+        tables: Their tables after it; ``None`` if the warehouse could not be read.
+        job: A job that succeeded.
+        links: To Airbyte's pages.
+    """
+    reported = [claim.reported for claim in claims if claim.reported is not None]
+    numbers = {
+        "airbyte/rows_reported": sum(reported) if reported else None,
+        JOB_ROWS: job.rows,
+        "airbyte/job_bytes": job.bytes,
+        "airbyte/duration_seconds": duration(job),
+    }
+    metadata: dict[str, Any] = {
+        **job_metadata(job, links),
+        _STREAMS: dg.MetadataValue.json(_claims_to_json(claims)),
+        **{name: value for name, value in numbers.items() if value is not None},
+    }
+    present = [table for table in tables or () if table is not None]
+    if present:
+        metadata[ROW_COUNT] = sum(table.rows for table in present)
+    if len(present) == len(claims) == 1:
+        metadata["dagster/table_name"] = present[0].full_name
+        metadata[COLUMN_SCHEMA] = dg.TableSchema(
+            columns=[dg.TableColumn(name, type=type_) for name, type_ in present[0].columns]
+        )
+    return metadata
+
+
+def emptied(key: dg.AssetKey, claims: Sequence[Claim], job: models.Job, links: Links) -> dg.AssetObservation:
+    """Return what says that a reset emptied an asset's tables, so that checks expect nothing there."""
+    metadata = {**job_metadata(job, links), _STREAMS: dg.MetadataValue.json(_claims_to_json(claims)), JOB_ROWS: 0}
+    text = f"Emptied by Airbyte's job {job.id}, a {job.job_type}."
+    return dg.AssetObservation(key, description=text, metadata=metadata)
+
+
+def unsuccessful(
+    key: dg.AssetKey, reason: str, *, job_id: int, status: str, connection_id: str, links: Links
+) -> dg.AssetObservation:
+    """Return what says that a job did not end in success, and why."""
+    metadata = _job_metadata(job_id, status, connection_id, links)
+    return dg.AssetObservation(key, description=reason, metadata=metadata)
+
+
+def job_metadata(job: models.Job, links: Links) -> dict[str, Any]:
+    """Return the entries that tell which job it was, with links to Airbyte's pages."""
+    return _job_metadata(job.id, job.status, job.connection_id, links)
+
+
+def _job_metadata(job_id: int, status: str, connection_id: str, links: Links) -> dict[str, Any]:
+    return {
+        JOB_ID: job_id,
+        JOB_STATUS: status,
+        "airbyte/connection_id": connection_id,
+        "airbyte/connection": dg.MetadataValue.url(links.connection(connection_id)),
+        "airbyte/jobs": dg.MetadataValue.url(links.jobs(connection_id)),
+    }
+
+
+def duration(job: models.Job) -> float | None:
+    """Return how many seconds a finished job took, by its own times where they are given."""
+    if job.last_updated is not None:
+        return max(0.0, (job.last_updated - job.start_time).total_seconds())
+    return job.duration
+
+
+# Reading back
+
+
+def last_recorded(instance: dg.DagsterInstance, key: dg.AssetKey) -> RecordedJob | None:
+    """Return the last sync that succeeded, or reset, of an asset, whoever recorded it."""
+    for run_id, event in _events(instance, key):
+        streams = event.metadata.get(_STREAMS)
+        if streams is not None:
+            return RecordedJob(
+                tuple(_claims_from_json(streams.value)),
+                _integer(event, JOB_ROWS),
+                _integer(event, ROW_COUNT),
+                run_id,
+            )
+    return None
+
+
+def recorded_job_ids(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[int]:
+    """Return the ids of the jobs that the asset's newest events are about."""
+    found = (_integer(event, JOB_ID) for _, event in _events(instance, key))
+    return {job_id for job_id in found if job_id is not None}
+
+
+def column_schemas(
+    instance: dg.DagsterInstance, key: dg.AssetKey, *, limit: int = 2
+) -> list[tuple[str, dict[str, str]]]:
+    """Return the columns, name → type, of the last materializations that have them, newest first, with their runs."""
+    found = []
+    for record in instance.fetch_materializations(key, limit=_LOOK_BACK).records:
+        event = record.asset_materialization
+        schema = event.metadata.get(COLUMN_SCHEMA) if event else None
+        if schema is not None:
+            value: Any = schema.value
+            found.append((record.run_id, {column.name: column.type for column in value.columns}))
+        if len(found) == limit:
+            break
+    return found
+
+
+def _events(
+    instance: dg.DagsterInstance, key: dg.AssetKey
+) -> Iterator[tuple[str, dg.AssetMaterialization | dg.AssetObservation]]:
+    """Yield an asset's newest events, newest first, with their runs."""
+    synced = instance.fetch_materializations(key, limit=_LOOK_BACK).records
+    # A reset is recorded as an observation: it leaves the tables empty, and nothing new to build on.
+    observed = instance.fetch_observations(key, limit=_LOOK_BACK).records
+    for record in sorted([*synced, *observed], key=lambda record: record.storage_id, reverse=True):
+        event = record.asset_materialization or record.event_log_entry.asset_observation
+        if event is not None:
+            yield record.run_id, event
+
+
+def _integer(event: dg.AssetMaterialization | dg.AssetObservation, name: str) -> int | None:
+    entry = event.metadata.get(name)
+    return int(str(entry.value)) if entry is not None else None
+
+
+def _claims_to_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    return [
+        {
+            "stream": claim.stream,
+            "namespace": claim.namespace,
+            "sync_mode": claim.sync_mode,
+            "rows_reported": claim.reported,
+            "rows_before": claim.before,
+            "primary_key": list(claim.primary_key),
+        }
+        for claim in claims
+    ]
+
+
+def _claims_from_json(data: Any) -> Iterator[Claim]:
+    for item in data:
+        yield Claim(
+            item["stream"],
+            item["sync_mode"],
+            item["rows_reported"],
+            item["rows_before"],
+            item["namespace"],
+            tuple(item.get("primary_key", ())),
+        )

@@ -1,0 +1,131 @@
+"""What Dagster calls the streams of a pipeline: asset keys, specs, and the source that they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import dagster as dg
+
+from airbyte_dagster import models, spec
+from airbyte_dagster.configuration import declared_value
+from airbyte_dagster.errors import SpecError
+from airbyte_dagster.naming import dagster_name
+from airbyte_dagster.warehouse import MOTHERDUCK_PREFIXES
+
+
+@dataclass(frozen=True)
+class StreamAsset:
+    """An asset of a pipeline.
+
+    Attributes:
+        streams: The stream that it stands for; empty where the declaration names none: then one asset stands for the
+            whole connection, since the streams are known only to Airbyte.
+    """
+
+    key: dg.AssetKey
+    streams: tuple[spec.Stream, ...]
+
+    def matching(self, connection: models.Connection) -> tuple[spec.Stream, ...]:
+        """Return the streams, taken from the connection where the declaration names none; so are primary keys."""
+        if self.streams:
+            keys = {stream.name: stream.primary_key for stream in connection.streams}
+            return tuple(
+                stream
+                if stream.primary_key or not keys.get(stream.name)
+                else stream.model_copy(update={"primary_key": keys[stream.name]})
+                for stream in self.streams
+            )
+        return tuple(
+            spec.Stream.model_construct(
+                name=stream.name,
+                namespace=stream.namespace,
+                sync_mode=cast("spec.SyncMode", stream.sync_mode or "full_refresh_overwrite"),
+                primary_key=stream.primary_key,
+            )
+            for stream in connection.streams
+        )
+
+
+def stream_assets(pipeline: spec.AirbytePipeline) -> tuple[StreamAsset, ...]:
+    """Return the assets of a pipeline, keyed ``PIPELINE/STREAM`` (``PIPELINE/NAMESPACE/STREAM`` with a namespace).
+
+    Raises:
+        SpecError: Two streams would have one key.
+    """
+    if pipeline.connection.streams is None:
+        return (StreamAsset(dg.AssetKey([pipeline.name]), ()),)
+    assets: dict[dg.AssetKey, StreamAsset] = {}
+    for stream in pipeline.connection.streams:
+        parts = [stream.namespace, stream.name] if stream.namespace else [stream.name]
+        key = dg.AssetKey([pipeline.name, *map(dagster_name, parts)])
+        if key in assets or key == source_key(pipeline):
+            other = f"stream {assets[key].streams[0].name!r}" if key in assets else "source"
+            raise SpecError(
+                f"The {other} and the stream {stream.name!r} of pipeline {pipeline.name!r} "
+                f"would both be the asset {key.to_user_string()!r}.",
+                guidance="Give them to two pipelines.",
+            )
+        assets[key] = StreamAsset(key, (stream,))
+    return tuple(assets.values())
+
+
+def source_key(pipeline: spec.AirbytePipeline) -> dg.AssetKey:
+    """Return the key of the asset that stands for the source, upstream of the streams: ``PIPELINE/source/NAME``."""
+    return dg.AssetKey([pipeline.name, "source", dagster_name(pipeline.source.name)])
+
+
+def source_spec(pipeline: spec.AirbytePipeline) -> dg.AssetSpec:
+    """Return the asset that stands for the source: nothing materializes it, it shows where the streams come from."""
+    source = pipeline.source
+    return dg.AssetSpec(
+        source_key(pipeline),
+        description=f"The source `{source.name}` ({source.type or 'custom'}) in Airbyte, which the streams come from.",
+        group_name=_group(pipeline),
+        owners=list(pipeline.owners),
+        tags=dict(pipeline.tags),
+        kinds={dagster_name(kind) for kind in ("airbyte", source.type) if kind},
+        deps=_upstream(pipeline),
+    )
+
+
+def asset_spec(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> dg.AssetSpec:
+    """Return how Dagster shows one of a pipeline's assets."""
+    stream = asset.streams[0] if asset.streams else None
+    what = f"Stream `{stream.name}`" if stream else "All streams"
+    kinds = ["airbyte", pipeline.source.type, "motherduck" if is_motherduck(pipeline) else pipeline.destination.type]
+    metadata: dict[str, Any] = {"airbyte/connection_name": pipeline.connection.name}
+    if stream:
+        metadata["airbyte/sync_mode"] = stream.sync_mode
+    text = f"{what} of `{pipeline.source.name}`, brought to `{pipeline.destination.name}` by Airbyte."
+    condition = pipeline.automation_condition
+    fresh = (pipeline.checks_of(stream) if stream else pipeline.checks).fresh
+    return dg.AssetSpec(
+        asset.key,
+        description=f"{text} {pipeline.description}" if pipeline.description else text,
+        group_name=_group(pipeline),
+        owners=list(pipeline.owners),
+        tags=dict(pipeline.tags),
+        kinds={dagster_name(kind) for kind in kinds if kind},
+        metadata=metadata,
+        deps=[source_key(pipeline), *_upstream(pipeline)],
+        # Nothing ever materializes the source's asset: a condition that waits for all upstream would wait for ever.
+        automation_condition=condition.ignore(dg.AssetSelection.assets(source_key(pipeline)))
+        if hasattr(condition, "ignore")
+        else condition,
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh.within) if fresh else None,
+    )
+
+
+def is_motherduck(pipeline: spec.AirbytePipeline) -> bool:
+    """Whether the destination writes to MotherDuck."""
+    path = declared_value(pipeline.destination.configuration, "destination_path")
+    return pipeline.destination.type == "motherduck" or (isinstance(path, str) and path.startswith(MOTHERDUCK_PREFIXES))
+
+
+def _group(pipeline: spec.AirbytePipeline) -> str:
+    return pipeline.group_name or pipeline.name
+
+
+def _upstream(pipeline: spec.AirbytePipeline) -> list[dg.AssetKey]:
+    return [dg.AssetKey.from_user_string(path) for path in pipeline.deps]

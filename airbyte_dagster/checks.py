@@ -1,122 +1,265 @@
-"""Asset checks: what a job claims, held against what the warehouse has."""
+"""Asset checks: what a job claims and what is expected, held against what the warehouse has."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
 
-from airbyte_dagster import spec
+from airbyte_dagster import check_specs, spec, verify
+from airbyte_dagster.check_specs import Check
 from airbyte_dagster.errors import ConfigurationError, WarehouseError
-from airbyte_dagster.naming import table_ref
-from airbyte_dagster.recorded import RecordedJob, last_recorded
+from airbyte_dagster.naming import key_columns, table_ref
+from airbyte_dagster.recorded import RecordedJob, column_schemas, last_recorded
 from airbyte_dagster.stream_assets import StreamAsset, stream_assets
-from airbyte_dagster.verify import Claim, Finding, Verdict, judge, judge_by_total
-from airbyte_dagster.warehouse import Table
+from airbyte_dagster.verify import Claim, Finding, Verdict
+from airbyte_dagster.warehouse import QueryFailed, Table, TableRef, WarehouseSession, quoted
 from airbyte_dagster.warehouse_resource import WarehouseResource
 
-ROW_COUNT = "row_count"
+_StreamKey = tuple[str | None, str]
+
+_RULES: dict[type[Check], str] = {
+    check_specs.RowCount: "Rows in the warehouse against the records that Airbyte reports, by the stream's sync mode.",
+    check_specs.MovedSomething: "The last sync brought records.",
+    check_specs.UniqueKey: "No two rows have the same key.",
+    check_specs.NotNull: "No nulls in the primary key and the declared columns.",
+    check_specs.Fresh: "The newest row is no older than the declared window.",
+    check_specs.Schema: "Columns are those of the last materialization: removed or retyped ones fail, added ones warn.",
+    check_specs.ExpectedRange: "The number of rows lies within the declared bounds.",
+    check_specs.CustomSQL: "The declared query returns no rows.",
+}
 
 
-def build_checks(pipeline: spec.AirbytePipeline, *, warehouse_key: str) -> list[dg.AssetChecksDefinition]:
-    """Build the blocking ``row_count`` check of each of a pipeline's assets; one query counts for all.
+def utc_now() -> dt.datetime:
+    """Return the time, as the checks of freshness read it."""
+    return dt.datetime.now(dt.timezone.utc)
 
-    They run after a sync, and by themselves from the UI: what the last job claimed is read from its materialization.
+
+def build_checks(
+    pipeline: spec.AirbytePipeline, *, warehouse_key: str, now: Callable[[], dt.datetime] = utc_now
+) -> list[dg.AssetChecksDefinition]:
+    """Build the checks that a pipeline declares for its assets; none if it declares none.
+
+    They run after a sync, and by themselves from the UI, any subset of them: what the last job claimed is read from
+    its materialization. All tables are measured in one query; declared queries are one more each.
 
     Args:
         warehouse_key: Key of the `WarehouseResource`.
+        now: Tells the time.
     """
-    assets = stream_assets(pipeline)
+    targets = [
+        _Target(asset, name, check, pipeline)
+        for asset in stream_assets(pipeline)
+        for name, check in _checks_of(pipeline, asset).named()
+    ]
+    if not targets:
+        return []
 
     @dg.multi_asset_check(
-        name=f"{pipeline.name}_{ROW_COUNT}",
-        specs=[
-            dg.AssetCheckSpec(
-                ROW_COUNT,
-                asset=asset.key,
-                blocking=True,
-                description="Rows in the warehouse against the rows that Airbyte reports, by its sync mode.",
-            )
-            for asset in assets
-        ],
+        name=f"{pipeline.name}_checks",
+        specs=[target.spec for target in targets],
         can_subset=True,
         required_resource_keys={warehouse_key},
-        description=f"Counts the tables of {pipeline.name} in the warehouse, all in one query.",
+        description=f"Checks the tables of {pipeline.name} in the warehouse, all measured in one query.",
     )
-    def row_count(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        selected = [
-            asset
-            for asset in assets
-            if dg.AssetCheckKey(asset.key, ROW_COUNT) in context.op_execution_context.selected_asset_check_keys
-        ]
-        claimed = {asset.key: last_recorded(context.instance, asset.key) for asset in selected}
-        yield from _results(pipeline, selected, claimed, getattr(context.resources, warehouse_key))
+    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        wanted = context.op_execution_context.selected_asset_check_keys
+        selected = [target for target in targets if target.spec.key in wanted]
+        warehouse: WarehouseResource = getattr(context.resources, warehouse_key)
+        evaluation = _Evaluation(pipeline, context.instance, selected, now())
+        try:
+            with warehouse.warehouse().session() as session:
+                evaluation.measure(session)
+                yield from [evaluation.result(target, session) for target in selected]
+        except (WarehouseError, ConfigurationError) as error:
+            for target in selected:
+                yield _result(target, {"": verify.unverified(str(error))})
 
-    return [row_count]
+    return [checks]
 
 
-def _results(
-    pipeline: spec.AirbytePipeline,
-    selected: Sequence[StreamAsset],
-    claimed: Mapping[dg.AssetKey, RecordedJob | None],
-    warehouse: WarehouseResource,
-) -> Iterator[dg.AssetCheckResult]:
-    declared = {stream.key: stream for stream in pipeline.connection.streams or ()}
-    claims = [claim for job in claimed.values() if job for claim in job.claims]
-    refs = {
-        claim.key: table_ref(
-            pipeline, declared.get(claim.key) or spec.Stream(name=claim.stream, namespace=claim.namespace)
+def _checks_of(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> check_specs.Checks:
+    return pipeline.checks_of(asset.streams[0]) if asset.streams else pipeline.checks
+
+
+@dataclass(frozen=True)
+class _Target:
+    """One check of one asset."""
+
+    asset: StreamAsset
+    name: str
+    check: Check
+    pipeline: spec.AirbytePipeline
+
+    @property
+    def spec(self) -> dg.AssetCheckSpec:
+        return dg.AssetCheckSpec(
+            self.name,
+            asset=self.asset.key,
+            blocking=self.check.blocking,
+            description=_described(self.check),
+            metadata={"rule": _described(self.check)},
         )
-        for claim in claims
-    }
+
+
+def _described(check: Check) -> str:
+    settings = check.model_dump(mode="json", exclude_defaults=True, exclude={"blocking", "severity"})
+    told = ", ".join(f"{name}: {value}" for name, value in settings.items())
+    return f"{_RULES[type(check)]}{f' ({told})' if told else ''}"
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """A stream to check: where its table is, and what the last job claims of it, if there was one."""
+
+    declared: spec.Stream
+    claim: Claim | None
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        return key_columns(self.declared) or (self.claim.primary_key if self.claim else ())
+
+
+class _Evaluation:
+    """One run of some checks: what was recorded and what is in the warehouse, each read once for all of them."""
+
+    def __init__(
+        self, pipeline: spec.AirbytePipeline, instance: dg.DagsterInstance, targets: Sequence[_Target], now: dt.datetime
+    ) -> None:
+        self._pipeline = pipeline
+        self._now = now
+        self._instance = instance
+        self._targets = targets
+        assets = {target.asset.key: target.asset for target in targets}
+        self._recorded = {key: last_recorded(instance, key) for key in assets}
+        self._streams = {key: _streams(asset, self._recorded[key]) for key, asset in assets.items()}
+        self._tables: Mapping[_StreamKey, Table | None] = {}
+
+    def measure(self, session: WarehouseSession) -> None:
+        """Measure all that the checks need."""
+        refs: dict[_StreamKey, TableRef] = {}
+        for target in self._targets:
+            for stream in self._streams[target.asset.key]:
+                key = stream.declared.key
+                known = refs.get(key) or table_ref(self._pipeline, stream.declared)
+                refs[key] = _with_measures(known, target.check, stream.primary_key)
+        self._tables = session.inspect(refs)
+
+    def result(self, target: _Target, session: WarehouseSession) -> dg.AssetCheckResult:
+        """Judge one check of one asset."""
+        streams = self._streams[target.asset.key]
+        if not streams:
+            return _result(target, {"": verify.unverified("no sync has been recorded for this asset yet.")})
+        findings = {stream.declared.name: self._finding(target, stream, session) for stream in streams}
+        if isinstance(target.check, check_specs.RowCount):
+            findings = self._by_total(target.asset.key) or findings
+        return _result(target, findings)
+
+    def _finding(self, target: _Target, stream: _Stream, session: WarehouseSession) -> Finding:
+        check, table = target.check, self._tables[stream.declared.key]
+        recorded = self._recorded[target.asset.key]
+        if isinstance(check, check_specs.RowCount | check_specs.MovedSomething):
+            if stream.claim is None or recorded is None:
+                return verify.unverified("no sync has been recorded for this asset yet.")
+            if isinstance(check, check_specs.RowCount):
+                return verify.judge(stream.claim, table)
+            if recorded.is_reset:
+                return verify.unverified("the last job was a reset; there was no sync since.")
+            return verify.moved_something(stream.claim, recorded.total, check.min_rows)
+        if table is None:
+            return verify.missing_table(stream.declared.name)
+        return self._of_table(target, stream, table, session)
+
+    def _of_table(self, target: _Target, stream: _Stream, table: Table, session: WarehouseSession) -> Finding:
+        match check := target.check:
+            case check_specs.UniqueKey():
+                finding = verify.unique_key(table, check.columns or stream.primary_key)
+            case check_specs.NotNull():
+                finding = verify.not_null(table, _not_null_columns(check, stream.primary_key))
+            case check_specs.Fresh():
+                finding = verify.fresh(table, check.column, check.within, self._now)
+            case check_specs.Schema() if not target.asset.streams:
+                finding = verify.unverified("columns are recorded only of pipelines that name their streams.")
+            case check_specs.Schema():
+                finding = verify.schema(table, column_schemas(self._instance, target.asset.key))
+            case check_specs.ExpectedRange():
+                finding = verify.expected_range(table, check.min, check.max)
+            case check_specs.CustomSQL():
+                finding = _custom(check, table, session)
+            case _:
+                raise AssertionError(f"no rule for {type(check).__name__}")
+        return finding
+
+    def _by_total(self, key: dg.AssetKey) -> dict[str, Finding] | None:
+        """Judge by the job's total, if there is no number of this asset's single streams but of the whole job."""
+        recorded = self._recorded[key]
+        if recorded is None or all(claim.reported is not None for claim in recorded.claims):
+            return None
+        streams = [stream for several in self._streams.values() for stream in several]
+        claims = [stream.claim for stream in streams if stream.claim]
+        declared = self._pipeline.connection.streams
+        if len(claims) < len(streams) or (declared is not None and len(claims) < len(declared)):
+            return None  # the total is of all streams of the connection
+        finding = verify.judge_by_total(claims, [self._tables[claim.key] for claim in claims], recorded.total)
+        return {"": finding} if finding else None
+
+
+def _streams(asset: StreamAsset, recorded: RecordedJob | None) -> list[_Stream]:
+    claims = {claim.key: claim for claim in recorded.claims} if recorded else {}
+    declared = asset.streams or [
+        spec.Stream(name=claim.stream, namespace=claim.namespace, primary_key=[[name] for name in claim.primary_key])
+        for claim in claims.values()
+    ]
+    return [_Stream(stream, claims.get(stream.key)) for stream in declared]
+
+
+def _with_measures(ref: TableRef, check: Check, primary_key: tuple[str, ...]) -> TableRef:
+    match check:
+        case check_specs.RowCount():
+            return replace(ref, keys=(*ref.keys, primary_key))
+        case check_specs.UniqueKey():
+            return replace(ref, keys=(*ref.keys, check.columns or primary_key))
+        case check_specs.NotNull():
+            return replace(ref, not_null=(*ref.not_null, *_not_null_columns(check, primary_key)))
+        case check_specs.Fresh():
+            return replace(ref, newest=check.column)
+    return ref
+
+
+def _not_null_columns(check: check_specs.NotNull, primary_key: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*primary_key, *check.columns)))
+
+
+def _custom(check: check_specs.CustomSQL, table: Table, session: WarehouseSession) -> Finding:
+    place = ".".join(map(quoted, (table.database, table.schema, table.name)))
     try:
-        tables = warehouse.warehouse().inspect(refs)
-    except (WarehouseError, ConfigurationError) as error:
-        for asset in selected:
-            yield _result(asset, [Finding(Verdict.UNVERIFIED, f"Unverified: {error}")], {})
-        return
-    for asset in selected:
-        job = claimed[asset.key]
-        if job is None:
-            finding = Finding(Verdict.UNVERIFIED, "Unverified: no sync has been recorded for this asset yet.")
-            yield _result(asset, [finding], {})
-            continue
-        findings = [judge(claim, tables[claim.key]) for claim in job.claims]
-        if any(claim.reported is None for claim in job.claims) and _covers(pipeline, claims):
-            by_total = judge_by_total(claims, [tables[claim.key] for claim in claims], job.total)
-            findings = [by_total] if by_total else findings
-        yield _result(asset, findings, _numbers(job.claims, [tables[claim.key] for claim in job.claims]))
+        return verify.no_rows(table, session.count(check.query.replace("{table}", place)))
+    except QueryFailed as error:
+        return Finding(Verdict.FAILED, f"The query can't be run: {error}")
 
 
-def _covers(pipeline: spec.AirbytePipeline, claims: Sequence[Claim]) -> bool:
-    """Whether the claims are of all streams of the connection, so that the job's total is theirs."""
-    return pipeline.connection.streams is None or len(claims) == len(pipeline.connection.streams)
-
-
-def _numbers(claims: Sequence[Claim], tables: Sequence[Table | None]) -> dict[str, Any]:
-    numbers: dict[str, Any] = {}
-    present = [table for table in tables if table is not None]
-    if present:
-        numbers["rows_in_warehouse"] = sum(table.rows for table in present)
-    reported = [claim.reported for claim in claims if claim.reported is not None]
-    if reported:
-        numbers["rows_reported"] = sum(reported)
-    if len(claims) == 1:
-        numbers["sync_mode"] = claims[0].sync_mode
-        if claims[0].before is not None:
-            numbers["rows_before"] = claims[0].before
-        if present and present[0].distinct_keys is not None:
-            numbers["distinct_keys"] = present[0].distinct_keys
-    return numbers
-
-
-def _result(asset: StreamAsset, findings: Sequence[Finding], numbers: Mapping[str, Any]) -> dg.AssetCheckResult:
-    """A failure blocks what is downstream; what could not be verified does not pass, but warns."""
-    failed = any(finding.verdict is Verdict.FAILED for finding in findings)
+def _result(target: _Target, findings: Mapping[str, Finding]) -> dg.AssetCheckResult:
+    """A failure has the declared severity; what could not be verified does not pass, but warns."""
+    verdicts = {finding.verdict for finding in findings.values()}
+    failed = Verdict.FAILED in verdicts and target.check.severity == "error"
     return dg.AssetCheckResult(
-        asset_key=asset.key,
-        check_name=ROW_COUNT,
-        passed=all(finding.verdict is Verdict.PASSED for finding in findings),
+        asset_key=target.asset.key,
+        check_name=target.name,
+        passed=verdicts == {Verdict.PASSED},
         severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
-        description=" ".join(finding.text for finding in findings),
-        metadata=dict(numbers),
+        description=" ".join(finding.text for finding in findings.values()),
+        metadata=_metadata(findings),
     )
+
+
+def _metadata(findings: Mapping[str, Finding]) -> dict[str, Any]:
+    """The numbers: as they are for one stream, in a table for several."""
+    known = {
+        stream: {name: value for name, value in finding.numbers.items() if value is not None}
+        for stream, finding in findings.items()
+    }
+    if len(findings) == 1:
+        [numbers] = known.values()
+        return dict(numbers)
+    return {"streams": dg.MetadataValue.json(known)}

@@ -6,7 +6,7 @@ import re
 
 from airbyte_dagster import spec
 from airbyte_dagster.configuration import declared_value, read_reference
-from airbyte_dagster.warehouse import TableRef
+from airbyte_dagster.warehouse import TableRef, normalised
 
 _DEFAULT_SCHEMAS = {"postgres": "public"}
 _DUCKDB_SCHEMA = "main"
@@ -20,18 +20,13 @@ def table_ref(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> TableRef:
     """
     name = f"{pipeline.connection.prefix}{stream.name}"
     names = tuple(dict.fromkeys((name, normalised(name))))
-    return TableRef(_schema(pipeline, stream), names, key_columns(stream))
+    return TableRef(_schema(pipeline, stream), names)
 
 
 def key_columns(stream: spec.Stream) -> tuple[str, ...]:
     """Return the columns of the primary key; none if a part of it lies within a column."""
     paths = stream.primary_key
     return tuple(path[0] for path in paths) if all(len(path) == 1 for path in paths) else ()
-
-
-def normalised(name: str) -> str:
-    """Lower-case, with ``_`` for everything that is no letter, digit or underscore."""
-    return re.sub(r"[^a-z0-9_]", "_", name.lower())
 
 
 def dagster_name(name: str) -> str:

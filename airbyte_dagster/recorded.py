@@ -34,13 +34,13 @@ class RecordedJob:
         claims: What it claims of each stream.
         total: Rows that the whole job reports.
         row_count: Rows that were in the tables then; ``None`` if they were not counted.
-        run_id: The run that recorded it; ``""`` where a sensor did.
+        is_reset: Whether it was a reset, which left the tables empty.
     """
 
     claims: tuple[Claim, ...]
     total: int | None
     row_count: int | None
-    run_id: str
+    is_reset: bool
 
 
 def synced_metadata(
@@ -119,51 +119,44 @@ def duration(job: models.Job) -> float | None:
 
 def last_recorded(instance: dg.DagsterInstance, key: dg.AssetKey) -> RecordedJob | None:
     """Return the last sync that succeeded, or reset, of an asset, whoever recorded it."""
-    for run_id, event in _events(instance, key):
+    for event in _events(instance, key):
         streams = event.metadata.get(_STREAMS)
         if streams is not None:
             return RecordedJob(
                 tuple(_claims_from_json(streams.value)),
                 _integer(event, JOB_ROWS),
                 _integer(event, ROW_COUNT),
-                run_id,
+                isinstance(event, dg.AssetObservation),
             )
     return None
 
 
 def recorded_job_ids(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[int]:
     """Return the ids of the jobs that the asset's newest events are about."""
-    found = (_integer(event, JOB_ID) for _, event in _events(instance, key))
+    found = (_integer(event, JOB_ID) for event in _events(instance, key))
     return {job_id for job_id in found if job_id is not None}
 
 
-def column_schemas(
-    instance: dg.DagsterInstance, key: dg.AssetKey, *, limit: int = 2
-) -> list[tuple[str, dict[str, str]]]:
-    """Return the columns, name → type, of the last materializations that have them, newest first, with their runs."""
-    found = []
+def column_schemas(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[dict[str, str]]:
+    """Return the columns, name → type, of the last two materializations that have them, newest first."""
+    found: list[dict[str, str]] = []
     for record in instance.fetch_materializations(key, limit=_LOOK_BACK).records:
         event = record.asset_materialization
-        schema = event.metadata.get(COLUMN_SCHEMA) if event else None
+        schema: Any = event.metadata.get(COLUMN_SCHEMA) if event else None
         if schema is not None:
-            value: Any = schema.value
-            found.append((record.run_id, {column.name: column.type for column in value.columns}))
-        if len(found) == limit:
-            break
-    return found
+            found.append({column.name: column.type for column in schema.value.columns})
+    return found[:2]
 
 
-def _events(
-    instance: dg.DagsterInstance, key: dg.AssetKey
-) -> Iterator[tuple[str, dg.AssetMaterialization | dg.AssetObservation]]:
-    """Yield an asset's newest events, newest first, with their runs."""
+def _events(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.AssetMaterialization | dg.AssetObservation]:
+    """Yield an asset's newest events, newest first."""
     synced = instance.fetch_materializations(key, limit=_LOOK_BACK).records
     # A reset is recorded as an observation: it leaves the tables empty, and nothing new to build on.
     observed = instance.fetch_observations(key, limit=_LOOK_BACK).records
     for record in sorted([*synced, *observed], key=lambda record: record.storage_id, reverse=True):
         event = record.asset_materialization or record.event_log_entry.asset_observation
         if event is not None:
-            yield record.run_id, event
+            yield event
 
 
 def _integer(event: dg.AssetMaterialization | dg.AssetObservation, name: str) -> int | None:

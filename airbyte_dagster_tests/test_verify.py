@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from airbyte_dagster.verify import Claim, Verdict, judge, judge_by_total
-from airbyte_dagster.warehouse import Table
+from airbyte_dagster.warehouse import KeyCount, Table
 
 
 def table(rows: int, keys: int | None = None) -> Table:
-    return Table("lms", "main", "users", (("id", "BIGINT"),), rows, keys)
+    counted: dict[tuple[str, ...], KeyCount] = {("id",): KeyCount(rows, keys)} if keys is not None else {}
+    return Table("lms", "main", "users", (("id", "BIGINT"),), rows, counted)
 
 
 P, F, U = Verdict.PASSED, Verdict.FAILED, Verdict.UNVERIFIED
@@ -50,7 +51,7 @@ def test_rule(
     mode: str, reported: int | None, before: int | None, rows: int, keys: int | None, verdict: Verdict
 ) -> None:
     """What passes, what fails, and what can't be known."""
-    finding = judge(Claim("users", mode, reported, before), table(rows, keys))
+    finding = judge(Claim("users", mode, reported, before, primary_key=("id",)), table(rows, keys))
 
     assert finding.verdict is verdict
     assert str(rows) in finding.text

@@ -20,7 +20,7 @@ from airbyte_dagster.errors import (
     WarehouseMissing,
     WarehouseTooNew,
 )
-from airbyte_dagster.warehouse import TableRef, Warehouse
+from airbyte_dagster.warehouse import DuckDBWarehouse, TableRef
 from airbyte_dagster_tests.clock import FakeClock
 
 
@@ -53,26 +53,26 @@ def locked(database: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_counts_columns_and_keys(database: Path) -> None:
     """Rows, columns with their types, and distinct keys; a table that is not there is None."""
-    tables = Warehouse(str(database)).inspect(
+    tables = DuckDBWarehouse(str(database)).inspect(
         {
-            "users": TableRef("main", ("Users",), ("id",)),
-            "regions": TableRef("main", ("users",), ("region",)),
+            "users": TableRef("main", ("Users",), (("id",),)),
+            "regions": TableRef("main", ("users",), (("region",),)),
             "odd": TableRef('odd "schema"', ('MY "TABLE',)),
-            "empty": TableRef("main", ("empty",), ("id",)),
+            "empty": TableRef("main", ("empty",), (("id",),)),
             "none": TableRef("main", ("nope",)),
         }
     )
 
     users, regions, odd, empty = tables["users"], tables["regions"], tables["odd"], tables["empty"]
     assert users
-    assert (users.rows, users.distinct_keys, users.full_name) == (35, 35, "lms.main.users")
+    assert (users.rows, users.keys[("id",)].distinct, users.full_name) == (35, 35, "lms.main.users")
     assert users.columns == (("id", "BIGINT"), ("region", "BIGINT"))
     assert regions
-    assert regions.distinct_keys == 3
+    assert regions.keys == {("region",): (35, 3)}
     assert odd
     assert odd.rows == 1
     assert empty
-    assert (empty.rows, empty.distinct_keys) == (0, 0)
+    assert (empty.rows, empty.keys) == (0, {("id",): (0, 0)})
     assert tables["none"] is None
 
 
@@ -82,7 +82,7 @@ def test_names_are_tried_in_order(database: Path) -> None:
         connection.execute('CREATE TABLE "my-stream" AS SELECT 1 AS id')
         connection.execute("CREATE TABLE my_stream AS SELECT 1 AS id FROM range(2)")
 
-    tables = Warehouse(str(database)).inspect(
+    tables = DuckDBWarehouse(str(database)).inspect(
         {"both": TableRef("main", ("my-stream", "my_stream")), "second": TableRef("main", ("my.stream", "my_stream"))}
     )
 
@@ -91,10 +91,10 @@ def test_names_are_tried_in_order(database: Path) -> None:
 
 def test_key_with_a_column_that_is_not_there_is_not_counted(database: Path) -> None:
     """Half a key would count wrongly."""
-    tables = Warehouse(str(database)).inspect({"users": TableRef("main", ("users",), ("id", "nope"))})
+    tables = DuckDBWarehouse(str(database)).inspect({"users": TableRef("main", ("users",), (("id", "nope"),))})
 
     assert tables["users"]
-    assert tables["users"].distinct_keys is None
+    assert tables["users"].keys == {}
 
 
 def test_all_counts_are_one_query(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_all_counts_are_one_query(database: Path, monkeypatch: pytest.MonkeyPatc
             self.connection.close()
 
     monkeypatch.setattr(duckdb, "connect", Counting)
-    tables = Warehouse(str(database)).inspect({f"t{i}": TableRef("main", (f"t{i}",)) for i in range(100)})
+    tables = DuckDBWarehouse(str(database)).inspect({f"t{i}": TableRef("main", (f"t{i}",)) for i in range(100)})
 
     assert [table.rows if table else None for table in tables.values()] == list(range(100))
     assert len(queries) == 2
@@ -125,7 +125,7 @@ def test_all_counts_are_one_query(database: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_opens_read_only(database: Path) -> None:
     """A check can't change what it checks."""
-    with Warehouse(str(database)).connect() as connection, pytest.raises(duckdb.Error, match="read-only"):
+    with DuckDBWarehouse(str(database)).connect() as connection, pytest.raises(duckdb.Error, match="read-only"):
         connection.execute("DROP TABLE users")
 
 
@@ -134,7 +134,7 @@ def test_missing_file_is_named_and_not_made(tmp_path: Path) -> None:
     path = tmp_path / "nope.duckdb"
 
     with pytest.raises(WarehouseMissing, match=r"nope\.duckdb"):
-        Warehouse(str(path)).inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse(str(path)).inspect({"users": TableRef("main", ("users",))})
 
     assert not path.exists()
 
@@ -145,7 +145,7 @@ def test_lock_is_waited_for_then_reported(database: Path) -> None:
     clock = FakeClock()
 
     with pytest.raises(WarehouseLocked, match=r"PID \d+.*60 s"):
-        Warehouse(str(database), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse(str(database), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
 
     assert 60 <= sum(clock.waits) <= 62
 
@@ -160,7 +160,9 @@ def test_lock_that_is_released_is_no_error(database: Path, locked: subprocess.Po
         locked.wait()
 
     clock.on_sleep = release
-    tables = Warehouse(str(database), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
+    tables = DuckDBWarehouse(str(database), clock=clock, sleep=clock.sleep).inspect(
+        {"users": TableRef("main", ("users",))}
+    )
 
     assert tables["users"]
     assert len(clock.waits) == 1
@@ -173,7 +175,7 @@ def test_only_locks_are_waited_for(tmp_path: Path) -> None:
     clock = FakeClock()
 
     with pytest.raises(WarehouseError, match="not a valid DuckDB database"):
-        Warehouse(str(path), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse(str(path), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
 
     assert clock.waits == []
 
@@ -186,7 +188,7 @@ def test_file_of_a_newer_duckdb_says_to_upgrade(database: Path) -> None:
     database.write_bytes(content)
 
     with pytest.raises(WarehouseTooNew, match="Upgrade the duckdb package"):
-        Warehouse(str(database)).inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse(str(database)).inspect({"users": TableRef("main", ("users",))})
 
 
 def duckdb_checksum(data: bytes) -> int:
@@ -200,7 +202,7 @@ def duckdb_checksum(data: bytes) -> int:
 def test_motherduck_without_a_token_is_refused() -> None:
     """DuckDB would open a browser and wait."""
     with pytest.raises(ConfigurationError, match="there is no token"):
-        Warehouse("md:lms").inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse("md:lms").inspect({"users": TableRef("main", ("users",))})
 
 
 def test_motherduck_token_goes_into_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,11 +215,11 @@ def test_motherduck_token_goes_into_the_configuration(monkeypatch: pytest.Monkey
 
     duckdb_in_memory = duckdb.connect
     monkeypatch.setattr(duckdb, "connect", connect)
-    with Warehouse("md:lms", "PLANTED").connect():
+    with DuckDBWarehouse("md:lms", "PLANTED").connect():
         pass
 
     assert calls == [(("md:lms",), {"config": {"motherduck_token": "PLANTED"}})]
-    assert "PLANTED" not in repr(Warehouse("md:lms", "PLANTED"))
+    assert "PLANTED" not in repr(DuckDBWarehouse("md:lms", "PLANTED"))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_motherducks_errors_are_plain_and_hold_no_token(monkeypatch: pytest.Monk
     monkeypatch.setattr(duckdb, "connect", connect)
 
     with pytest.raises((MotherDuckUnavailable, WarehouseError), match=plain) as caught:
-        Warehouse("md:lms", "PLANTED").inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse("md:lms", "PLANTED").inspect({"users": TableRef("main", ("users",))})
 
     assert "PLANTED" not in str(caught.value)
 
@@ -259,4 +261,4 @@ def test_real_duckdb_says_plainly_that_it_can_not_load_the_extension(
     monkeypatch.setenv("HOME", str(tmp_path))
 
     with pytest.raises(MotherDuckUnavailable):
-        Warehouse("md:lms", "PLANTED").inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse("md:lms", "PLANTED").inspect({"users": TableRef("main", ("users",))})

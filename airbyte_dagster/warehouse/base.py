@@ -1,0 +1,109 @@
+"""What every warehouse can do, however it is reached."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airbyte_dagster.errors import WarehouseError
+from airbyte_dagster.warehouse import measuring
+from airbyte_dagster.warehouse.tables import Table, TableRef
+
+if TYPE_CHECKING:
+    import duckdb
+
+_Name = TypeVar("_Name", bound=Hashable)
+
+
+class QueryFailed(WarehouseError):
+    """The warehouse refused a query that a user wrote."""
+
+
+class Warehouse(ABC):
+    """A database that checks look into.
+
+    Attributes:
+        database: What it is called, for people.
+    """
+
+    database: str
+
+    @abstractmethod
+    def connect(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Open the warehouse, read-only where that can be; closed at the end of the block.
+
+        Tables have the names ``"database"."schema"."table"`` in it.
+
+        Raises:
+            WarehouseError: It can't be opened; see the kinds of warehouses.
+        """
+
+    @abstractmethod
+    def said(self, text: str) -> str:
+        """Return what an error of DuckDB says, in one line without secrets."""
+
+    @abstractmethod
+    def plain_error(self, text: str) -> WarehouseError:
+        """Turn an error of DuckDB into one plain sentence."""
+
+    def run(self, connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+        """Run a query where the data is, and return all its rows."""
+        return connection.execute(query).fetchall()
+
+    @contextmanager
+    def session(self) -> Iterator[WarehouseSession]:
+        """Open the warehouse for several questions.
+
+        Raises:
+            WarehouseError: It can't be opened, or fails while it is asked.
+        """
+        import duckdb  # noqa: PLC0415 - heavy
+
+        with self.connect() as connection:
+            try:
+                yield WarehouseSession(self, connection)
+            except duckdb.Error as error:
+                raise self.plain_error(str(error)) from None
+
+    def inspect(self, refs: Mapping[_Name, TableRef]) -> dict[_Name, Table | None]:
+        """Return the table of each reference, or ``None`` where there is none; one query measures all.
+
+        Raises:
+            WarehouseError: The warehouse can't be read.
+        """
+        if not refs:
+            return {}
+        with self.session() as session:
+            return session.inspect(refs)
+
+
+@dataclass(frozen=True)
+class WarehouseSession:
+    """An open warehouse."""
+
+    warehouse: Warehouse
+    connection: duckdb.DuckDBPyConnection
+
+    def inspect(self, refs: Mapping[_Name, TableRef]) -> dict[_Name, Table | None]:
+        """Return the table of each reference, or ``None`` where there is none; one query measures all."""
+        return measuring.inspect(self._run, refs) if refs else {}
+
+    def count(self, query: str) -> int:
+        """Return how many rows a user's query returns.
+
+        Raises:
+            QueryFailed: The query is wrong, or names what is not there.
+        """
+        import duckdb  # noqa: PLC0415 - heavy
+
+        counted = f"SELECT count(*) FROM (\n{query.strip().rstrip(';')}\n) AS violations"  # noqa: S608 - the user's own
+        try:
+            return int(self._run(counted)[0][0])
+        except duckdb.Error as error:
+            raise QueryFailed(self.warehouse.said(str(error))) from None
+
+    def _run(self, query: str) -> list[tuple[Any, ...]]:
+        return self.warehouse.run(self.connection, query)

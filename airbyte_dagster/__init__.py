@@ -9,21 +9,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airbyte_dagster.check_specs import Checks as Checks
+    from airbyte_dagster.components import AirbytePipelineComponent as AirbytePipelineComponent
     from airbyte_dagster.pipeline_defs import build_pipeline_defs as build_pipeline_defs
     from airbyte_dagster.resource import AirbyteResource as AirbyteResource
     from airbyte_dagster.spec import AirbytePipeline as AirbytePipeline
     from airbyte_dagster.spec import Connection as Connection
     from airbyte_dagster.spec import Destination as Destination
+    from airbyte_dagster.spec import Schedule as Schedule
     from airbyte_dagster.spec import Source as Source
     from airbyte_dagster.spec import Stream as Stream
     from airbyte_dagster.warehouse_resource import MotherDuckResource as MotherDuckResource
+    from airbyte_dagster.warehouse_resource import PostgresWarehouseResource as PostgresWarehouseResource
 
 _MODULES = {
     "AirbytePipeline": "spec",
+    "AirbytePipelineComponent": "components",
     "AirbyteResource": "resource",
+    "Checks": "check_specs",
     "Connection": "spec",
     "Destination": "spec",
     "MotherDuckResource": "warehouse_resource",
+    "PostgresWarehouseResource": "warehouse_resource",
+    "Schedule": "spec",
     "Source": "spec",
     "Stream": "spec",
     "build_pipeline_defs": "pipeline_defs",
@@ -31,10 +39,14 @@ _MODULES = {
 
 __all__ = [
     "AirbytePipeline",
+    "AirbytePipelineComponent",
     "AirbyteResource",
+    "Checks",
     "Connection",
     "Destination",
     "MotherDuckResource",
+    "PostgresWarehouseResource",
+    "Schedule",
     "Source",
     "Stream",
     "build_pipeline_defs",

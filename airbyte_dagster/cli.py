@@ -30,6 +30,9 @@ _AIRBYTE_PORT = click.option(
 )
 
 
+_DEFINITIONS = "airbyte_dagster.definitions"
+
+
 class _Commands(click.Group):
     """Loads the commands of local Airbyte only when they are asked for: they need the extra ``local``."""
 
@@ -93,12 +96,73 @@ def run(home: Path, airbyte_port: int | None) -> None:
     show_default="3000, or the next free one",
     help="Port of Dagster's UI.",
 )
-def dev(home: Path, airbyte_port: int | None, port: int | None) -> None:
-    """Start local Airbyte and Dagster's UI and daemon together, until Ctrl-C."""
+@click.option(
+    "-f",
+    "--python-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with your own definitions, in place of the course's pipeline.",
+)
+@click.option("-m", "--module-name", help="Module with your own definitions, in place of the course's pipeline.")
+def dev(
+    home: Path, airbyte_port: int | None, port: int | None, python_file: Path | None, module_name: str | None
+) -> None:
+    """Start local Airbyte and Dagster's UI and daemon together, until Ctrl-C.
+
+    With your own definitions, use AirbyteResource.from_env() in them: it finds local Airbyte, or the Airbyte that the
+    environment names.
+    """
+    if python_file and module_name:
+        raise click.UsageError("Give --python-file or --module-name, not both.")
     from airbyte_dagster.commands.dev import dev as run_dev  # noqa: PLC0415
     from airbyte_dagster.commands.output import terminal_console  # noqa: PLC0415
 
-    sys.exit(run_dev(home.absolute(), port=port, airbyte_port=airbyte_port, console=terminal_console()))
+    code_location = ["-f", str(python_file.absolute())] if python_file else ["-m", module_name or _DEFINITIONS]
+    sys.exit(
+        run_dev(
+            home.absolute(),
+            port=port,
+            airbyte_port=airbyte_port,
+            code_location=code_location,
+            console=terminal_console(),
+        )
+    )
+
+
+@commands.command()
+@_HOME
+@click.option("-m", "--module-name", "module", help="Look at the definitions of this module instead.")
+@click.option(
+    "-f",
+    "--python-file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Look at the definitions of this file instead.",
+)
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Also try whether Airbyte lets these credentials write: create a source 'airbyte_dagster doctor', delete it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, and nothing else.")
+def doctor(*, home: Path, module: str | None, file: Path | None, write: bool, as_json: bool) -> None:
+    """Look at what you have set up, and say what to do about what is wrong.
+
+    Step by step: the environment's variables; whether Airbyte answers, lets these credentials in, and shows what runs
+    need; whether the warehouse can be opened; what Airbyte has of the pipeline, and whether it writes where the checks
+    look. Nothing is started and, without --write, nothing is changed. No secret is shown.
+
+    By default this is about the pipeline that run and dev run. With -m or -f, about the Airbyte and warehouse resources
+    of your own Dagster definitions, and their pipelines.
+
+    Exit status is 1 if something failed; what is only to be looked at (!) is no failure.
+    """
+    from airbyte_dagster.commands.doctor import doctor as examine  # noqa: PLC0415
+    from airbyte_dagster.commands.output import terminal_console  # noqa: PLC0415
+
+    if module and file:
+        raise click.UsageError("Give a module or a file, not both.")
+    if not examine(home.absolute(), module=module, file=file, write=write, as_json=as_json, console=terminal_console()):
+        sys.exit(1)
 
 
 def main() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import httpx
 import pytest
 
@@ -63,6 +65,18 @@ def environments() -> Path:
     root = Path(configured) if configured else Path(__file__).parents[1] / ".airbyte-dagster" / "environments"
     prepare(root, ["faker", "file"])
     return root
+
+
+@pytest.fixture(scope="session")
+def duckdb_extensions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with DuckDB's extension for PostgreSQL, from the package that brings it: no download in tests."""
+    directory = tmp_path_factory.mktemp("duckdb-extensions")
+    package = importlib.resources.files("duckdb_extension_postgres_scanner")
+    with duckdb.connect() as connection:
+        connection.execute(f"SET extension_directory = '{directory}'")
+        [file] = Path(str(package)).rglob("*.duckdb_extension")
+        connection.execute(f"INSTALL '{file}'")
+    return directory
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from airbyte_dagster import AirbyteResource, MotherDuckResource
+from airbyte_dagster import AirbyteResource, Checks, MotherDuckResource, PostgresWarehouseResource
+from airbyte_dagster.check_specs import Check
 from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster_tests.command_line import Commands, wait_for
 from airbyte_dagster_tests.local.processes import TINY
@@ -215,14 +216,28 @@ def test_examples_run(page: str, block: str, monkeypatch: pytest.MonkeyPatch) ->
         dg.Definitions.validate_loadable(definitions)
 
 
-@pytest.mark.parametrize("resource", [AirbyteResource, MotherDuckResource])
-def test_every_setting_is_described(resource: type[dg.ConfigurableResource[object]]) -> None:
-    """In the page on pipelines, and by a description that Dagster's UI shows."""
-    page = (ROOT / "docs" / "pipelines.md").read_text()
+@pytest.mark.parametrize(
+    ("resource", "name"),
+    [(AirbyteResource, "pipelines"), (MotherDuckResource, "pipelines"), (PostgresWarehouseResource, "checks")],
+)
+def test_every_setting_is_described(resource: type[dg.ConfigurableResource[object]], name: str) -> None:
+    """In its page, and by a description that Dagster's UI shows."""
+    page = (ROOT / "docs" / f"{name}.md").read_text()
 
     for name, field in resource.model_fields.items():
         assert f"`{name}`" in page, name
         assert field.description, name
+
+
+def test_every_check_is_described() -> None:
+    """In the page on checks, with each of its settings."""
+    page = (ROOT / "docs" / "checks.md").read_text()
+
+    for name, field in Checks.model_fields.items():
+        assert f"`{field.alias or name}`" in page, name
+    for kind in Check.__subclasses__():
+        for name in kind.model_fields:
+            assert f"`{name}`" in page, name
 
 
 def test_every_error_is_described() -> None:

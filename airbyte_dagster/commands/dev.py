@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -22,13 +23,16 @@ _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.3
 
 
-def dev(home: Path, *, port: int | None, airbyte_port: int | None, console: Console) -> int:
+def dev(
+    home: Path, *, port: int | None, airbyte_port: int | None, code_location: Sequence[str], console: Console
+) -> int:
     """Run until interrupted.
 
     Args:
         home: Where local Airbyte, the Dagster instance and the default warehouse live.
         port: Port of the UI; the next free one is taken if it is in use. From 3000 on if ``None``.
         airbyte_port: Port of local Airbyte, in the same way.
+        code_location: What Dagster loads, as arguments of ``dagster dev``: ``-m MODULE`` or ``-f FILE``.
 
     Returns:
         Exit status: 0 after an interrupt, else that of ``dagster dev``.
@@ -45,7 +49,7 @@ def dev(home: Path, *, port: int | None, airbyte_port: int | None, console: Cons
         process = subprocess.Popen(
             [
                 *(sys.executable, "-W", "ignore:Function `dev_command`"),  # `dg dev` needs a package of its own
-                *("-m", "dagster", "dev", "-m", "airbyte_dagster.definitions", "-h", "127.0.0.1", "-p", str(chosen)),
+                *("-m", "dagster", "dev", *code_location, "-h", "127.0.0.1", "-p", str(chosen)),
             ],
             start_new_session=True,  # Ctrl-C reaches this process alone, which then ends Dagster with all its children
         )

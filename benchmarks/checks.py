@@ -1,0 +1,103 @@
+"""All checks of 100 streams of a million rows together: how many queries, and how long."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import dagster as dg
+import duckdb
+from rich.table import Table
+
+from airbyte_dagster import AirbytePipeline, MotherDuckResource
+from airbyte_dagster.checks import build_checks
+
+_STREAMS = 100
+_ROWS = 1_000_000
+_RUNS = 3
+_CHECKS = {"unique_key": True, "not_null": True, "fresh": {"within": "1h"}, "expected_range": {"min": 1}}
+
+
+class _Counting:
+    """A connection that counts its queries, and how long they take together."""
+
+    queries: ClassVar[list[float]] = []
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def execute(self, query: str, *arguments: Any) -> Any:
+        start = time.perf_counter()
+        found = self._connection.execute(query, *arguments).fetchall()
+        self.queries.append(time.perf_counter() - start)
+        return _Fetched(found)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _Fetched:
+    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
+        self._rows = rows
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return self._rows
+
+
+def _pipeline(database: str) -> AirbytePipeline:
+    streams = [{"name": f"stream_{index}", "primary_key": "id"} for index in range(_STREAMS)]
+    return AirbytePipeline(
+        name="example",
+        source={"name": "s", "configuration": {"sourceType": "faker"}},
+        destination={"name": "d", "configuration": {"destinationType": "duckdb", "destination_path": database}},
+        connection={"name": "c", "streams": streams},
+        checks=_CHECKS,
+    )
+
+
+def measure() -> Table:
+    """Measure and tabulate."""
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as directory:
+        database = str(Path(directory) / "lms.duckdb")
+        with duckdb.connect(database) as connection:
+            for index in range(_STREAMS):
+                connection.execute(
+                    f"CREATE TABLE stream_{index} AS SELECT i AS id, 'row ' || i AS name, "  # noqa: S608
+                    f"now() AS _airbyte_extracted_at FROM range({_ROWS // _STREAMS}) t(i)"
+                )
+        definitions = dg.Definitions(
+            asset_checks=build_checks(_pipeline(database), warehouse_key="motherduck"),
+            resources={"motherduck": MotherDuckResource(database=database)},
+            jobs=[dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())],
+        )
+        job = definitions.resolve_job_def("checks")
+        real, runs = duckdb.connect, []
+        duckdb.connect = lambda *arguments, **options: _Counting(real(*arguments, **options))  # type: ignore[assignment]
+        try:
+            with dg.instance_for_test(temp_dir=directory) as instance:
+                for _ in range(_RUNS):
+                    _Counting.queries.clear()
+                    start = time.perf_counter()
+                    result = job.execute_in_process(instance=instance)
+                    runs.append((time.perf_counter() - start, list(_Counting.queries)))
+        finally:
+            duckdb.connect = real
+    whole, queries = min(runs)
+    checks = len(result.get_asset_check_evaluations())
+    table = Table("what", "measured", title=f"Checks of {_STREAMS} streams, {_ROWS:,} rows", title_justify="left")
+    table.add_row("checks evaluated", str(checks))
+    table.add_row("queries: to find the tables · to measure them all", f"{queries[0]:.2f} s · {queries[1]:.2f} s")
+    table.add_row("further queries", str(len(queries) - 2))
+    table.add_row("the whole Dagster run with them", f"{whole:.1f} s")
+    logging.disable(logging.NOTSET)
+    return table
+
+
+if __name__ == "__main__":
+    from rich.console import Console
+
+    Console().print(measure())

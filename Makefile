@@ -2,9 +2,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 export AIRBYTE_DAGSTER_HOME ?= $(CURDIR)/.airbyte-dagster
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 3 --dist loadgroup
 
-.PHONY: help run dev test test-clients lint format types benchmark pins clean
+.PHONY: help run dev test test-clients lint format types benchmark screenshots pins clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -16,7 +16,7 @@ dev: $(VENV)/ready ## Start local Airbyte and Dagster's UI together, until Ctrl-
 	@$(BIN)/airbyte-dagster dev
 
 test: $(VENV)/ready ## Run every test but those of the heavy clients
-	@scripts/system-packages initdb=postgresql curl=curl openssl=openssl
+	@scripts/system-packages initdb=postgresql chromium=chromium curl=curl openssl=openssl
 	@$(BIN)/airbyte-dagster local connectors install faker file
 	$(BIN)/python -m pytest -m "not clients" $(PYTEST_ARGS)
 
@@ -38,6 +38,10 @@ types: $(VENV)/ready ## Check types, strictly
 
 benchmark: $(VENV)/ready ## Measure the figures of the README
 	@$(BIN)/python -m benchmarks
+
+screenshots: $(VENV)/ready ## Make the pictures of the docs anew
+	@scripts/system-packages chromium=chromium
+	@$(BIN)/python -m scripts.screenshots
 
 pins: $(VENV)/ready ## Renew requirements.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --extra local --extra dev \

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from airbyte_dagster.components import AirbytePipelineComponent as AirbytePipelineComponent
     from airbyte_dagster.pipeline_defs import build_pipeline_defs as build_pipeline_defs
     from airbyte_dagster.resource import AirbyteResource as AirbyteResource
+    from airbyte_dagster.sensors import build_airbyte_sync_sensor as build_airbyte_sync_sensor
+    from airbyte_dagster.sensors import build_file_sensor as build_file_sensor
+    from airbyte_dagster.sensors import build_watermark_sensor as build_watermark_sensor
     from airbyte_dagster.spec import AirbytePipeline as AirbytePipeline
     from airbyte_dagster.spec import Connection as Connection
     from airbyte_dagster.spec import Destination as Destination
@@ -34,7 +37,10 @@ _MODULES = {
     "Schedule": "spec",
     "Source": "spec",
     "Stream": "spec",
+    "build_airbyte_sync_sensor": "sensors",
+    "build_file_sensor": "sensors",
     "build_pipeline_defs": "pipeline_defs",
+    "build_watermark_sensor": "sensors",
 }
 
 __all__ = [
@@ -49,7 +55,10 @@ __all__ = [
     "Schedule",
     "Source",
     "Stream",
+    "build_airbyte_sync_sensor",
+    "build_file_sensor",
     "build_pipeline_defs",
+    "build_watermark_sensor",
 ]
 
 

@@ -25,7 +25,7 @@ from airbyte_dagster.errors import (
 from airbyte_dagster.links import Links
 from airbyte_dagster.naming import key_columns, table_ref
 from airbyte_dagster.reconcile import Reconciled, Reconciler
-from airbyte_dagster.recorded import synced_metadata, unsuccessful
+from airbyte_dagster.recorded import job_events, synced_metadata, unsuccessful
 from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.stream_assets import StreamAsset, asset_spec, stream_assets
 from airbyte_dagster.sync import Succeeded, SyncRunner, SyncSettings
@@ -87,7 +87,7 @@ def build_assets(pipeline: spec.AirbytePipeline, *, airbyte_key: str, warehouse_
         can_subset=True,
         group_name=None,
         required_resource_keys={airbyte_key, warehouse_key},
-        description=f"Makes sure that Airbyte has {pipeline.name} as declared, syncs it, and reads what arrived.",
+        description=f"Makes sure that Airbyte has '{pipeline.name}' as declared, syncs it, and reads what arrived.",
     )
     def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[dg.MaterializeResult[Any]]:
         selected = [asset for asset in assets if asset.key in context.selected_asset_keys]
@@ -119,9 +119,14 @@ class _PipelineRun:
         refs = {stream.key: table_ref(self.pipeline, stream) for several in streams.values() for stream in several}
         warehouse = self.warehouse.warehouse()
         before = self._rows_before(warehouse, streams, refs)
-        memory = RunJobMemory(self.context.instance, self.context.run.run_id)
+        memory = RunJobMemory(
+            self.context.instance,
+            self.context.run.run_id,
+            is_used_up=lambda job_id: self._was_recorded_for_us(selected, reconciled.connection.id, job_id),
+        )
         done = self._sync(reconciled, memory)
-        reported = self._reported(done.job)
+        stats = self._reported(done.job)
+        reported = {key: item.rows for key, item in stats.items()}
         try:
             tables: dict[_Key, Table | None] | None = warehouse.inspect(refs)
         except (WarehouseError, ConfigurationError) as error:
@@ -131,7 +136,9 @@ class _PipelineRun:
         for asset in selected:
             claims = stream_claims(streams[asset.key], reported, before if done.origin == "new" else {})
             found = None if tables is None else [tables[stream.key] for stream in streams[asset.key]]
-            yield dg.MaterializeResult(asset_key=asset.key, metadata=synced_metadata(claims, found, done.job, links))
+            size = _size([stats.get(claim.key, stats.get((None, claim.stream))) for claim in claims])
+            metadata = synced_metadata(claims, found, done.job, links, size=size)
+            yield dg.MaterializeResult(asset_key=asset.key, metadata=metadata)
         memory.done(reconciled.connection.id)
 
     def _sync(self, reconciled: Reconciled, memory: RunJobMemory) -> Succeeded:
@@ -157,9 +164,22 @@ class _PipelineRun:
                 metadata={
                     "airbyte/job_id": error.job_id,
                     "airbyte/job_status": error.status,
-                    "airbyte/jobs": dg.MetadataValue.url(links.jobs(connection_id)),
+                    "airbyte/job": dg.MetadataValue.url(links.job(connection_id, error.job_id)),
                 },
             ) from error
+
+    def _was_recorded_for_us(self, selected: Sequence[StreamAsset], connection_id: str, job_id: int) -> bool:
+        """Whether a sensor recorded a job of the run that this one retries: then a new sync is wanted."""
+        instance = self.context.instance
+        found = [
+            [
+                event
+                for event in job_events(instance, asset.key, connection_id=connection_id, since_job=job_id)
+                if event.job_id == job_id and event.status == "succeeded"
+            ]
+            for asset in selected
+        ]
+        return all(found) and any(not event.run_id for events in found for event in events)
 
     def _links(self, reconciled: Reconciled) -> Links:
         return Links(self.airbyte.client().settings.server_url, reconciled.workspace.id)
@@ -186,24 +206,30 @@ class _PipelineRun:
             return {}
         return {key: table.rows if table else 0 for key, table in found.items()}
 
-    def _reported(self, job: models.Job) -> dict[_Key, int]:
+    def _reported(self, job: models.Job) -> dict[_Key, models.StreamStats]:
         try:
-            return reported_rows(self.airbyte.client(), job)
+            return reported_streams(self.airbyte.client(), job)
         except AirbyteDagsterError as error:
             self.context.log.warning(f"Airbyte did not tell the rows of each stream: {error}")
             return {}
 
 
-def reported_rows(client: AirbyteClient, job: models.Job) -> dict[_Key, int]:
+def reported_streams(client: AirbyteClient, job: models.Job) -> dict[_Key, models.StreamStats]:
     """Return what a job says of each stream, as far as it says it, by namespace and name.
 
     Streams are there without their namespace, too, for declarations that give none.
     """
-    reported: dict[_Key, int] = {}
+    reported: dict[_Key, models.StreamStats] = {}
     for item in client.job_stream_stats(job.id) or ():
-        reported[(item.namespace, item.name)] = item.rows
-        reported.setdefault((None, item.name), item.rows)
+        reported[(item.namespace, item.name)] = item
+        reported.setdefault((None, item.name), item)
     return reported
+
+
+def _size(stats: Sequence[models.StreamStats | None]) -> int | None:
+    """Add up the bytes of some streams; ``None`` where one is not known."""
+    known = [item.bytes for item in stats if item is not None and item.bytes is not None]
+    return sum(known) if known and len(known) == len(stats) else None
 
 
 def stream_claims(
@@ -212,7 +238,7 @@ def stream_claims(
     """Return what a job claims of some streams.
 
     Args:
-        reported: From `reported_rows`.
+        reported: Rows that the job reports, by the keys of `reported_streams`.
         before: Rows in the tables before the job, where they are known.
     """
     return [

@@ -16,6 +16,7 @@ EXTRACTED_AT = "_airbyte_extracted_at"
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PART = re.compile(r"(\d+)\s*([smhdw])")
+_Window = Annotated[str, Field(pattern=r"^[-+]?P|^\s*(\d+\s*[smhdwSMHDW]\s*)+$")]
 
 
 def _as_window(value: Any) -> Any:
@@ -37,7 +38,7 @@ def _on_or_off(value: Any) -> Any:
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
-Columns = Annotated[tuple[str, ...], BeforeValidator(_as_columns)]
+Columns = Annotated[tuple[str, ...], BeforeValidator(_as_columns, json_schema_input_type=str | tuple[str, ...])]
 
 
 class Check(Declaration):
@@ -54,7 +55,7 @@ class Check(Declaration):
     @model_validator(mode="after")
     def _can_block(self) -> Check:
         if self.blocking and self.severity == "warn" and "blocking" in self.model_fields_set:
-            raise ValueError("a check with severity warn blocks nothing: leave out blocking, or say severity error")
+            raise ValueError("blocking: a check with severity warn blocks nothing: leave it out, or say severity error")
         return self
 
 
@@ -102,7 +103,7 @@ class Fresh(Check):
         column: A date or timestamp; those without a time zone are taken for UTC.
     """
 
-    within: Annotated[dt.timedelta, BeforeValidator(_as_window)] = Field(
+    within: Annotated[dt.timedelta, BeforeValidator(_as_window, json_schema_input_type=_Window)] = Field(
         gt=dt.timedelta(0), description="How old the newest row may be: 30m, 36h, 1d 12h, or ISO 8601."
     )
     column: str = Field(default=EXTRACTED_AT, min_length=1, description="Date or timestamp that tells a row's age.")
@@ -146,7 +147,10 @@ def _as_query(value: Any) -> Any:
     return {"query": value} if isinstance(value, str) else value
 
 
-_SWITCH = BeforeValidator(_on_or_off)
+def _switch(kind: Any) -> BeforeValidator:
+    return BeforeValidator(_on_or_off, json_schema_input_type=kind | bool | None)
+
+
 _CHECK_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -164,16 +168,22 @@ class Checks(Declaration):
         sql: Name → query or `CustomSQL`.
     """
 
-    row_count: Annotated[RowCount | None, _SWITCH] = Field(default=RowCount(), description="Counts by sync mode.")
-    moved_something: Annotated[MovedSomething | None, _SWITCH] = Field(default=None, description="Not empty-handed.")
-    unique_key: Annotated[UniqueKey | None, _SWITCH] = Field(default=None, description="No duplicate keys.")
-    not_null: Annotated[NotNull | None, _SWITCH] = Field(default=None, description="No nulls.")
-    fresh: Annotated[Fresh | None, _SWITCH] = Field(default=None, description="Not too old.")
-    schema_: Annotated[Schema | None, _SWITCH] = Field(
+    row_count: Annotated[RowCount | None, _switch(RowCount)] = Field(
+        default=RowCount(), description="Counts by sync mode."
+    )
+    moved_something: Annotated[MovedSomething | None, _switch(MovedSomething)] = Field(
+        default=None, description="Not empty-handed."
+    )
+    unique_key: Annotated[UniqueKey | None, _switch(UniqueKey)] = Field(default=None, description="No duplicate keys.")
+    not_null: Annotated[NotNull | None, _switch(NotNull)] = Field(default=None, description="No nulls.")
+    fresh: Annotated[Fresh | None, _switch(Fresh)] = Field(default=None, description="Not too old.")
+    schema_: Annotated[Schema | None, _switch(Schema)] = Field(
         default=None, alias="schema", description="Columns as at the last materialization."
     )
-    expected_range: Annotated[ExpectedRange | None, _SWITCH] = Field(default=None, description="Bounds of the count.")
-    sql: Mapping[str, Annotated[CustomSQL, BeforeValidator(_as_query)]] = Field(
+    expected_range: Annotated[ExpectedRange | None, _switch(ExpectedRange)] = Field(
+        default=None, description="Bounds of the count."
+    )
+    sql: Mapping[str, Annotated[CustomSQL, BeforeValidator(_as_query, json_schema_input_type=CustomSQL | str)]] = Field(
         default_factory=dict, description="Name → a query that must return no rows."
     )
 

@@ -81,7 +81,7 @@ def resolve(configuration: Any, secrets: Mapping[str, Any], *, where: str) -> di
 def _plain(value: Any, path: str) -> Any:
     if isinstance(value, EnvironmentReference):
         found = value.get_value()
-        if not found:
+        if found is None or found == "":
             raise ConfigurationError(
                 f"{path} is read from the environment variable {value.env_var_name}, which is not set.",
                 guidance=f"Set {value.env_var_name} where Dagster runs.",

@@ -2,28 +2,58 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import dagster as dg
+from dagster import RunsFilter
 
 from airbyte_dagster.fingerprint import Applied
 from airbyte_dagster.sync import JobNote
 
 _TAG = "airbyte_dagster/job/{}"
+#: The run's newest job, for people who look for the run of a job in Dagster's list of runs.
+_JOB_ID_TAG = "airbyte/job_id"
 _NOTE = re.compile(r"after=(?P<after>\d+)(?: job=(?P<job>\d+))?(?P<done> done)?")
 _APPLIED = "airbyte_dagster/applied/{}"
 _PARENT_RUN_TAG = "dagster/parent_run_id"
+_WILL_RETRY_TAG = "dagster/will_retry"
+_RETRIED_BY_TAG = "dagster/auto_retry_run_id"
+
+IN_PROGRESS = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+#: How long after a run has failed Dagster may still start the retry that it has announced.
+_RETRY_DELAY = dt.timedelta(hours=1)
 
 
 class RunJobMemory:
     """A `sync.JobMemory` in the tags of the run, where people can read it too.
 
     A run that retries another, after a crash or from the UI, takes over the job of that one unless it was used up.
+
+    Args:
+        instance: Where the run is.
+        run_id: The run.
+        is_used_up: Whether somebody else recorded the result of a job of this connection for the run.
     """
 
-    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        run_id: str,
+        *,
+        is_used_up: Callable[[int], bool] = lambda _job_id: False,
+    ) -> None:
         self._instance = instance
         self._run_id = run_id
+        self._is_used_up = is_used_up
         self._notes: dict[str, JobNote] = {}
 
     def recall(self, connection_id: str) -> JobNote | None:
@@ -33,25 +63,25 @@ class RunJobMemory:
             run = self._instance.get_run_by_id(run_id) if run_id else None
             if run is None:
                 return None
-            text = run.tags.get(_TAG.format(connection_id))
-            match = _NOTE.fullmatch(text) if text else None
-            if match:
-                job_id = int(match["job"]) if match["job"] else None
-                return None if match["done"] else JobNote(int(match["after"]), job_id)
+            found = _noted(run.tags, connection_id)
+            if found is not None:
+                note, is_done = found
+                is_used_up = note.job_id is not None and self._is_used_up(note.job_id)
+                return None if is_done or is_used_up else note
             run_id = run.tags.get(_PARENT_RUN_TAG)
         return None
 
     def note(self, connection_id: str, note: JobNote) -> None:
         """Write the note into this run's tags."""
         self._notes[connection_id] = note
-        self._write(connection_id, _text(note))
+        self._write(connection_id, _text(note), {} if note.job_id is None else {_JOB_ID_TAG: str(note.job_id)})
 
     def done(self, connection_id: str) -> None:
         """Say that the result of the noted job was recorded: whoever runs again wants a new job."""
         self._write(connection_id, f"{_text(self._notes[connection_id])} done")
 
-    def _write(self, connection_id: str, text: str) -> None:
-        self._instance.add_run_tags(self._run_id, {_TAG.format(connection_id): text})
+    def _write(self, connection_id: str, text: str, more: Mapping[str, str] | None = None) -> None:
+        self._instance.add_run_tags(self._run_id, {_TAG.format(connection_id): text, **(more or {})})
 
 
 class InstanceAppliedStore:
@@ -69,6 +99,53 @@ class InstanceAppliedStore:
     def put(self, actor_id: str, applied: Applied) -> None:
         """Keep a record in place of the former."""
         self._storage.set_cursor_values({_APPLIED.format(actor_id): applied.to_json()})
+
+
+@dataclass(frozen=True)
+class JobClaims:
+    """The jobs that runs have started, or watch, and will record themselves."""
+
+    _tags: tuple[Mapping[str, str], ...]
+
+    def hold(self, connection_id: str, job_id: int) -> bool:
+        """Whether one of the runs will record this job; any that is newer than its note, if it has not learnt the id.
+
+        A run that said `done` has recorded what it was to record.
+        """
+        noted = (_noted(tags, connection_id) for tags in self._tags)
+        notes = [found[0] for found in noted if found is not None and not found[1]]
+        return any(note.job_id == job_id or (note.job_id is None and job_id > note.after) for note in notes)
+
+
+def job_claims(instance: dg.DagsterInstance) -> JobClaims:
+    """Return the claims of the runs that are in progress, and of failed ones that Dagster is about to retry."""
+    runs = instance.get_runs(RunsFilter(statuses=list(IN_PROGRESS)))
+    failed = instance.get_runs(
+        RunsFilter(
+            statuses=[dg.DagsterRunStatus.FAILURE],
+            tags={_WILL_RETRY_TAG: "true"},
+            updated_after=dt.datetime.now(dt.timezone.utc) - _RETRY_DELAY,
+        )
+    )
+    runs = [*runs, *(run for run in failed if _RETRIED_BY_TAG not in run.tags)]
+    # A run that retries another takes over its job, see `RunJobMemory`, even before it has begun.
+    parents = {run.tags[_PARENT_RUN_TAG] for run in runs if _PARENT_RUN_TAG in run.tags}
+    known = {run.run_id: run for run in instance.get_runs(RunsFilter(run_ids=sorted(parents)))} if parents else {}
+    inherited = {run.run_id: known.get(run.tags.get(_PARENT_RUN_TAG, "")) for run in runs}
+    return JobClaims(tuple({**(parent.tags if (parent := inherited[run.run_id]) else {}), **run.tags} for run in runs))
+
+
+def has_job(run: dg.DagsterRun) -> bool:
+    """Whether a run watches a job of Airbyte, or has watched one; before that it prepares, or waits."""
+    return _JOB_ID_TAG in run.tags
+
+
+def _noted(tags: Mapping[str, str], connection_id: str) -> tuple[JobNote, bool] | None:
+    """Return the note about a connection in the tags of a run, if it has one, and whether `done` was said of it."""
+    match = _NOTE.fullmatch(tags.get(_TAG.format(connection_id), ""))
+    if match is None:
+        return None
+    return JobNote(int(match["after"]), int(match["job"]) if match["job"] else None), bool(match["done"])
 
 
 def _text(note: JobNote) -> str:

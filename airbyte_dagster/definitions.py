@@ -10,10 +10,12 @@ from pathlib import Path
 
 import dagster as dg
 
+from airbyte_dagster.check_specs import Checks
 from airbyte_dagster.pipeline_defs import build_pipeline_defs
 from airbyte_dagster.resource import AirbyteResource
+from airbyte_dagster.sensors import build_airbyte_sync_sensor
 from airbyte_dagster.settings import home_directory
-from airbyte_dagster.spec import AirbytePipeline, Connection, Destination, Source
+from airbyte_dagster.spec import AirbytePipeline, Connection, Destination, Schedule, Source
 from airbyte_dagster.warehouse_resource import MotherDuckResource
 
 MOTHERDUCK_DATABASE = "md:lms"
@@ -36,9 +38,14 @@ def _pipeline(warehouse: MotherDuckResource) -> AirbytePipeline:
         source=Source(name="my_source_faker_using_api", configuration={"sourceType": "faker", "count": 35}),
         destination=Destination(name="my_duck_using_api", configuration=destination),
         connection=Connection(name="my_connection_using_api", streams=("users", "products", "purchases")),
+        schedule=Schedule(cron="@daily"),
+        checks=Checks(moved_something=True, unique_key=True, not_null=True, fresh={"within": "1d"}, schema=True),
     )
 
 
 warehouse = _warehouse()
 pipeline = _pipeline(warehouse)
-defs = build_pipeline_defs(pipeline, airbyte=AirbyteResource.from_env(), warehouse=warehouse)
+defs = dg.Definitions.merge(
+    build_pipeline_defs(pipeline, airbyte=AirbyteResource.from_env(), warehouse=warehouse),
+    dg.Definitions(sensors=[build_airbyte_sync_sensor([pipeline])]),
+)

@@ -31,7 +31,7 @@
         ├── WarehouseMissing
         ├── WarehouseLocked
         ├── WarehouseTooNew
-        └── MotherDuckUnavailable     token refused, or the extension cannot be loaded
+        └── MotherDuckUnavailable     token refused, service out of reach, or no extension
 
 ``str(error)`` is one line that says what happened, then, where there is something to do about it, the guidance.
 No message holds a secret: callers pass names, ids, paths and Airbyte's own words.
@@ -222,4 +222,4 @@ class WarehouseTooNew(WarehouseError):
 
 
 class MotherDuckUnavailable(WarehouseError):
-    """MotherDuck refused the token, or its extension cannot be loaded."""
+    """MotherDuck refused the token, can't be reached, or its extension cannot be loaded."""

@@ -40,5 +40,9 @@ class Links:
         return f"{self.workspace}/connections/{connection_id}/status"
 
     def jobs(self, connection_id: str) -> str:
-        """The page with a connection's jobs; a single job has no stable address of its own."""
+        """The page with a connection's jobs."""
         return f"{self.workspace}/connections/{connection_id}/timeline"
+
+    def job(self, connection_id: str, job_id: int) -> str:
+        """The same page, which opens a job's logs; an Airbyte that does not know the job shows the page alone."""
+        return f"{self.jobs(connection_id)}?jobId={job_id}&openLogs=true"

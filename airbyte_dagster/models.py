@@ -28,6 +28,21 @@ class Workspace:
 
 
 @dataclass(frozen=True)
+class Permission:
+    """A role that the user has, whose application or token signs in.
+
+    Attributes:
+        role: Airbyte's ``permissionType``: ``workspace_editor``, ``organization_admin``, ``instance_admin``, ….
+        scope: What it is for: ``workspace``, ``organization`` or ``none``, which is everything.
+        scope_id: Id of that workspace or organization.
+    """
+
+    role: str
+    scope: str
+    scope_id: str
+
+
+@dataclass(frozen=True)
 class Actor:
     """What a source and a destination have in common (Airbyte's own word for the two).
 
@@ -142,6 +157,11 @@ class Job:
     def active(self) -> bool:
         """Whether the job may still move; an unknown status counts as active, never as success."""
         return self.status not in FINAL_STATUSES
+
+    @property
+    def changed(self) -> dt.datetime:
+        """When the server last changed the job, to the second and never later; it tells only of finished ones."""
+        return self.last_updated or self.start_time + dt.timedelta(seconds=max(0.0, self.duration or 0.0))
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ _DUCKDB_SCHEMA = "main"
 def table_ref(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> TableRef:
     """Return where the table of a stream is expected.
 
-    DuckDB destinations lower-case names and put ``_`` for what is no letter or digit; others keep them. So the plain
-    name comes first, then the normalised one.
+    Some destinations lower-case names and put ``_`` for what is no letter or digit; others keep them. So the plain
+    name comes first, then the normalised one, then the table of raw records that Airbyte's destination-duckdb writes
+    (``DestinationDuckdb.write``).
     """
     name = f"{pipeline.connection.prefix}{stream.name}"
-    names = tuple(dict.fromkeys((name, normalised(name))))
+    names = tuple(dict.fromkeys((name, normalised(name), f"_airbyte_raw_{name}")))
     return TableRef(_schema(pipeline, stream), names)
 
 

@@ -23,7 +23,7 @@ from airbyte_dagster.warehouse_resource import WarehouseResource
 
 
 class ListWorkspacesConfig(dg.Config):
-    """Configuration of ``list_workspaces``."""
+    """Which workspace to use, for this run."""
 
     workspace_id: str | None = Field(
         default=None, description="Use this workspace instead of the resource's, or of the only one."
@@ -31,7 +31,7 @@ class ListWorkspacesConfig(dg.Config):
 
 
 class ResetConfig(dg.Config):
-    """Configuration of ``reset``."""
+    """Whether to go on; a reset can't be undone."""
 
     confirm: bool = Field(
         default=False, description="Must be true: a reset deletes all rows of the connection's streams."
@@ -54,8 +54,8 @@ def build_provision_job(
     @dg.job(
         name=f"provision_{pipeline.name}",
         executor_def=executor,
-        description=f"Creates or updates {pipeline.name} in Airbyte: source, destination, connection. Syncs nothing. "
-        "Running it again changes nothing.",
+        description=f"Creates or updates '{pipeline.name}' in Airbyte: source, destination, connection. Syncs nothing. "
+        "What is as declared stays as it is. The launchpad can change names and configurations for one run.",
     )
     def provision() -> None:
         workspace_id = list_workspaces.alias("list_workspaces")()
@@ -82,7 +82,8 @@ def build_reset_job(
     @dg.job(
         name=f"reset_{pipeline.name}",
         executor_def=executor,
-        description=f"Empties the tables of {pipeline.name} through Airbyte. Asks for confirm: true in its config.",
+        description=f"Empties the tables of '{pipeline.name}' through Airbyte, so that the next sync starts anew. "
+        "Asks for confirm: true in its config.",
     )
     def reset_job() -> None:
         reset.alias("reset")()
@@ -124,6 +125,8 @@ def _create_actor_op(kind: ActorKind, pipeline: spec.AirbytePipeline, airbyte_ke
     declared: spec.Source | spec.Destination = getattr(pipeline, kind)
 
     class CreateActorConfig(dg.Config):
+        """What differs from the declaration, for this run."""
+
         name: str = Field(default=declared.name, description=f"Name of the {kind}; one of that name is updated.")
         configuration: dict[str, Any] = Field(
             default={},
@@ -156,6 +159,8 @@ def _create_actor_op(kind: ActorKind, pipeline: spec.AirbytePipeline, airbyte_ke
 
 def _create_connection_op(pipeline: spec.AirbytePipeline, airbyte_key: str) -> dg.OpDefinition:
     class CreateConnectionConfig(dg.Config):
+        """What differs from the declaration, for this run."""
+
         name: str = Field(
             default=pipeline.connection.name, description="Name of the connection; one of that name is updated."
         )
@@ -230,13 +235,13 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
         before = _count(context, pipeline, connection, warehouse)
         memory = RunJobMemory(context.instance, context.run_id)
         done = sync_runner(context, client, memory, airbyte.sync_settings()).run(connection.id, "reset")
-        memory.done(connection.id)
         after = _count(context, pipeline, connection, warehouse)
         for asset in stream_assets(pipeline):
             streams = asset.matching(connection)
             nothing = dict.fromkeys((stream.key for stream in streams), 0)
             claims = stream_claims(streams, nothing, nothing)
             context.log_event(emptied(asset.key, claims, done.job, _links(airbyte, workspace.id)))
+        memory.done(connection.id)
         known = sum(rows for rows in before.values() if rows is not None)
         context.log.info(f"Reset by job {done.job.id}: {known:,} rows were there, {_text(after)} are left.")
         return dg.Output(

@@ -7,6 +7,7 @@ import dagster as dg
 from airbyte_dagster import spec
 from airbyte_dagster.assets import build_assets, sync_op_name
 from airbyte_dagster.checks import build_checks
+from airbyte_dagster.declared import declare
 from airbyte_dagster.ops import build_provision_job, build_reset_job
 from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.schedules import build_sync_schedule
@@ -17,8 +18,8 @@ from airbyte_dagster.warehouse_resource import WarehouseResource
 def build_pipeline_defs(
     pipeline: spec.AirbytePipeline,
     *,
-    airbyte: AirbyteResource,
-    warehouse: WarehouseResource,
+    airbyte: AirbyteResource | None,
+    warehouse: WarehouseResource | None,
     schedule: str | spec.Schedule | None = None,
     executor: dg.ExecutorDefinition | None = None,
     airbyte_key: str = "airbyte",
@@ -30,8 +31,8 @@ def build_pipeline_defs(
 
     Args:
         pipeline: What to run.
-        airbyte: Where to run it.
-        warehouse: Where its destination writes; the checks count there.
+        airbyte: Where to run it. None: definitions that these are merged with have it under `airbyte_key`.
+        warehouse: Where its destination writes; the checks count there. None: as for `airbyte`.
         schedule: In place of the pipeline's own: a cron expression in UTC for ``sync_NAME``, such as ``"0 6 * * *"``,
             or a `Schedule`.
         executor: The in-process executor by default: the work is waiting for Airbyte, and a process for each step
@@ -48,6 +49,7 @@ def build_pipeline_defs(
     executor = executor or dg.in_process_executor
     if schedule is not None:
         pipeline = spec.AirbytePipeline(**{**dict(pipeline), "schedule": schedule})
+    declare(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
     assets = build_assets(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
     keys = [asset.key for asset in stream_assets(pipeline)]
     sync_job = dg.define_asset_job(
@@ -74,6 +76,6 @@ def build_pipeline_defs(
             build_reset_job(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key, executor=executor),
         ],
         schedules=schedules,
-        resources={airbyte_key: airbyte, warehouse_key: warehouse},
+        resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
         executor=executor,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,11 @@ from airbyte_dagster.warehouse import Table
 
 JOB_ID = "airbyte/job_id"
 JOB_STATUS = "airbyte/job_status"
+_CONNECTION_ID = "airbyte/connection_id"
 #: Rows that the whole job reports.
 JOB_ROWS = "airbyte/job_rows"
+#: Bytes of the asset's own streams, where Airbyte tells them.
+BYTES = "airbyte/bytes_reported"
 COLUMN_SCHEMA = "dagster/column_schema"
 ROW_COUNT = "dagster/row_count"
 
@@ -24,6 +27,14 @@ ROW_COUNT = "dagster/row_count"
 _STREAMS = "airbyte/streams"
 #: How far back to look: failed syncs, and observations of other tools, may lie above what is looked for.
 _LOOK_BACK = 25
+#: What Airbyte's destinations add to a stream's own columns.
+_AIRBYTE_COLUMNS = {
+    "_airbyte_raw_id": "Airbyte's id of the record.",
+    "_airbyte_extracted_at": "When Airbyte read the record.",
+    "_airbyte_loaded_at": "When the record was written.",
+    "_airbyte_meta": "What Airbyte notes about the record, such as values that it had to change.",
+    "_airbyte_generation_id": "Counts the refreshes of the stream.",
+}
 
 
 @dataclass(frozen=True)
@@ -43,38 +54,71 @@ class RecordedJob:
     is_reset: bool
 
 
+@dataclass(frozen=True)
+class JobEvent:
+    """What one event of an asset says of a job.
+
+    Attributes:
+        run_id: The run that recorded it; ``""`` where a sensor did.
+        claims: What the job claims of each stream; ``None`` if it did not succeed, or a newer job was recorded before.
+        rows: Rows that the whole job reports; ``None`` where that was not recorded.
+        row_count: Rows that were in the tables then; ``None`` if they were not counted.
+        is_materialization: Whether it is no observation.
+    """
+
+    job_id: int
+    status: str
+    run_id: str
+    claims: tuple[Claim, ...] | None
+    rows: int | None
+    row_count: int | None
+    is_materialization: bool
+
+
 def synced_metadata(
-    claims: Sequence[Claim], tables: Sequence[Table | None] | None, job: models.Job, links: Links
+    claims: Sequence[Claim],
+    tables: Sequence[Table | None] | None,
+    job: models.Job,
+    links: Links,
+    *,
+    size: int | None = None,
 ) -> dict[str, Any]:
-    """Return the metadata of a materialization.
+    """Return the metadata of a materialization, in the order in which Dagster shows it: what people look for first.
 
     Args:
         claims: What the job says of each of the asset's streams.
         tables: Their tables after it; ``None`` if the warehouse could not be read.
         job: A job that succeeded.
         links: To Airbyte's pages.
+        size: Bytes of the asset's streams, as the job reports them.
     """
     reported = [claim.reported for claim in claims if claim.reported is not None]
+    present = [table for table in tables or () if table is not None]
     numbers = {
+        ROW_COUNT: sum(table.rows for table in present) if present else None,
         "airbyte/rows_reported": sum(reported) if reported else None,
+        BYTES: size,
         JOB_ROWS: job.rows,
         "airbyte/job_bytes": job.bytes,
         "airbyte/duration_seconds": duration(job),
     }
-    metadata: dict[str, Any] = {
-        **job_metadata(job, links),
-        _STREAMS: dg.MetadataValue.json(_claims_to_json(claims)),
-        **{name: value for name, value in numbers.items() if value is not None},
-    }
-    present = [table for table in tables or () if table is not None]
-    if present:
-        metadata[ROW_COUNT] = sum(table.rows for table in present)
+    metadata: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
     if len(present) == len(claims) == 1:
         metadata["dagster/table_name"] = present[0].full_name
-        metadata[COLUMN_SCHEMA] = dg.TableSchema(
-            columns=[dg.TableColumn(name, type=type_) for name, type_ in present[0].columns]
-        )
-    return metadata
+        metadata[COLUMN_SCHEMA] = _column_schema(present[0], claims[0].primary_key)
+    return {**metadata, **job_metadata(job, links), _STREAMS: dg.MetadataValue.json(_claims_to_json(claims))}
+
+
+def _column_schema(table: Table, primary_key: Sequence[str]) -> dg.TableSchema:
+    """Return the columns, with a word on those of the primary key and those that Airbyte adds."""
+    keys = {found[0] for found in map(table.column, primary_key) if found}
+    part = "Primary key." if len(keys) == 1 else "Part of the primary key."
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, type=type_, description=part if name in keys else _AIRBYTE_COLUMNS.get(name.lower()))
+            for name, type_ in table.columns
+        ]
+    )
 
 
 def emptied(key: dg.AssetKey, claims: Sequence[Claim], job: models.Job, links: Links) -> dg.AssetObservation:
@@ -85,11 +129,25 @@ def emptied(key: dg.AssetKey, claims: Sequence[Claim], job: models.Job, links: L
 
 
 def unsuccessful(
-    key: dg.AssetKey, reason: str, *, job_id: int, status: str, connection_id: str, links: Links
+    key: dg.AssetKey,
+    reason: str,
+    *,
+    job_id: int,
+    status: str,
+    connection_id: str,
+    links: Links,
+    rows: int | None = None,
 ) -> dg.AssetObservation:
-    """Return what says that a job did not end in success, and why."""
+    """Return what says that a job did not end in success, and why; `rows` are those that it brought nevertheless."""
     metadata = _job_metadata(job_id, status, connection_id, links)
+    if rows is not None:
+        metadata[JOB_ROWS] = rows
     return dg.AssetObservation(key, description=reason, metadata=metadata)
+
+
+def without_claims(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a job that was recorded after a newer one: checks go on to hold to that one's claims."""
+    return {name: value for name, value in metadata.items() if name != _STREAMS}
 
 
 def job_metadata(job: models.Job, links: Links) -> dict[str, Any]:
@@ -101,7 +159,8 @@ def _job_metadata(job_id: int, status: str, connection_id: str, links: Links) ->
     return {
         JOB_ID: job_id,
         JOB_STATUS: status,
-        "airbyte/connection_id": connection_id,
+        "airbyte/job": dg.MetadataValue.url(links.job(connection_id, job_id)),
+        _CONNECTION_ID: connection_id,
         "airbyte/connection": dg.MetadataValue.url(links.connection(connection_id)),
         "airbyte/jobs": dg.MetadataValue.url(links.jobs(connection_id)),
     }
@@ -131,10 +190,46 @@ def last_recorded(instance: dg.DagsterInstance, key: dg.AssetKey) -> RecordedJob
     return None
 
 
-def recorded_job_ids(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[int]:
-    """Return the ids of the jobs that the asset's newest events are about."""
-    found = (_integer(event, JOB_ID) for event in _events(instance, key))
-    return {job_id for job_id in found if job_id is not None}
+def job_events(instance: dg.DagsterInstance, key: dg.AssetKey, *, connection_id: str, since_job: int) -> list[JobEvent]:
+    """Return what an asset's events say of the jobs of a connection, from one of them on, and of some before it.
+
+    Ids of jobs ascend, and events come about in their order: it is read back until a stretch of events has nothing
+    about a job that is as new. Another connection's jobs are not looked at, since another server has the same ids.
+
+    Args:
+        instance: Where the events are.
+        key: The asset.
+        connection_id: The connection.
+        since_job: Id of the oldest job that matters.
+    """
+    found: list[JobEvent] = []
+    for fetch in (instance.fetch_materializations, instance.fetch_observations):
+        cursor: str | None = None
+        while True:
+            page = fetch(key, limit=_LOOK_BACK, cursor=cursor)
+            events = [event for event in map(_job_event, page.records) if event and event[0] == connection_id]
+            found += [event for _, event in events]
+            if not page.has_more or not any(event.job_id >= since_job for _, event in events):
+                break
+            cursor = page.cursor
+    return found
+
+
+def _job_event(record: dg.EventLogRecord) -> tuple[str, JobEvent] | None:
+    event = record.asset_materialization or record.event_log_entry.asset_observation
+    job_id = _integer(event, JOB_ID) if event else None
+    if event is None or job_id is None or _CONNECTION_ID not in event.metadata:
+        return None
+    streams = event.metadata.get(_STREAMS)
+    return str(event.metadata[_CONNECTION_ID].value), JobEvent(
+        job_id,
+        str(event.metadata[JOB_STATUS].value) if JOB_STATUS in event.metadata else "",
+        record.run_id,
+        None if streams is None else tuple(_claims_from_json(streams.value)),
+        _integer(event, JOB_ROWS),
+        _integer(event, ROW_COUNT),
+        isinstance(event, dg.AssetMaterialization),
+    )
 
 
 def column_schemas(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ import dagster as dg
 from dagster import RunsFilter
 
 from airbyte_dagster import spec
+from airbyte_dagster.dagster_state import IN_PROGRESS, has_job
 from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster.reconcile import by_name
 from airbyte_dagster.resource import AirbyteResource
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
     from airbyte_dagster.client import AirbyteClient
     from airbyte_dagster.models import Job
 
-_IN_PROGRESS = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
 _NEWEST_JOBS = 5
 
 
@@ -61,7 +55,7 @@ def build_sync_schedule(
         description=f"Syncs {pipeline.name}. A tick that finds {pipeline.connection.name!r} syncing {otherwise}.",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        runs = context.instance.get_runs(RunsFilter(job_name=job.name, statuses=list(_IN_PROGRESS)))
+        runs = context.instance.get_runs(RunsFilter(job_name=job.name, statuses=list(IN_PROGRESS)))
         if waits:
             return _skip_if_one_waits(runs) or dg.RunRequest(run_config=_waiting(sync_op))
         if runs:
@@ -74,17 +68,19 @@ def build_sync_schedule(
         if active is None:
             return dg.RunRequest()
         return dg.SkipReason(
-            f"Airbyte still syncs {pipeline.connection.name!r}, for somebody else: job {active.id} is {active.status}."
+            f"Airbyte is busy with {pipeline.connection.name!r} for somebody else: "
+            f"job {active.id}, a {active.job_type}, is {active.status}."
         )
 
     return tick
 
 
 def _skip_if_one_waits(runs: Sequence[dg.DagsterRun]) -> dg.SkipReason | None:
-    if len(runs) <= 1:
+    """Leave it at one run that waits, whomever it waits for: a run of this job, or a job of somebody else."""
+    waiting = [run for run in runs if not has_job(run)]
+    if not waiting:
         return None
-    ids = " and ".join(run.run_id for run in reversed(runs))
-    return dg.SkipReason(f"One run syncs and another waits for it already: {ids}.")
+    return dg.SkipReason(f"Run {waiting[-1].run_id} of {waiting[-1].job_name} waits already: its sync has not begun.")
 
 
 def _waiting(sync_op: str) -> dict[str, Any]:

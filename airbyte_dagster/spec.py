@@ -48,21 +48,35 @@ class Stream(Declaration):
 
     Args:
         name: As the source names it.
-        namespace: Needed only where a source has the same name in two namespaces.
         sync_mode: One of Airbyte's names; ``full_refresh_overwrite`` by default, as in Airbyte.
-        cursor_field: A field name, or the path to a nested one. For incremental modes, unless the source defines it.
-        primary_key: A field name, a list of them, or a list of paths. For deduped modes, unless the source defines it.
+        cursor_field: A field name, or the path to a nested one.
+        primary_key: A field name, a list of them, or a list of paths.
         selected_fields: Names of top-level fields; all if left out.
-        checks: What differs from the pipeline's checks for this stream; see `Checks`.
+        checks: What differs from the pipeline's checks; see `Checks`.
     """
 
-    name: str = Field(min_length=1)
-    namespace: str | None = None
-    sync_mode: SyncMode = "full_refresh_overwrite"
-    cursor_field: Annotated[tuple[str, ...], BeforeValidator(_as_path)] = ()
-    primary_key: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_as_key)] = ()
-    selected_fields: tuple[str, ...] = ()
-    checks: Checks | None = None
+    name: str = Field(min_length=1, description="The stream, as the source names it.")
+    namespace: str | None = Field(
+        default=None, description="Needed only where a source has the same name in two namespaces."
+    )
+    sync_mode: SyncMode = Field(
+        default="full_refresh_overwrite", description="How Airbyte brings the stream; one of its own names."
+    )
+    cursor_field: Annotated[
+        tuple[str, ...], BeforeValidator(_as_path, json_schema_input_type=str | tuple[str, ...])
+    ] = Field(
+        default=(),
+        description="A field, or the path to a nested one. For incremental modes, unless the source defines it.",
+    )
+    primary_key: Annotated[
+        tuple[tuple[str, ...], ...],
+        BeforeValidator(_as_key, json_schema_input_type=str | tuple[str | tuple[str, ...], ...]),
+    ] = Field(
+        default=(),
+        description="A field, a list of fields, or a list of paths. For deduped modes, unless the source defines it.",
+    )
+    selected_fields: tuple[str, ...] = Field(default=(), description="Top-level fields to bring; all if left out.")
+    checks: Checks | None = Field(default=None, description="What differs from the pipeline's checks for this stream.")
 
     @property
     def key(self) -> tuple[str | None, str]:
@@ -77,6 +91,9 @@ class Stream(Declaration):
             if missing:
                 raise ValueError(f"selected_fields leaves out {', '.join(missing)}, which the key or cursor needs")
         return self
+
+
+_Name = Annotated[str, Field(min_length=1)]
 
 
 def _as_stream(value: Any) -> Any:
@@ -97,10 +114,16 @@ def _as_configuration(value: Any) -> Any:
 
 
 class _Actor(Declaration):
-    name: str = Field(min_length=1)
-    configuration: Annotated[Any, BeforeValidator(_as_configuration)] = Field(repr=False)
-    secrets: Mapping[str, Any] = Field(default_factory=dict, repr=False)
-    definition_id: str | None = None
+    name: str = Field(min_length=1, description="Its name in Airbyte, by which it is known within the workspace.")
+    configuration: Annotated[Any, BeforeValidator(_as_configuration, json_schema_input_type=dict[str, Any])] = Field(
+        repr=False, description="What the connector is configured with, and its type: sourceType or destinationType."
+    )
+    secrets: Mapping[str, Any] = Field(
+        default_factory=dict, repr=False, description="Dotted path → value, laid over the configuration."
+    )
+    definition_id: str | None = Field(
+        default=None, description="Connector definition, for connectors that have no type name."
+    )
 
     _type_key: str = ""
 
@@ -121,12 +144,10 @@ class Source(_Actor):
     """A source, known in its workspace by its name.
 
     Args:
-        name: Unique among the workspace's sources.
         configuration: An SDK model (``SourceFaker(count=35)``) or a mapping with ``sourceType``. Values in a mapping,
             at any depth, may be Dagster ``EnvVar``; they are read when the source is applied.
         secrets: Dotted path → value or ``EnvVar``, laid over `configuration`. For SDK models, which turn an
             ``EnvVar`` into plain text.
-        definition_id: Connector definition, for connectors that have no type name.
     """
 
     _type_key = "sourceType"
@@ -142,20 +163,31 @@ class Connection(Declaration):
     """How the source's streams reach the destination.
 
     Args:
-        name: Unique among the workspace's connections.
         streams: Names or `Stream` objects. Left out: every stream that the source offers when the connection is made.
         namespace_definition: ``destination`` (default), ``source`` or ``custom_format``.
         namespace_format: For ``custom_format``, such as ``"raw_${SOURCE_NAMESPACE}"``.
-        prefix: Put before each table's name.
         schedule: Airbyte's own: ``manual`` (default) or a Quartz cron expression in UTC, such as ``"0 0 6 * * ?"``.
     """
 
-    name: str = Field(min_length=1)
-    streams: tuple[Annotated[Stream, BeforeValidator(_as_stream)], ...] | None = None
-    namespace_definition: Literal["destination", "source", "custom_format"] = "destination"
-    namespace_format: str | None = None
-    prefix: str = ""
-    schedule: str = "manual"
+    name: str = Field(min_length=1, description="Its name in Airbyte, by which it is known within the workspace.")
+    streams: (
+        tuple[Annotated[Stream, BeforeValidator(_as_stream, json_schema_input_type=Stream | _Name)], ...] | None
+    ) = Field(
+        default=None,
+        description="Names of streams, or streams with their settings: an asset each. Left out: every stream that "
+        "the source offers when the connection is made, as one asset.",
+    )
+    namespace_definition: Literal["destination", "source", "custom_format"] = Field(
+        default="destination", description="Which schema the tables are put into: see Airbyte's namespaces."
+    )
+    namespace_format: str | None = Field(
+        default=None, description='The schema for custom_format, such as "raw_${SOURCE_NAMESPACE}".'
+    )
+    prefix: str = Field(default="", description="Put before each table's name.")
+    schedule: str = Field(
+        default="manual",
+        description="Airbyte's own: manual, or a Quartz cron expression in UTC, such as 0 0 6 * * ?.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Connection:
@@ -187,10 +219,13 @@ class Schedule(Declaration):
         running: Whether the schedule is on from the start; by default it is to be turned on in Dagster.
     """
 
-    cron: str
-    timezone: str = "UTC"
-    on_running: Literal["skip", "wait"] = "skip"
-    running: bool = False
+    cron: str = Field(description="Five fields, such as 0 6 * * *, or @hourly, @daily, @weekly, @monthly.")
+    timezone: str = Field(default="UTC", description="IANA name, such as Europe/Berlin.")
+    on_running: Literal["skip", "wait"] = Field(
+        default="skip",
+        description="What a tick does while the connection still syncs: nothing, or start a run that waits.",
+    )
+    running: bool = Field(default=False, description="Whether the schedule is on from the start.")
 
     @model_validator(mode="after")
     def _is_known_to_dagster(self) -> Schedule:
@@ -226,13 +261,8 @@ class AirbytePipeline(Declaration):
 
     Args:
         name: Letters, digits and underscores; prefix of the assets' keys and of the jobs' names.
-        source: See `Source`.
-        destination: See `Destination`.
-        connection: See `Connection`.
-        description: Shown in Dagster.
         group_name: Dagster asset group; the pipeline's name by default.
         owners: Dagster owners: e-mail addresses or ``team:NAME``.
-        tags: Dagster asset tags.
         deps: Dagster assets that the source reads, by key (``"raw/orders"``, ``AssetKey``, an asset): upstream of all
             streams.
         automation_condition: Dagster's ``AutomationCondition`` for all streams, such as ``eager()``.
@@ -243,18 +273,29 @@ class AirbytePipeline(Declaration):
         SpecError: Something in it is wrong; every problem is listed with its dotted path.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    source: Source
-    destination: Destination
-    connection: Connection
-    description: str | None = None
-    group_name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_]+$")
-    owners: tuple[str, ...] = ()
-    tags: Mapping[str, str] = Field(default_factory=dict)
-    deps: tuple[Annotated[str, BeforeValidator(_as_asset_path)], ...] = ()
-    automation_condition: Any = None
-    schedule: Annotated[Schedule | None, BeforeValidator(_as_schedule)] = None
-    checks: Checks = Checks()
+    name: str = Field(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Letters, digits and underscores; prefix of the assets' keys and of the jobs' names.",
+    )
+    source: Source = Field(description="Where the data comes from.")
+    destination: Destination = Field(description="Where Airbyte writes it.")
+    connection: Connection = Field(description="How the source's streams reach the destination.")
+    description: str | None = Field(default=None, description="Shown in Dagster.")
+    group_name: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_]+$", description="Dagster asset group; the pipeline's name by default."
+    )
+    owners: tuple[str, ...] = Field(default=(), description="Dagster owners: e-mail addresses or team:NAME.")
+    tags: Mapping[str, str] = Field(default_factory=dict, description="Dagster asset tags.")
+    deps: tuple[Annotated[str, BeforeValidator(_as_asset_path, json_schema_input_type=str)], ...] = Field(
+        default=(), description="Dagster assets that the source reads, such as raw/orders: upstream of all streams."
+    )
+    automation_condition: Any = Field(
+        default=None, description="Dagster's AutomationCondition for all streams, such as eager()."
+    )
+    schedule: Annotated[
+        Schedule | None, BeforeValidator(_as_schedule, json_schema_input_type=Schedule | str | None)
+    ] = Field(default=None, description="When Dagster syncs: a cron expression in UTC, or its settings.")
+    checks: Checks = Field(default=Checks(), description="What to check after each sync; the row count by default.")
 
     @field_validator("automation_condition")
     @classmethod

@@ -8,10 +8,13 @@ from typing import Any, cast
 import dagster as dg
 
 from airbyte_dagster import models, spec
-from airbyte_dagster.configuration import declared_value
+from airbyte_dagster.configuration import EnvironmentReference, declared_value
 from airbyte_dagster.errors import SpecError
-from airbyte_dagster.naming import dagster_name
-from airbyte_dagster.warehouse import MOTHERDUCK_PREFIXES
+from airbyte_dagster.naming import dagster_name, table_ref
+from airbyte_dagster.warehouse import MOTHERDUCK_PREFIXES, normalised
+
+#: Destinations that lower-case the names of tables, see `table_ref`.
+_NORMALISING = frozenset({"duckdb", "motherduck"})
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,15 @@ def source_spec(pipeline: spec.AirbytePipeline) -> dg.AssetSpec:
     source = pipeline.source
     return dg.AssetSpec(
         source_key(pipeline),
-        description=f"The source `{source.name}` ({source.type or 'custom'}) in Airbyte, which the streams come from.",
+        description=f"The source '{source.name}' in Airbyte, which the streams of '{pipeline.name}' come from.",
         group_name=_group(pipeline),
         owners=list(pipeline.owners),
         tags=dict(pipeline.tags),
         kinds={dagster_name(kind) for kind in ("airbyte", source.type) if kind},
+        metadata={
+            "airbyte/source_name": source.name,
+            "airbyte/source_type": source.type or f"custom, definition {source.definition_id}",
+        },
         deps=_upstream(pipeline),
     )
 
@@ -92,12 +99,13 @@ def source_spec(pipeline: spec.AirbytePipeline) -> dg.AssetSpec:
 def asset_spec(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> dg.AssetSpec:
     """Return how Dagster shows one of a pipeline's assets."""
     stream = asset.streams[0] if asset.streams else None
-    what = f"Stream `{stream.name}`" if stream else "All streams"
+    what = f"Stream '{stream.name}'" if stream else "All streams"
     kinds = ["airbyte", pipeline.source.type, "motherduck" if is_motherduck(pipeline) else pipeline.destination.type]
     metadata: dict[str, Any] = {"airbyte/connection_name": pipeline.connection.name}
     if stream:
         metadata["airbyte/sync_mode"] = stream.sync_mode
-    text = f"{what} of `{pipeline.source.name}`, brought to `{pipeline.destination.name}` by Airbyte."
+        metadata |= _expected_table(pipeline, stream)
+    text = f"{what} of '{pipeline.source.name}', brought to '{pipeline.destination.name}' by Airbyte."
     condition = pipeline.automation_condition
     fresh = (pipeline.checks_of(stream) if stream else pipeline.checks).fresh
     return dg.AssetSpec(
@@ -115,6 +123,18 @@ def asset_spec(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> dg.AssetSp
         else condition,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh.within) if fresh else None,
     )
+
+
+def _expected_table(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> dict[str, str]:
+    """Return where the table is to be, which the asset's page shows; nothing where the environment decides it.
+
+    A materialization tells where it is.
+    """
+    if isinstance(declared_value(pipeline.destination.configuration, "schema"), EnvironmentReference):
+        return {}
+    ref = table_ref(pipeline, stream)
+    name = normalised(ref.names[0]) if pipeline.destination.type in _NORMALISING else ref.names[0]
+    return {"dagster/table_name": f"{ref.schema}.{name}"}
 
 
 def is_motherduck(pipeline: spec.AirbytePipeline) -> bool:

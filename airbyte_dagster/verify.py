@@ -209,7 +209,7 @@ def not_null(table: Table, columns: Sequence[str]) -> Finding:
 
 
 def _missing_columns(table: Table, columns: Sequence[str]) -> Finding:
-    missing = ", ".join(name for name in columns if table.column(name) is None)
+    missing = ", ".join(name for name in columns if not table.has(name))
     return Finding(Verdict.FAILED, f"{table.name} has no column {missing}.")
 
 

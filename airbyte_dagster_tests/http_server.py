@@ -230,7 +230,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(body) + (100 if reply.drop == "middle" else 0)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
         self.wfile.flush()
         if reply.drop == "middle":
             self.close_connection = True

@@ -350,6 +350,32 @@ def test_a_composite_key_and_a_key_of_ones_own(airbyte: RunningAirbyte, instance
     )
 
 
+def test_tables_of_raw_records_are_checked_within_their_json(
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance
+) -> None:
+    """As Airbyte's own destination-duckdb writes them; a field of the JSON is a column to the checks."""
+    pipeline = users(airbyte)
+    run_sync(definitions_of(airbyte, pipeline), instance)
+    spoil(
+        airbyte,
+        """CREATE TABLE _airbyte_raw_users AS SELECT _airbyte_raw_id AS _airbyte_ab_id,
+           now()::TIMESTAMP AS _airbyte_emitted_at, to_json({'id': id, 'name': name}) AS _airbyte_data FROM users""",
+        "DROP TABLE users",
+    )
+    names = ("row_count", "unique_key", "not_null", "fresh")
+    good = run_checks(airbyte, instance, pipeline, *names)
+    spoil(
+        airbyte,
+        """UPDATE _airbyte_raw_users SET _airbyte_data = '{"id": 1, "name": null}'
+           WHERE _airbyte_data ->> 'id' IN ('2', '3')""",
+    )
+    bad = run_checks(airbyte, instance, pipeline, *names)
+
+    assert {name: check.passed for name, check in good.items()} == dict.fromkeys(names, True)
+    assert bad["unique_key"].description == "_airbyte_raw_users has 2 rows too many for 8 distinct keys (id)."
+    assert bad["not_null"].description == "_airbyte_raw_users has nulls: 2 in name, of 10 rows."
+
+
 def test_only_what_was_selected_is_asked(
     airbyte: RunningAirbyte, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from airbyte_dagster import AirbyteResource, Checks, MotherDuckResource, Postgre
 from airbyte_dagster.check_specs import Check
 from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster_tests.command_line import Commands, wait_for
+from airbyte_dagster_tests.dg_project import Project
 from airbyte_dagster_tests.local.processes import TINY
 from airbyte_dagster_tests.test_package import all_errors
 
@@ -98,6 +99,8 @@ class Shell(Commands):
 
 
 COURSE = "course.md"
+#: Pages that are followed as a whole, each in a test of its own.
+FOLLOWED = (COURSE, "automation.md")
 MAKE_VARIABLES = f"VENV={sys.prefix}"
 
 
@@ -157,10 +160,55 @@ def connectors(shell: Shell, block: str) -> None:
     assert "faker" in shell.block(block)
 
 
+def doctor_of_own(shell: Shell, block: str) -> None:
+    # Nothing is there to be reached: each part is told so, in a line of its own.
+    script = block.replace("…", "planted").replace("airbyte.example.com", "127.0.0.1:1").replace("https", "http")
+    closed = {"HOME": str(shell.home), "HTTP_PROXY": "http://127.0.0.1:1", "NO_PROXY": "127.0.0.1"}
+    with pytest.raises(AssertionError) as caught:
+        shell.block(script, **closed)
+    # What follows is pytest's: the values that it compared.
+    output = str(caught.value).partition("\nassert ")[0]
+    assert "✓ what they mean: an Airbyte on this machine (http://127.0.0.1:1" in output
+    assert "✗ server: 127.0.0.1:1 can't be reached" in output
+    assert "✗ extension: DuckDB can't download its extension for MotherDuck" in output
+    assert "planted" not in output
+
+
+def doctor_of_file(shell: Shell, block: str) -> None:
+    (example,) = [text for page, text in blocks("python") if page == "motherduck.md"]
+    (shell.home / "my_pipeline.py").write_text(example)
+    with pytest.raises(AssertionError, match=r"motherduck_token \(MOTHERDUCK_APIKEY\)"):
+        shell.block(block.replace("my_pipeline.py", str(shell.home / "my_pipeline.py")))
+
+
+def in_a_project(shell: Shell, block: str) -> str:
+    project = Project(shell.home / "project")
+    return shell.block(f"cd {project.root}\n{block}", PYTHONPATH=str(project.root / "src"), HOME=str(project.root))
+
+
+def component(shell: Shell, block: str) -> None:
+    with shell.serving():
+        output = in_a_project(shell, block)
+
+    assert "airbyte_dagster.AirbytePipelineComponent" in output
+    assert "All definitions loaded successfully." in output
+    assert "RUN_SUCCESS" in output
+
+
+def component_schema(shell: Shell, block: str) -> None:
+    in_a_project(shell, block)
+
+    assert "AirbytePipelineComponent" in (shell.home / "project" / ".dg" / "schema.json").read_text()
+
+
 RUN_AS: dict[str, Callable[[Shell, str], None]] = {
+    "dg list components": component,
+    "dg utils generate-component-schema": component_schema,
     "make run\nmake test\n": try_it,
     "make dev\n": dev,
     "export AIRBYTE_CLIENT_ID": own_airbyte,
+    "export MOTHERDUCK_APIKEY": doctor_of_own,
+    "airbyte-dagster doctor -f": doctor_of_file,
     "airbyte-dagster local serve\n": serve,
     'eval "$(airbyte-dagster local env)"': point_a_client,
     "airbyte-dagster local connectors install": connectors,
@@ -173,7 +221,7 @@ RUN_AS: dict[str, Callable[[Shell, str], None]] = {
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("page", "block"),
-    [(page, block) for page, block in blocks("sh") if page != COURSE],
+    [(page, block) for page, block in blocks("sh") if page not in FOLLOWED],
     ids=lambda value: value.splitlines()[0],
 )
 def test_commands_do_what_the_pages_say(shell: Shell, page: str, block: str) -> None:
@@ -224,9 +272,9 @@ def test_every_setting_is_described(resource: type[dg.ConfigurableResource[objec
     """In its page, and by a description that Dagster's UI shows."""
     page = (ROOT / "docs" / f"{name}.md").read_text()
 
-    for name, field in resource.model_fields.items():
-        assert f"`{name}`" in page, name
-        assert field.description, name
+    for setting, field in resource.model_fields.items():
+        assert f"`{setting}`" in page, setting
+        assert field.description, setting
 
 
 def test_every_check_is_described() -> None:

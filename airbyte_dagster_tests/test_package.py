@@ -23,6 +23,7 @@ def test_public_names() -> None:
     """Others build on these; each can be had, and is of this package."""
     assert set(airbyte_dagster.__all__) == {
         "AirbytePipeline",
+        "AirbytePipelineComponent",
         "AirbyteResource",
         "Checks",
         "Connection",
@@ -32,7 +33,10 @@ def test_public_names() -> None:
         "Schedule",
         "Source",
         "Stream",
+        "build_airbyte_sync_sensor",
+        "build_file_sensor",
         "build_pipeline_defs",
+        "build_watermark_sensor",
     }
     for name in airbyte_dagster.__all__:
         assert getattr(airbyte_dagster, name).__module__.startswith("airbyte_dagster.")
@@ -82,6 +86,7 @@ ORDER = [
     {"assets"},
     {"checks", "ops", "schedules", "sensors"},
     {"pipeline_defs"},
+    {"components"},
     {"definitions"},
     {"commands"},
     {"cli"},

@@ -222,36 +222,172 @@ def test_motherduck_token_goes_into_the_configuration(monkeypatch: pytest.Monkey
     assert "PLANTED" not in repr(DuckDBWarehouse("md:lms", "PLANTED"))
 
 
+def from_extension(words: str) -> str:
+    """What DuckDB makes of an error that the extension raises when it is loaded."""
+    return (
+        'Invalid Input Error: Initialization function "motherduck_duckdb_cpp_init" from file '
+        f'"/home/token/.duckdb/extensions/v1.5.5/linux_amd64/motherduck.duckdb_extension" threw an exception: "{words}"'
+    )
+
+
+NO_ROUTE = (
+    'Failed to download "http://api.motherduck.com/extension_version" (attempt 5): Could not establish connection'
+)
+NO_IMPLEMENTATION = (
+    "Failed to install extension from 'http://ext.motherduck.com/v1.5.5/linux_amd64/motherduck_impl.v1.gz': "
+    '\'{"exception_type":"IO","exception_message":"Failed to download \\"http://ext.motherduck.com/…\\" (attempt 5): '
+    "Could not establish connection\"}'"
+)
+NOT_AUTHENTICATED = "Request failed: Your request is not authenticated. Please check your MotherDuck token."
+NO_EXTENSION = 'Failed to download extension "motherduck" at URL "http://extensions.duckdb.org/v9.9.9/…"'
+ADVICE = '\nExtension "motherduck" is an existing extension.\n\nFor more info, visit https://duckdb.org/docs'
+
+
 @pytest.mark.parametrize(
-    ("said", "plain"),
+    ("said", "kind", "plain", "advice"),
     [
         (
+            from_extension(f"{NOT_AUTHENTICATED} (Jwt is not in the form of Header.Payload.Signature PLANTED)"),
+            MotherDuckUnavailable,
+            "MotherDuck refused the token for md:lms: Request failed: Your request is not authenticated",
+            "Make a new access token",
+        ),
+        (
             "Invalid Input Error: Initialization function failed: Jwt header is an invalid JSON PLANTED",
+            MotherDuckUnavailable,
             "refused the token",
+            "Make a new access token",
         ),
         (
             "Invalid Error: RPC 'SETUP_PLAN_FRAGMENTS' failed: Your request is not authenticated. PLANTED",
+            MotherDuckUnavailable,
             "refused the token",
+            "Make a new access token",
         ),
         (
-            'IO Error: Failed to download extension "motherduck" at URL "http://…"',
-            "could not load its MotherDuck extension",
+            "Could not connect to MotherDuck (PERMISSION_DENIED, RPC 'CREATE_SLT')",
+            MotherDuckUnavailable,
+            "refused the token",
+            "Make a new access token",
         ),
-        ('Catalog Error: database "lms" does not exist', "could not read md:lms"),
+        (
+            from_extension("Failed to attach 'lms': no database/share named 'lms' found"),
+            WarehouseMissing,
+            "There is no database lms at MotherDuck",
+            "CREATE DATABASE lms",
+        ),
+        (
+            'Catalog Error: database "lms" does not exist',
+            WarehouseMissing,
+            "There is no database lms at MotherDuck",
+            "CREATE DATABASE lms",
+        ),
+        (
+            from_extension(
+                "\nYour DuckDB version (v1.5.3) is not yet supported by MotherDuck. "
+                "The latest supported version is v1.5.2. Please downgrade to use MotherDuck."
+            ),
+            MotherDuckUnavailable,
+            f"MotherDuck does not take the installed DuckDB {duckdb.__version__}: Your DuckDB version (v1.5.3) is not",
+            "Install a version",
+        ),
+        (
+            from_extension(
+                "MotherDuck extension is not available for this DuckDB version (v2.0.0) and platform (linux_amd64)"
+            ),
+            MotherDuckUnavailable,
+            "MotherDuck offers nothing for the installed DuckDB",
+            "A proxy that refuses",
+        ),
+        (
+            from_extension(NO_ROUTE),
+            MotherDuckUnavailable,
+            "MotherDuck's service can't be reached: Failed to download",
+            "api.motherduck.com",
+        ),
+        (
+            from_extension(NO_IMPLEMENTATION),
+            MotherDuckUnavailable,
+            "MotherDuck's service can't be reached: Failed to install",
+            "ext.motherduck.com",
+        ),
+        (
+            from_extension(
+                'Failed to download "http://api.motherduck.com/extension_version". Status code "403": Forbidden'
+            ),
+            MotherDuckUnavailable,
+            "MotherDuck's service can't be reached",
+            "api.motherduck.com",
+        ),
+        (
+            from_extension("failed to resolve extension version from server response (got '<html>')"),
+            MotherDuckUnavailable,
+            "MotherDuck's service can't be reached",
+            "api.motherduck.com",
+        ),
+        (
+            from_extension("Request failed:  (UNAVAILABLE, RPC 'GET_WELCOME_PACK')"),
+            MotherDuckUnavailable,
+            "MotherDuck does not serve md:lms: Request failed: (UNAVAILABLE, RPC",
+            "may not fit the database's version",
+        ),
+        (
+            from_extension("Request failed: Could not connect to MotherDuck. Please try again later"),
+            MotherDuckUnavailable,
+            "MotherDuck's service can't be reached",
+            "api.motherduck.com",
+        ),
+        (
+            f"IO Error: {NO_EXTENSION}{ADVICE} (ERROR Could not establish connection)",
+            MotherDuckUnavailable,
+            "DuckDB can't download its extension for MotherDuck",
+            "extensions.duckdb.org",
+        ),
+        (
+            "IO Error: Input is not a GZIP stream",
+            MotherDuckUnavailable,
+            "DuckDB can't download its extension for MotherDuck",
+            "HTTP_PROXY",
+        ),
+        (
+            f"HTTP Error: {NO_EXTENSION} (HTTP 404){ADVICE}",
+            MotherDuckUnavailable,
+            "has no extension for MotherDuck on this platform",
+            "Install a version",
+        ),
+        (
+            'IO Error: Extension "/home/x/motherduck.duckdb_extension" could not be loaded: undefined symbol',
+            MotherDuckUnavailable,
+            "DuckDB could not load its extension for MotherDuck",
+            "Delete its files",
+        ),
+        (
+            "Can't open a connection to same database file with a different configuration than existing connections",
+            MotherDuckUnavailable,
+            "This process has md:lms open with other settings",
+            "Start the process anew",
+        ),
+        ("Out of Memory Error: failed to allocate", WarehouseError, "DuckDB could not read md:lms: Out of Memory", ""),
     ],
 )
-def test_motherducks_errors_are_plain_and_hold_no_token(monkeypatch: pytest.MonkeyPatch, said: str, plain: str) -> None:
-    """One sentence each, and what to do about it."""
+def test_motherducks_errors_are_plain_and_hold_no_token(
+    monkeypatch: pytest.MonkeyPatch, said: str, kind: type[WarehouseError], plain: str, advice: str
+) -> None:
+    """One sentence each in words that real errors have, and what to do about it; the frame around them is left out."""
 
     def connect(*_: Any, **__: Any) -> Any:
         raise duckdb.Error(said)
 
     monkeypatch.setattr(duckdb, "connect", connect)
 
-    with pytest.raises((MotherDuckUnavailable, WarehouseError), match=plain) as caught:
+    with pytest.raises(WarehouseError) as caught:
         DuckDBWarehouse("md:lms", "PLANTED").inspect({"users": TableRef("main", ("users",))})
 
+    assert type(caught.value) is kind
+    assert plain in caught.value.message
+    assert advice in caught.value.guidance
     assert "PLANTED" not in str(caught.value)
+    assert "/home/token" not in str(caught.value)
 
 
 def test_real_duckdb_says_plainly_that_it_can_not_load_the_extension(

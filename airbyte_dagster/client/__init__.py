@@ -2,7 +2,7 @@
 
 This package is the only importer of ``airbyte_api``, and imports it only when the SDK itself is asked for. Its modules
 build on each other in this order: `urls`, `settings`, `redaction`, `policy`, `reasons`, `problems`, then `network`,
-`transport` and `auth`, then `times`, `parse`, `calls`, `session`, `workspaces` and `api`.
+`transport` and `auth`, then `times`, `parse`, `calls`, `job_changes`, `session`, `workspaces` and `api`.
 """
 
 from airbyte_dagster.client.api import AirbyteClient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import logging
 import threading
@@ -11,18 +12,25 @@ from typing import Any, Literal, overload
 
 import httpx
 
-from airbyte_dagster.client.calls import parsed
+from airbyte_dagster.client.calls import PAGE_SIZE, parsed
+from airbyte_dagster.client.job_changes import JobChanges, read_changes
 from airbyte_dagster.client.parse import (
     parse_actor,
     parse_available_streams,
     parse_connection,
     parse_failure,
     parse_job,
+    parse_permissions,
+    parse_reset_streams,
     parse_stream_stats,
     parse_workspace,
 )
+from airbyte_dagster.client.policy import classify
+from airbyte_dagster.client.problems import Explainer
+from airbyte_dagster.client.reasons import is_html
 from airbyte_dagster.client.session import Session
 from airbyte_dagster.client.settings import ClientSettings
+from airbyte_dagster.client.times import time_text
 from airbyte_dagster.client.urls import configuration_api_url
 from airbyte_dagster.client.workspaces import choose_workspace, means_missing, missing_workspace
 from airbyte_dagster.errors import AirbyteError, ApiError, WorkspaceError, WrongBasePath
@@ -34,6 +42,7 @@ from airbyte_dagster.models import (
     Failure,
     Job,
     JobType,
+    Permission,
     Source,
     StreamStats,
     Workspace,
@@ -61,6 +70,44 @@ class AirbyteClient(Session):
         super().__init__(settings, transport=transport, sleep=sleep, clock=clock)
         self._configuration_api_is_missing = configuration_api_url(settings.server_url) is None
         self._lock = threading.Lock()
+
+    # The server
+
+    def health(self) -> bool:
+        """Ask whether the server is there and well. Nothing is signed: Airbyte answers this to anyone.
+
+        Returns:
+            Whether it is local Airbyte, which names its process in the answer.
+
+        Raises:
+            AirbyteError: It can't be reached, is not Airbyte's public API, or is not well; 401 and 403 come from
+                something before it.
+        """
+        url = httpx.URL(f"{self.settings.server_url}/health")
+        call, explainer = classify("GET", url, self.settings), Explainer(self.settings)
+        try:
+            response = self.http.get(url, auth=None)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise explainer.of_exception(error, call) from None  # a header may be quoted in it
+        if not response.is_success or is_html(response):
+            raise explainer.of_response(response, call)
+        return "X-Local-Airbyte-Pid" in response.headers
+
+    def permissions(self) -> list[Permission]:
+        """Return the roles of the user that signs in; those that come through a group are not among them."""
+        return self._caller.record(parse_permissions, "GET", "/permissions")
+
+    def reach_configuration_api(self, workspace_id: str) -> None:
+        """Ask the configuration API for something that every reader of a workspace may see.
+
+        Raises:
+            WrongBasePath: There is no configuration API where it would be.
+            AirbyteError: It refuses, or can't be reached.
+        """
+        if configuration_api_url(self.settings.server_url) is None:
+            raise WrongBasePath(f"The configuration API that belongs to {self.settings.server_url} is not known.")
+        body = {"workspaceId": workspace_id}
+        self._caller.call("POST", "/workspaces/get_organization_info", json=body, configuration_api=True)
 
     # Workspaces
 
@@ -230,6 +277,36 @@ class AirbyteClient(Session):
                 break
         return sorted(found.values(), key=lambda job: job.id, reverse=True)[:limit]
 
+    def last_job(self, workspace_id: str) -> Job | None:
+        """Return the newest job of all connections of a workspace, if there is one."""
+        params = {"workspaceIds": workspace_id, "orderBy": "createdAt|DESC"}
+        for page in self._caller.pages("/jobs", params=params, page_size=1, workspace_id=workspace_id):
+            return parsed(parse_job, page[0], "GET /jobs") if page else None
+        return None
+
+    def changed_jobs(self, workspace_id: str, since: dt.datetime | None, *, max_pages: int = 10) -> JobChanges:
+        """Return the jobs of all connections of a workspace that changed at or after a time; 100 with each call.
+
+        Args:
+            workspace_id: The workspace.
+            since: From when, inclusive; ``None`` for all that there are.
+            max_pages: About how many calls to make at most; see `JobChanges.complete`.
+        """
+        params = {"workspaceIds": workspace_id, "orderBy": "updatedAt|ASC"}
+
+        def get_page(start: dt.datetime | None, offset: int) -> list[Job]:
+            bound = {} if start is None else {"updatedAtStart": time_text(start)}
+            pages = self._caller.pages("/jobs", params={**params, **bound}, offset=offset, workspace_id=workspace_id)
+            return [parsed(parse_job, item, "GET /jobs") for item in next(pages)]
+
+        return read_changes(get_page, since, page_size=PAGE_SIZE, max_pages=max_pages)
+
+    def newest_jobs(self, workspace_id: str) -> list[Job]:
+        """Return the 100 jobs of a workspace that changed last, last changed first."""
+        params = {"workspaceIds": workspace_id, "orderBy": "updatedAt|DESC"}
+        page = next(self._caller.pages("/jobs", params=params, workspace_id=workspace_id))
+        return [parsed(parse_job, item, "GET /jobs") for item in page]
+
     def cancel_job(self, job_id: int) -> Job:
         """Cancel a job. Ask first whether it is still active: Airbyte stops *whatever* runs on the job's connection.
 
@@ -246,6 +323,13 @@ class AirbyteClient(Session):
     def job_stream_stats(self, job_id: int) -> tuple[StreamStats, ...] | None:
         """Return what a job says it committed, by stream; ``None`` where the configuration API is out of reach."""
         return parse_stream_stats(self._configuration_api("/jobs/get_without_logs", {"id": job_id}))
+
+    def reset_streams(self, job_id: int) -> frozenset[tuple[str | None, str]] | None:
+        """Return the streams that a reset is of, namespace and name; ``None`` where that isn't known: then it is all.
+
+        A reset that somebody starts in Airbyte's pages may be of some streams only.
+        """
+        return parse_reset_streams(self._configuration_api("/jobs/get_without_logs", {"id": job_id}))
 
     def job_failure(self, job_id: int) -> Failure | None:
         """Return why a job failed; ``None`` where the configuration API is out of reach or has no reason."""

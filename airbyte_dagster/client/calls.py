@@ -145,14 +145,19 @@ class Caller:
         return is_stable
 
     def pages(
-        self, path: str, *, params: Mapping[str, Any], page_size: int = PAGE_SIZE, workspace_id: str | None = None
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any],
+        page_size: int = PAGE_SIZE,
+        offset: int = 0,
+        workspace_id: str | None = None,
     ) -> Iterator[list[Any]]:
-        """Yield the pages of a list, by offset.
+        """Yield the pages of a list, by offset, from the given one on.
 
         The answer's ``next`` is not followed: its host is often not reachable, it loses filters, and it is there even
         after the last page. A short page is the last one.
         """
-        offset = 0
         while True:
             query = {**params, "limit": page_size, "offset": offset}
             answer = self.call("GET", path, params=query, workspace_id=workspace_id)

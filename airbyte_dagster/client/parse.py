@@ -18,6 +18,7 @@ from airbyte_dagster.models import (
     Destination,
     Failure,
     Job,
+    Permission,
     Source,
     Stream,
     StreamStats,
@@ -29,6 +30,20 @@ def parse_workspace(data: Any) -> Workspace:
     """Read a workspace."""
     data = _mapping(data, "a workspace")
     return Workspace(id=_id(data, "workspaceId", "a workspace"), name=_text(data.get("name")), raw=data)
+
+
+def parse_permissions(data: Any) -> list[Permission]:
+    """Read the answer of ``GET /permissions``: one page that has all."""
+    found = _list(_mapping(data, "a list of permissions").get("data"))
+    return [
+        Permission(
+            role=_text(item.get("permissionType")),
+            scope=_text(item.get("scope")),
+            scope_id=_text(item.get("scopeId")),
+        )
+        for item in found
+        if isinstance(item, Mapping)
+    ]
 
 
 def parse_actor(kind: ActorKind, data: Any) -> Source | Destination:
@@ -122,6 +137,18 @@ def parse_stream_stats(data: Any) -> tuple[StreamStats, ...] | None:
         )
         for item in stats
         if isinstance(item, Mapping) and item.get("streamName")
+    )
+
+
+def parse_reset_streams(data: Any) -> frozenset[tuple[str | None, str]] | None:
+    """Read ``job.resetConfig.streamsToReset`` of the configuration API; ``None`` if the answer has none."""
+    job = data.get("job") if isinstance(data, Mapping) else None
+    config = job.get("resetConfig") if isinstance(job, Mapping) else None
+    streams = config.get("streamsToReset") if isinstance(config, Mapping) else None
+    if not isinstance(streams, list):
+        return None
+    return frozenset(
+        (_text(item.get("namespace")) or None, _text(item.get("name"))) for item in streams if isinstance(item, Mapping)
     )
 
 

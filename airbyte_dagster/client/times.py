@@ -54,6 +54,11 @@ def parse_duration(value: Any) -> float | None:
     return -total if sign == "-" else total
 
 
+def time_text(time: dt.datetime) -> str:
+    """Write a time as Airbyte takes it in queries: ISO 8601 in UTC."""
+    return time.astimezone(dt.timezone.utc).isoformat().replace("+00:00", "Z")
+
+
 def _zone(text: str | None) -> dt.timezone:
     if text is None or text in "Zz":
         return dt.timezone.utc

@@ -21,6 +21,23 @@ _STOP_SECONDS = 20.0
 _NEEDED_LOCALLY = ("fastapi", "filelock", "psutil", "sqlalchemy", "uv", "uvicorn")
 
 
+def missing_locally() -> list[str]:
+    """Return the modules of the extra ``local`` that are not installed."""
+    return [name for name in _NEEDED_LOCALLY if importlib.util.find_spec(name) is None]
+
+
+def running_local_environment(home: Path) -> dict[str, str] | None:
+    """Return the variables that point a client at the local Airbyte of a home, if one runs; none is started.
+
+    The extra ``local`` must be installed.
+    """
+    from airbyte_dagster.local import settings  # noqa: PLC0415 - only where the extra is installed
+
+    where = settings.resolve_home(home)
+    running = settings.running_server(where)
+    return settings.environment(where, running) if running else None
+
+
 class LocalAirbyteFailed(AirbyteDagsterError):
     """Local Airbyte could not be started."""
 
@@ -68,7 +85,7 @@ def local_airbyte(home: Path, *, port: int | None, say: Callable[[str], None]) -
         ConfigurationError: The extra ``local`` is not installed.
         LocalAirbyteFailed: It ended before it accepted requests; the message has its last words.
     """
-    missing = [name for name in _NEEDED_LOCALLY if importlib.util.find_spec(name) is None]
+    missing = missing_locally()
     if missing:
         raise ConfigurationError(
             f"Local Airbyte needs {', '.join(missing)}, which is not installed.",

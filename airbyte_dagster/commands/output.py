@@ -22,13 +22,13 @@ class StreamResult:
     """One row of the closing table; ``None`` shows as a dash.
 
     Attributes:
-        check: ``passed``, or what the check found instead.
+        checks: How many passed, or what those found that did not.
     """
 
     stream: str
     reported: int | None
     in_warehouse: int | None
-    check: str
+    checks: str
     passed: bool
     seconds: float | None
 
@@ -86,16 +86,16 @@ def results_table(results: Sequence[StreamResult]) -> Table:
     """Build the closing table."""
     table = Table(title="What arrived", title_justify="left", title_style="bold")
     table.add_column("stream")
-    table.add_column("rows Airbyte reports", justify="right")
-    table.add_column("rows in the warehouse", justify="right")
-    table.add_column("check")
+    table.add_column("rows reported", justify="right")
+    table.add_column("rows in warehouse", justify="right")
+    table.add_column("checks")
     table.add_column("seconds", justify="right")
     for result in results:
         table.add_row(
             _escaped(result.stream),
             _number(result.reported),
             _number(result.in_warehouse),
-            f"[{'green' if result.passed else 'red'}]{_escaped(result.check)}[/]",
+            f"[{'green' if result.passed else 'red'}]{_escaped(result.checks)}[/]",
             "–" if result.seconds is None else f"{result.seconds:.1f}",
         )
     return table

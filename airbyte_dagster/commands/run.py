@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,24 +115,32 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 
 def _stream_results(result: dg.ExecuteInProcessResult) -> list[StreamResult]:
-    checks = {evaluation.asset_key: evaluation for evaluation in result.get_asset_check_evaluations()}
+    checks = defaultdict(list)
+    for evaluation in result.get_asset_check_evaluations():
+        checks[evaluation.asset_key].append(evaluation)
     rows = []
     for event in result.get_asset_materialization_events():
         materialization = event.materialization
         values: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}
-        check = checks.get(materialization.asset_key)
-        passed = check is not None and check.passed
+        evaluations = checks[materialization.asset_key]
         rows.append(
             StreamResult(
                 stream=materialization.asset_key.path[-1],
                 reported=values.get("airbyte/rows_reported"),
                 in_warehouse=values.get("dagster/row_count"),
-                check="passed" if passed else (check.description or "failed") if check else "did not run",
-                passed=passed,
+                checks=_told(evaluations),
+                passed=bool(evaluations) and all(check.passed for check in evaluations),
                 seconds=values.get("airbyte/duration_seconds"),
             )
         )
     return rows
+
+
+def _told(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
+    if not evaluations:
+        return "did not run"
+    others = [f"{check.check_name}: {check.description or 'failed'}" for check in evaluations if not check.passed]
+    return "\n".join(others) or f"{len(evaluations)} passed"
 
 
 def _preview(console: Console, warehouse: Warehouse, result: dg.ExecuteInProcessResult) -> None:

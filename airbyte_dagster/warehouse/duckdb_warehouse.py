@@ -14,13 +14,13 @@ import tenacity
 
 from airbyte_dagster.errors import (
     ConfigurationError,
-    MotherDuckUnavailable,
     WarehouseError,
     WarehouseLocked,
     WarehouseMissing,
     WarehouseTooNew,
 )
 from airbyte_dagster.warehouse.base import Warehouse
+from airbyte_dagster.warehouse.motherduck_errors import motherduck_error, own_words
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,8 +29,6 @@ MOTHERDUCK_PREFIXES = ("md:", "motherduck:")
 
 _LOCKED = re.compile(r"could not set lock|conflicting lock|different configuration than existing", re.IGNORECASE)
 _TOO_NEW = re.compile(r"version number|newer version|storage version", re.IGNORECASE)
-_EXTENSION = re.compile(r"extension", re.IGNORECASE)
-_TOKEN = re.compile(r"token|authenticat|unauthori|forbidden|jwt", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,10 +58,10 @@ class DuckDBWarehouse(Warehouse):
 
         Raises:
             ConfigurationError: ``md:`` without a token (DuckDB would wait for a sign-in in a browser).
-            WarehouseMissing: There is no file.
+            WarehouseMissing: There is no file, or no such database at MotherDuck.
             WarehouseLocked: Another process held the file for `lock_timeout` seconds.
             WarehouseTooNew: A newer DuckDB wrote it.
-            MotherDuckUnavailable: The token is refused, or the extension can't be loaded.
+            MotherDuckUnavailable: The token is refused, the service can't be reached, or the extension can't be loaded.
             WarehouseError: DuckDB says something else.
         """
         connection = self._open()
@@ -73,9 +71,9 @@ class DuckDBWarehouse(Warehouse):
             connection.close()
 
     def said(self, text: str) -> str:
-        """Return the first line of an error, without the token."""
-        first = text.splitlines()[0]
-        return first.replace(self.motherduck_token, "***") if self.motherduck_token else first
+        """Return what an error says, in one line without the token."""
+        hidden = text.replace(self.motherduck_token, "***") if self.motherduck_token else text
+        return own_words(hidden)
 
     def plain_error(self, text: str) -> WarehouseError:
         """Sort DuckDB's errors by their text: it has no codes for these, and one class for nearly all of them."""
@@ -124,22 +122,14 @@ class DuckDBWarehouse(Warehouse):
 def _plain_error(warehouse: DuckDBWarehouse, text: str) -> WarehouseError:
     database = warehouse.database
     said = warehouse.said(text)
+    if warehouse.is_motherduck:
+        return motherduck_error(said, database)
     if _LOCKED.search(text):
         holder = re.search(r"held in .*? \(PID \d+\)", text)
+        waited = f", for all of the {warehouse.lock_timeout:g} s that were waited" if warehouse.lock_timeout else ""
         return WarehouseLocked(
-            f"{database} is {holder[0] if holder else 'open elsewhere'}, for all of the {warehouse.lock_timeout:g} s "
-            "that were waited.",
+            f"{database} is {holder[0] if holder else 'open elsewhere'}{waited}.",
             guidance="Close the other program, or raise lock_timeout; DuckDB lets no one read while another writes.",
-        )
-    if warehouse.is_motherduck and _EXTENSION.search(text):
-        return MotherDuckUnavailable(
-            f"DuckDB could not load its MotherDuck extension: {said}",
-            guidance="It is downloaded at first use: check the network, and that MotherDuck supports this DuckDB.",
-        )
-    if warehouse.is_motherduck and _TOKEN.search(text):
-        return MotherDuckUnavailable(
-            f"MotherDuck refused the token for {database}: {said}",
-            guidance="Make a new access token in MotherDuck's settings and set MOTHERDUCK_APIKEY to it.",
         )
     if _TOO_NEW.search(text):
         return WarehouseTooNew(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeVar
 
-from airbyte_dagster.warehouse.tables import Key, KeyCount, Table, TableRef, find_column, literal, quoted
+from airbyte_dagster.warehouse.tables import Key, KeyCount, Table, TableRef, column_sql, find_column, literal, quoted
 
 _Name = TypeVar("_Name", bound=Hashable)
 
@@ -33,10 +33,10 @@ class _Found:
     def sql(self) -> str:
         return ".".join(map(quoted, self.place))
 
-    def own_names(self, names: Sequence[str]) -> list[str] | None:
-        """Return what the table calls some columns; ``None`` if one of them is missing."""
-        found = [find_column(self.columns, name) for name in names]
-        return [column[0] for column in found if column] if all(found) else None
+    def columns_sql(self, names: Sequence[str]) -> list[str] | None:
+        """Return what selects some columns; ``None`` if one of them is missing."""
+        found = [column_sql(self.columns, name) for name in names]
+        return [column for column in found if column] if all(found) else None
 
 
 def inspect(run: Run, refs: Mapping[_Name, TableRef]) -> dict[_Name, Table | None]:
@@ -90,10 +90,10 @@ class _Measures:
     def __init__(self, found: _Found, ref: TableRef) -> None:
         self.found = found
         self._keys: list[tuple[Key, list[str]]] = [
-            (key, own) for key in dict.fromkeys(ref.keys) if key and (own := found.own_names(key))
+            (key, columns) for key in dict.fromkeys(ref.keys) if key and (columns := found.columns_sql(key))
         ]
         self._not_null: list[tuple[str, str]] = [
-            (name, own[0]) for name in dict.fromkeys(ref.not_null) if (own := found.own_names([name]))
+            (name, column) for name in dict.fromkeys(ref.not_null) if (column := column_sql(found.columns, name))
         ]
         newest = find_column(found.columns, ref.newest) if ref.newest else None
         self._newest = newest[0] if newest and newest[1].lower().startswith(_HAS_A_TIME) else None
@@ -101,13 +101,12 @@ class _Measures:
 
     def _select(self) -> Iterator[str]:
         yield "count(*)"
-        for _, own in self._keys:
-            columns = [quoted(name) for name in own]
+        for _, columns in self._keys:
             complete = " AND ".join(f"{column} IS NOT NULL" for column in columns)
             yield f"count(*) FILTER (WHERE {complete})"
             yield f"count(DISTINCT ({', '.join(columns)})) FILTER (WHERE {complete})"
-        for _, name in self._not_null:
-            yield f"count(*) FILTER (WHERE {quoted(name)} IS NULL)"
+        for _, column in self._not_null:
+            yield f"count(*) FILTER (WHERE {column} IS NULL)"
         if self._newest:
             # Of a column without a time zone this is as if it were UTC, in DuckDB and in PostgreSQL.
             yield f"extract(epoch FROM max({quoted(self._newest)}))"

@@ -73,11 +73,33 @@ class Table:
         """Return the name and type of a column, found as the class says."""
         return find_column(self.columns, name)
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a column, or, in a table of raw records, whether there may be such a field."""
+        return column_sql(self.columns, name) is not None
+
+
+#: When a record was read, and what destinations of the first generation call that.
+_EXTRACTED_AT = {"_airbyte_extracted_at": "_airbyte_emitted_at"}
+_RAW_DATA = "_airbyte_data"
+
 
 def find_column(columns: tuple[tuple[str, str], ...], name: str) -> tuple[str, str] | None:
     """Return a column's own name and type: the plain name comes before the one that a destination would make of it."""
     by_name = {column.lower(): (column, type_) for column, type_ in reversed(columns)}
-    return by_name.get(name.lower()) or by_name.get(normalised(name))
+    names = (name.lower(), normalised(name), _EXTRACTED_AT.get(name.lower(), ""))
+    return next((by_name[known] for known in names if known in by_name), None)
+
+
+def column_sql(columns: tuple[tuple[str, str], ...], name: str) -> str | None:
+    """Return what selects a column, or ``None`` if there is none such.
+
+    In a table of raw records (destination-duckdb of Airbyte writes such) a field is a part of the JSON.
+    """
+    own = find_column(columns, name)
+    if own is not None:
+        return quoted(own[0])
+    data = find_column(columns, _RAW_DATA)
+    return f"({quoted(data[0])} ->> {literal(name)})" if data is not None else None
 
 
 def normalised(name: str) -> str:

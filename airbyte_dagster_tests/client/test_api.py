@@ -8,8 +8,8 @@ import pytest
 from airbyte_api import models
 
 from airbyte_dagster.client import AirbyteClient
-from airbyte_dagster.errors import BadCredentials, ServerError, UnexpectedAnswer, WorkspaceError
-from airbyte_dagster.models import Failure, StreamStats
+from airbyte_dagster.errors import BadCredentials, ServerError, UnexpectedAnswer, WorkspaceError, WrongBasePath
+from airbyte_dagster.models import Failure, Permission, StreamStats
 from airbyte_dagster_tests.client.conftest import BASE, MakeClient, job, page, problem
 from airbyte_dagster_tests.http_server import HttpServer, Reply
 
@@ -248,3 +248,59 @@ def test_repr_and_context(server: HttpServer, make_client: MakeClient) -> None:
     with make_client(client_id="me", client_secret="hunter22") as client:
         assert repr(client) == f"AirbyteClient(server_url='{server.url}{BASE}')"
     assert client.http.is_closed
+
+
+HEALTH = (
+    Reply(200, "Successful operation"),
+    Reply(200, "Successful operation", {"X-Local-Airbyte-Pid": "1"}),
+    Reply(200, "<html>"),
+    Reply(503),
+)
+
+
+def test_health_is_asked_without_signing_in(server: HttpServer, make_client: MakeClient) -> None:
+    """Airbyte answers it to anyone, with a text; what is no such answer is told apart."""
+    server.on("GET", f"{BASE}/health", *HEALTH)
+    client = make_client(bearer_token="abc", max_attempts=1)
+    assert not client.health()
+    assert client.health()
+    assert "authorization" not in server.requests[0].headers
+    with pytest.raises(WrongBasePath, match="a web page"):
+        client.health()
+    with pytest.raises(ServerError):
+        client.health()
+
+
+def test_permissions(server: HttpServer, client: AirbyteClient) -> None:
+    """The roles of whoever signs in, with what they are for; what is no role is left out."""
+    role = {"permissionId": "p-1", "permissionType": "workspace_editor", "scope": "workspace", "scopeId": "w-1"}
+    server.on("GET", f"{BASE}/permissions", Reply(200, {"data": [role, {"permissionType": "instance_admin"}, "x"]}))
+    assert client.permissions() == [
+        Permission("workspace_editor", "workspace", "w-1"),
+        Permission("instance_admin", "", ""),
+    ]
+    assert server.requests[0].query == {}
+
+
+def test_last_job_of_a_workspace(server: HttpServer, client: AirbyteClient) -> None:
+    """One job is asked for, the newest; there may be none."""
+    server.on("GET", f"{BASE}/jobs", page(job(42), job(41)), page())
+    last = client.last_job("w-1")
+    assert last is not None
+    assert last.id == 42
+    assert client.last_job("w-1") is None
+    wanted = {"workspaceIds": ["w-1"], "orderBy": ["createdAt|DESC"], "limit": ["1"], "offset": ["0"]}
+    assert [request.query for request in server.requests] == [wanted, wanted]
+
+
+def test_reaching_the_configuration_api(server: HttpServer, make_client: MakeClient) -> None:
+    """It answers, or the reason why not is raised, with the place not known, too."""
+    path = "/api/v1/workspaces/get_organization_info"
+    server.on("POST", path, Reply(200, {"organizationId": "o-1"}), Reply(404, "Object not found."))
+    client = make_client()
+    client.reach_configuration_api("w-1")
+    assert server.requests[0].json == {"workspaceId": "w-1"}
+    with pytest.raises(WrongBasePath, match="404"):
+        client.reach_configuration_api("w-1")
+    with pytest.raises(WrongBasePath, match="is not known"):
+        make_client(server_url=f"{server.url}/elsewhere").reach_configuration_api("w-1")

@@ -1,0 +1,7 @@
+"""Components for ``dg``: what stands in a ``defs.yaml`` → definitions."""
+
+from __future__ import annotations
+
+from airbyte_dagster.components.pipeline import AirbytePipelineComponent
+
+__all__ = ["AirbytePipelineComponent"]

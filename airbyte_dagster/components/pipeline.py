@@ -1,0 +1,207 @@
+"""The component of ``dg`` that declares a pipeline in a ``defs.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any
+
+import dagster as dg
+from pydantic import BaseModel, BeforeValidator, Field, GetJsonSchemaHandler, RootModel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from airbyte_dagster.components.json_schema import schema_of
+from airbyte_dagster.components.positions import located
+from airbyte_dagster.components.resources import (
+    AirbyteSettings,
+    WarehouseSettings,
+    airbyte_of,
+    shared,
+    warehouse_behind,
+    warehouse_of,
+)
+from airbyte_dagster.components.scaffold import PipelineScaffolder
+from airbyte_dagster.components.templates import rendered
+from airbyte_dagster.errors import SpecError
+from airbyte_dagster.pipeline_defs import build_pipeline_defs
+from airbyte_dagster.resource import AirbyteResource
+from airbyte_dagster.spec import AirbytePipeline
+from airbyte_dagster.stream_assets import stream_assets
+from airbyte_dagster.warehouse_resource import WarehouseResource
+
+_AIRBYTE_KEY = "airbyte"
+_WAREHOUSE_KEY = "motherduck"
+_KEY = r"^[A-Za-z0-9_]+$"
+
+
+def _as_airbyte(value: Any) -> Any:
+    return airbyte_of(value) if isinstance(value, Mapping) else value
+
+
+def _as_warehouse(value: Any) -> Any:
+    return warehouse_of(value) if isinstance(value, Mapping) else value
+
+
+class PipelineAttributes(AirbytePipeline):
+    """An Airbyte pipeline, where it runs, and where what it brings is checked."""
+
+    airbyte: Annotated[
+        AirbyteResource | None, BeforeValidator(_as_airbyte, json_schema_input_type=AirbyteSettings | None)
+    ] = Field(
+        default=None,
+        description="Which Airbyte runs it. What is left out is taken from AIRBYTE_SERVER_URL, AIRBYTE_CLIENT_ID, "
+        "AIRBYTE_CLIENT_SECRET and AIRBYTE_WORKSPACE_ID; null: a resource that the project has under airbyte_key.",
+    )
+    warehouse: Annotated[
+        WarehouseResource | None, BeforeValidator(_as_warehouse, json_schema_input_type=WarehouseSettings | None)
+    ] = Field(
+        default=None,
+        description="Which database the checks count in. Left out: the one that the destination writes to; null: a "
+        "resource that the project has under warehouse_key.",
+    )
+    airbyte_key: str | None = Field(
+        default=None,
+        pattern=_KEY,
+        description="Key of the resource: airbyte by default, or NAME_airbyte where airbyte is given.",
+    )
+    warehouse_key: str | None = Field(
+        default=None,
+        pattern=_KEY,
+        description="Key of the resource: NAME_warehouse by default, or motherduck where warehouse is null.",
+    )
+
+
+class _Written(RootModel[dict[str, Any]]):
+    """The attributes as they stand in the file, templates and all; the schema says what may stand there."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return _schema()
+
+
+@cache
+def _schema() -> JsonSchemaValue:
+    return schema_of(PipelineAttributes)
+
+
+@dg.scaffold_with(PipelineScaffolder)
+@dataclass
+class AirbytePipelineComponent(dg.Component, dg.Resolvable):
+    """An Airbyte pipeline: a source, a destination and a connection, as assets that are synced and checked.
+
+    In a ``defs.yaml`` it takes all that an `AirbytePipeline` does, and ``airbyte`` and ``warehouse`` for where it runs.
+    What names the environment in the configuration of a source or destination, or in the settings of these two, is
+    read when it is needed: the secret is in no definition.
+
+    Args:
+        pipeline: What to run.
+        airbyte: Where to run it. None: the project has the resource under `airbyte_key`.
+        warehouse: Where its destination writes. None: the project has the resource under `warehouse_key`.
+        airbyte_key: Key of the resource.
+        warehouse_key: Key of the resource.
+    """
+
+    pipeline: AirbytePipeline
+    airbyte: AirbyteResource | None = None
+    warehouse: WarehouseResource | None = None
+    airbyte_key: str = _AIRBYTE_KEY
+    warehouse_key: str = _WAREHOUSE_KEY
+
+    @classmethod
+    def model(cls) -> type[BaseModel]:
+        """Return what Dagster reads the attributes with."""
+        return _Written
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> AirbytePipelineComponent:
+        """Make the component of a ``defs.yaml``; without attributes, it says which are missing."""
+        return super().load(attributes or _Written({}), context)
+
+    @classmethod
+    def resolve_from_model(cls, context: dg.ResolutionContext, model: BaseModel) -> AirbytePipelineComponent:
+        """Make the component of its attributes.
+
+        Raises:
+            SpecError: They are not valid; each problem has its file and line.
+        """
+        try:
+            return cls._of(context, model.model_dump())
+        except SpecError as error:
+            raise located(error, context) from None
+
+    @classmethod
+    def _of(cls, context: dg.ResolutionContext, written: Mapping[str, Any]) -> AirbytePipelineComponent:
+        attributes = PipelineAttributes(**_rendered(context, written))
+        given = attributes.model_fields_set
+        pipeline = AirbytePipeline(
+            **{name: getattr(attributes, name) for name in AirbytePipeline.model_fields if name in given}
+        )
+        _check_streams(pipeline)
+        own_airbyte = f"{pipeline.name}_airbyte" if attributes.airbyte else _AIRBYTE_KEY
+        warehouse = attributes.warehouse if "warehouse" in given else _warehouse_behind(pipeline)
+        own_warehouse = f"{pipeline.name}_warehouse" if warehouse else _WAREHOUSE_KEY
+        return cls(
+            pipeline=pipeline,
+            airbyte=attributes.airbyte if "airbyte" in given else airbyte_of({}),
+            warehouse=warehouse,
+            airbyte_key=attributes.airbyte_key or own_airbyte,
+            warehouse_key=attributes.warehouse_key or own_warehouse,
+        )
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
+        """Build all that `build_pipeline_defs` does, but leave the executor of the code location to the project."""
+        built = build_pipeline_defs(
+            self.pipeline,
+            airbyte=shared(self.airbyte) if self.airbyte else None,
+            warehouse=shared(self.warehouse) if self.warehouse else None,
+            airbyte_key=self.airbyte_key,
+            warehouse_key=self.warehouse_key,
+        )
+        return dg.Definitions(
+            assets=built.assets,
+            asset_checks=built.asset_checks,
+            jobs=built.jobs,
+            schedules=built.schedules,
+            sensors=built.sensors,
+            resources=built.resources,
+        )
+
+
+def _rendered(context: dg.ResolutionContext, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Render the templates; late in the settings of resources, and where a source or destination may have secrets."""
+    result = {}
+    for name, value in written.items():
+        at = context.at_path(name)
+        if name in ("source", "destination") and isinstance(value, Mapping):
+            result[name] = {
+                key: rendered(at.at_path(key), item, late=key in ("configuration", "secrets"))
+                for key, item in value.items()
+            }
+        else:
+            result[name] = rendered(at, value, late=name in ("airbyte", "warehouse"))
+    return result
+
+
+def _check_streams(pipeline: AirbytePipeline) -> None:
+    try:
+        stream_assets(pipeline)
+    except SpecError as error:
+        raise SpecError("Two assets are one.", problems=(f"connection.streams: {error}",)) from None
+
+
+def _warehouse_behind(pipeline: AirbytePipeline) -> WarehouseResource:
+    kind = pipeline.destination.type or "custom"
+    try:
+        found = warehouse_behind(pipeline.destination)
+    except SpecError as error:
+        problems = tuple(f"destination: the warehouse can't be told from it: {problem}" for problem in error.problems)
+        raise SpecError("The warehouse is not known.", problems=problems) from None
+    if found is None:
+        problem = (
+            f"destination: where it writes ({kind}) can't be told from it, so warehouse is required; "
+            "null, if the project has the resource elsewhere"
+        )
+        raise SpecError("The warehouse is not known.", problems=(problem,))
+    return found

@@ -1,0 +1,72 @@
+"""Which assets the connections of a workspace bring, asked for only when a job of one has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from airbyte_dagster.client import AirbyteClient
+from airbyte_dagster.errors import NotFound, PermissionDenied
+from airbyte_dagster.models import Connection
+from airbyte_dagster.sensors.job_targets import JobTarget, TargetsOf
+
+#: More connections than these are cheaper to list, 100 with a call, than to ask for one by one.
+_ASKED_SINGLY = 10
+#: Connections that a tick asks for at most besides a list of all.
+_MOST_ASKED = 20
+#: How long a connection is taken for nobody's before it is asked for again, in case it was renamed; seconds.
+_FORGET_AFTER = 6 * 3600.0
+
+
+class ConnectionBook:
+    """Looks connections up, and remembers those that are nobody's: with each job of ours its connection is read anew.
+
+    Args:
+        targets_of: Finds the assets of a connection.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, targets_of: TargetsOf, *, clock: Callable[[], float]) -> None:
+        self._targets_of = targets_of
+        self._clock = clock
+        self._foreign: dict[str, float] = {}
+
+    def targets(
+        self, client: AirbyteClient, workspace_id: str, connection_ids: Collection[str]
+    ) -> dict[str, Sequence[JobTarget]]:
+        """Return the assets of connections, none for those that are nobody's.
+
+        Those that could not be asked for any more in this tick are left out.
+
+        Raises:
+            AirbyteError: Airbyte can't be asked.
+        """
+        unknown = [name for name in dict.fromkeys(connection_ids) if not self._is_foreign(name)]
+        found: dict[str, Sequence[JobTarget]] = {name: () for name in connection_ids if name not in unknown}
+        if len(unknown) > _ASKED_SINGLY:
+            for connection in client.connections(workspace_id):
+                targets = self._noted(connection)
+                if connection.id in unknown:
+                    found[connection.id] = targets
+        # A list leaves out what was deleted.
+        for connection_id in [name for name in unknown if name not in found][:_MOST_ASKED]:
+            found[connection_id] = self._asked(client, connection_id)
+        return found
+
+    def _asked(self, client: AirbyteClient, connection_id: str) -> Sequence[JobTarget]:
+        try:
+            return self._noted(client.connection(connection_id))
+        except (NotFound, PermissionDenied):  # it is gone, as the API tells it to admins, and to all others
+            self._foreign[connection_id] = self._clock()
+            return ()
+
+    def _noted(self, connection: Connection) -> Sequence[JobTarget]:
+        targets = self._targets_of(connection)
+        if targets:
+            self._foreign.pop(connection.id, None)
+        else:
+            self._foreign[connection.id] = self._clock()
+        return targets
+
+    def _is_foreign(self, connection_id: str) -> bool:
+        since = self._foreign.get(connection_id)
+        return since is not None and self._clock() - since < _FORGET_AFTER

@@ -1,0 +1,253 @@
+"""What finished jobs become as events of one asset: which are still to be recorded, and what is said of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from airbyte_dagster.assets import stream_claims
+from airbyte_dagster.links import Links
+from airbyte_dagster.models import FINAL_STATUSES, Job
+from airbyte_dagster.recorded import JobEvent, emptied, synced_metadata, unsuccessful, without_claims
+from airbyte_dagster.sensors.job_facts import JobFacts, is_reset
+from airbyte_dagster.sensors.job_targets import JobTarget, StreamKey
+from airbyte_dagster.sensors.row_chain import needs_before, rows_after
+from airbyte_dagster.verify import Claim
+from airbyte_dagster.warehouse import Table
+
+Tables = Mapping[tuple[dg.AssetKey, StreamKey], Table | None]
+AssetEvent = dg.AssetMaterialization | dg.AssetObservation
+
+_UNSUCCESSFUL = FINAL_STATUSES - {"succeeded"}
+
+
+@dataclass(frozen=True)
+class ConnectionJobs:
+    """The jobs of one connection, as far as a tick knows them.
+
+    Attributes:
+        finished: Those that may have to be recorded, by id.
+        seen: All that the list showed, whatever their status.
+        waiting: Ids of those that a run of ours is about to record.
+        floor: Of jobs with a higher id, all were seen since the sensor began.
+    """
+
+    connection_id: str
+    finished: Sequence[Job]
+    seen: Sequence[Job]
+    waiting: Collection[int]
+    floor: int
+
+    def is_newest(self, job: Job) -> bool:
+        """Whether no newer job moves the tables, or has moved them: one that failed does not count."""
+        return not any(
+            other.id > job.id and (other.active or other.status == "succeeded")
+            for other in (*self.seen, *self.finished)
+        )
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An event to be; what is in the warehouse is put in when all of them are known.
+
+    Attributes:
+        reads_tables: Whether the warehouse shows what this job left.
+        make: Makes the event of the tables; of ``None`` if they are not to be read, or can't be.
+    """
+
+    job: Job
+    target: JobTarget
+    reads_tables: bool
+    make: Callable[[Sequence[Table | None] | None], AssetEvent]
+
+    def event(self, tables: Tables | None) -> AssetEvent:
+        """Return the event."""
+        if tables is None or not self.reads_tables or not self.target.tables:
+            return self.make(None)
+        return self.make([tables[self.target.key, stream.key] for stream in self.target.streams])
+
+
+@dataclass
+class AssetPlan:
+    """What is to be recorded of a connection's jobs for one asset.
+
+    Attributes:
+        events: To be recorded, in this order.
+        to_check: The job after which the checks of the asset are to run; ``None`` if they are not.
+    """
+
+    target: JobTarget
+    jobs: ConnectionJobs
+    recorded: Sequence[JobEvent]
+    facts: JobFacts
+    links: Links
+    events: list[Planned] = field(default_factory=list)
+    to_check: int | None = None
+
+    def __post_init__(self) -> None:
+        self._chain = _Chain(self.jobs, self.recorded, self.facts)
+        self._newest_recorded = max((event.job_id for event in self.recorded if event.claims is not None), default=0)
+        for job in self.jobs.finished:
+            if not self.has(job):
+                self.events += self._planned(job)
+            elif job.id == self._newest_recorded and self.jobs.is_newest(job) and self._is_ours(job):
+                # Its event was written, but the daemon ended before it asked for the checks.
+                self.to_check = job.id
+
+    def has(self, job: Job) -> bool:
+        """Whether the asset has an event about the end of a job."""
+        return is_recorded(self.recorded, job)
+
+    def _is_ours(self, job: Job) -> bool:
+        """Whether a sensor recorded this job as a materialization that checks hold to."""
+        return any(
+            event.job_id == job.id and not event.run_id and event.is_materialization and event.claims is not None
+            for event in self.recorded
+        )
+
+    def _planned(self, job: Job) -> Iterator[Planned]:
+        key = self.target.key
+        if job.status != "succeeded":
+            if self._chain.is_unchecked and self.jobs.is_newest(job):
+                self.to_check = job.id
+            failed = unsuccessful(
+                key,
+                self.facts.reason(job),
+                job_id=job.id,
+                status=job.status,
+                connection_id=job.connection_id,
+                links=self.links,
+                rows=job.rows,
+            )
+            yield Planned(job, self.target, reads_tables=False, make=lambda _tables: failed)
+        elif is_reset(job):
+            yield from self._emptied(job)
+        elif job.id < self._newest_recorded:
+            claims = self._claims(job, {})
+            metadata = without_claims(synced_metadata(claims, None, job, self.links, size=self._size(job)))
+            late = dg.AssetMaterialization(key, description=_told(job), metadata=metadata)
+            yield Planned(job, self.target, reads_tables=False, make=lambda _tables: late)
+        else:
+            yield self._synced(job)
+
+    def _synced(self, job: Job) -> Planned:
+        claims = self._claims(job, self._chain.rows_before(job, self.target))
+        size, is_newest = self._size(job), self.jobs.is_newest(job)
+        self._chain.succeeded(job, claims)
+        self.to_check = job.id if is_newest else None
+
+        def make(tables: Sequence[Table | None] | None) -> AssetEvent:
+            metadata = synced_metadata(claims, tables, job, self.links, size=size)
+            return dg.AssetMaterialization(self.target.key, description=_told(job), metadata=metadata)
+
+        return Planned(job, self.target, reads_tables=is_newest, make=make)
+
+    def _emptied(self, job: Job) -> Iterator[Planned]:
+        """Yield what says that a reset emptied the tables; nothing if it was of other streams only."""
+        streams = self.facts.reset_streams(job)
+        of_this = [
+            stream.key
+            for stream in self.target.streams
+            if streams is None or stream.key in streams or _is_named(stream.key, streams)
+        ]
+        if not of_this:
+            return
+        nothing = dict.fromkeys(of_this, 0)
+        claims = stream_claims(self.target.streams, nothing, nothing)
+        event = emptied(self.target.key, claims, job, self.links)
+        is_whole = len(of_this) == len(self.target.streams)
+        if is_whole and job.id > self._newest_recorded:
+            self._chain.succeeded(job, claims)
+            self.to_check = None
+        else:
+            metadata = without_claims(event.metadata)
+            event = dg.AssetObservation(self.target.key, description=event.description, metadata=metadata)
+        yield Planned(job, self.target, reads_tables=False, make=lambda _tables: event)
+
+    def _claims(self, job: Job, before: Mapping[StreamKey, int]) -> list[Claim]:
+        reported = {key: item.rows for key, item in self.facts.stats(job).items()}
+        return stream_claims(self.target.streams, reported, before)
+
+    def _size(self, job: Job) -> int | None:
+        stats = self.facts.stats(job)
+        sizes = [stats.get(stream.key, stats.get((None, stream.name))) for stream in self.target.streams]
+        known = [item.bytes for item in sizes if item is not None and item.bytes is not None]
+        return sum(known) if known and len(known) == len(sizes) else None
+
+
+def is_recorded(events: Sequence[JobEvent], job: Job) -> bool:
+    """Whether events have the end of a job.
+
+    A run that gave up watching recorded it with the status that it had: then the end is news, unless it was cancelled,
+    which the run did itself.
+    """
+    return any(
+        event.job_id == job.id and (event.status in FINAL_STATUSES or job.status == "cancelled") for event in events
+    )
+
+
+class _Chain:
+    """The rows after the last job that succeeded, from one job to the next."""
+
+    def __init__(self, jobs: ConnectionJobs, recorded: Sequence[JobEvent], facts: JobFacts) -> None:
+        self._jobs = jobs
+        self._recorded = recorded
+        self._facts = facts
+        self._last: tuple[int, dict[StreamKey, int]] | None = None
+
+    def succeeded(self, job: Job, claims: Sequence[Claim]) -> None:
+        """Take up a job that is about to be recorded."""
+        self._last = (job.id, rows_after(claims, None))
+
+    @property
+    def is_unchecked(self) -> bool:
+        """Whether the last job that succeeded was recorded by a sensor while another one was moving the tables."""
+        base = max((event for event in self._recorded if event.claims), key=lambda event: event.job_id, default=None)
+        return self._last is None and base is not None and not base.run_id and base.row_count is None
+
+    def rows_before(self, job: Job, target: JobTarget) -> dict[StreamKey, int]:
+        """Return the rows of the streams before a job, of those whose check needs them and where they are known."""
+        streams = [stream.key for stream in target.streams if needs_before(stream.sync_mode)]
+        if not streams or job.job_type != "sync":
+            return {}
+        base = self._base(job)
+        if base is None or not self._is_undisturbed(base[0], job.id):
+            return {}
+        return {key: base[1][key] for key in streams if key in base[1]}
+
+    def _base(self, job: Job) -> tuple[int, dict[StreamKey, int]] | None:
+        """Return the last job that succeeded before this one, and the rows after it; ``None`` if it is not known."""
+        events = [event for event in self._recorded if event.claims is not None and event.job_id < job.id]
+        event = max(events, key=lambda event: event.job_id, default=None)
+        if self._last is not None and (event is None or event.job_id < self._last[0]):
+            return self._last
+        if event is None or event.claims is None:
+            return None
+        # A sensor that recorded it saw all that came later; a run did not.
+        if event.run_id or event.job_id <= self._jobs.floor:
+            history = self._facts.history(self._jobs.connection_id)
+            if history is None or event.job_id not in {other.id for other in history}:
+                return None
+        return event.job_id, rows_after(event.claims, event.row_count)
+
+    def _is_undisturbed(self, after: int, before: int) -> bool:
+        """Whether no job between two others brought or took rows, as far as that is known."""
+        history = self._facts.known_history(self._jobs.connection_id)
+        others = [job for job in (*self._jobs.seen, *self._jobs.finished, *history) if after < job.id < before]
+        told = [event for event in self._recorded if after < event.job_id < before]
+        between = {job.id for job in others} | {event.job_id for event in told}
+        between |= {job_id for job_id in self._jobs.waiting if after < job_id < before}
+        harmless = {job.id for job in others if job.status in _UNSUCCESSFUL and job.rows == 0}
+        harmless |= {event.job_id for event in told if event.status in _UNSUCCESSFUL and event.rows == 0}
+        return between <= harmless
+
+
+def _is_named(key: StreamKey, streams: Collection[StreamKey]) -> bool:
+    """Whether a stream that is declared without its namespace is among others that have theirs."""
+    return key[0] is None and key[1] in {name for _, name in streams}
+
+
+def _told(job: Job) -> str:
+    return f"Airbyte's job {job.id}, recorded by a sensor: no run in Dagster started it, or none lived to record it."

@@ -1,0 +1,78 @@
+"""What Airbyte tells of finished jobs beyond the list of jobs, each asked for once in a tick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from airbyte_dagster.assets import reported_streams
+from airbyte_dagster.client import AirbyteClient
+from airbyte_dagster.errors import AirbyteError, SyncError
+from airbyte_dagster.models import Job, StreamStats
+from airbyte_dagster.sensors.job_targets import StreamKey
+from airbyte_dagster.sync import SyncRunner
+
+#: Jobs of a connection that are looked at to find what lies between two of them.
+_HISTORY = 20
+
+
+class JobFacts:
+    """Asks about jobs; nothing here raises, since all of it is an extra."""
+
+    def __init__(self, client: AirbyteClient) -> None:
+        self._client = client
+        self._stats: dict[int, Mapping[StreamKey, StreamStats]] = {}
+        self._reasons: dict[int, str] = {}
+        self._reset: dict[int, frozenset[StreamKey] | None] = {}
+        self._histories: dict[str, Sequence[Job] | None] = {}
+
+    def learn(self, job: Job) -> None:
+        """Ask for what is to be recorded of a job: one call."""
+        if job.status != "succeeded":
+            self.reason(job)
+        elif is_reset(job):
+            self.reset_streams(job)
+        else:
+            self.stats(job)
+
+    def stats(self, job: Job) -> Mapping[StreamKey, StreamStats]:
+        """Return what a job says of each stream, as far as it says it."""
+        if job.id not in self._stats:
+            self._stats[job.id] = reported_streams(self._client, job)
+        return self._stats[job.id]
+
+    def reset_streams(self, job: Job) -> frozenset[StreamKey] | None:
+        """Return the streams that a reset is of; ``None`` for all."""
+        if job.id not in self._reset:
+            self._reset[job.id] = self._client.reset_streams(job.id)
+        return self._reset[job.id]
+
+    def reason(self, job: Job) -> str:
+        """Return why a job did not succeed, in the words that a run of ours would have for it."""
+        if job.id not in self._reasons:
+            self._reasons[job.id] = self._reason(job)
+        return self._reasons[job.id]
+
+    def _reason(self, job: Job) -> str:
+        try:
+            SyncRunner(self._client).watch(job)
+        except SyncError as error:
+            return str(error)
+        raise AssertionError(f"job {job.id} succeeded")
+
+    def history(self, connection_id: str) -> Sequence[Job] | None:
+        """Return the newest jobs of a connection, newest first; ``None`` if Airbyte can't be asked."""
+        if connection_id not in self._histories:
+            try:
+                self._histories[connection_id] = self._client.jobs(connection_id, limit=_HISTORY)
+            except AirbyteError:
+                self._histories[connection_id] = None
+        return self._histories[connection_id]
+
+    def known_history(self, connection_id: str) -> Sequence[Job]:
+        """Return what `history` has returned for a connection, nothing if it was not asked for."""
+        return self._histories.get(connection_id) or ()
+
+
+def is_reset(job: Job) -> bool:
+    """Whether a job empties tables."""
+    return job.job_type in ("reset", "clear")

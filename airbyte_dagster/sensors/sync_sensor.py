@@ -1,0 +1,145 @@
+"""A sensor that shows in Dagster what Airbyte synced by itself: on its schedule, from its pages, for other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from airbyte_dagster import spec
+from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
+from airbyte_dagster.sensors.cursor import digest
+from airbyte_dagster.sensors.job_recorder import JobRecorder
+from airbyte_dagster.sensors.job_targets import TargetsOf, pipeline_targets
+from airbyte_dagster.sensors.target import check_declaration
+from airbyte_dagster.stream_assets import stream_assets
+
+
+def build_airbyte_sync_sensor(
+    pipelines: Sequence[spec.AirbytePipeline],
+    *,
+    name: str = "airbyte_syncs",
+    airbyte_key: str = "airbyte",
+    warehouse_key: str = "motherduck",
+    minimum_interval_seconds: int = 30,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+    executor: dg.ExecutorDefinition | None = None,
+) -> dg.SensorDefinition:
+    """Build a sensor that records the syncs of some pipelines that no run of Dagster's started.
+
+    A sync that succeeded becomes a materialization of each stream's asset, with the metadata that a run would have
+    given it; then the asset's checks run. One that failed or was cancelled becomes an observation with the reason, and
+    so does a reset. Each job is recorded once, whatever restarts in between; jobs of our own runs are left to these,
+    and recorded only if a run ended without having done so.
+
+    The first tick only notes where the server's jobs are. A tick costs one call per 100 jobs that changed, whatever
+    the number of connections, and a few for each job of a pipeline.
+
+    Args:
+        pipelines: Their definitions have to be in the same code location.
+        name: Letters, digits and underscores. The checks run in a job ``NAME_checks``, which is made with the sensor.
+        airbyte_key: Key of the `AirbyteResource`, the same for all of the pipelines.
+        warehouse_key: Key of the `WarehouseResource`, the same for all of them.
+        minimum_interval_seconds: Time between ticks.
+        default_status: Whether the sensor is on from the start; by default it is to be turned on in Dagster.
+        executor: Of the checks; the in-process executor by default.
+
+    Raises:
+        ConfigurationError: There is no pipeline, or the name or the interval is not valid.
+        SpecError: Two streams of a pipeline would be one asset.
+    """
+    if not pipelines:
+        raise ConfigurationError(f"The sensor {name!r} has no pipeline.")
+    names = ", ".join(pipeline.name for pipeline in pipelines)
+    return build_job_sensor(
+        pipeline_targets(pipelines),
+        [asset.key for pipeline in pipelines for asset in stream_assets(pipeline)],
+        name=name,
+        airbyte_key=airbyte_key,
+        warehouse_key=warehouse_key,
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        executor=executor,
+        description=f"Records the syncs of {names} that Airbyte started by itself, and checks what they brought.",
+    )
+
+
+def build_job_sensor(
+    targets_of: TargetsOf,
+    keys: Sequence[dg.AssetKey],
+    *,
+    name: str,
+    airbyte_key: str,
+    warehouse_key: str | None,
+    minimum_interval_seconds: int,
+    default_status: dg.DefaultSensorStatus,
+    executor: dg.ExecutorDefinition | None,
+    description: str,
+) -> dg.SensorDefinition:
+    """Build the sensor for whatever assets there are for connections; see `build_airbyte_sync_sensor`.
+
+    Args:
+        targets_of: Finds the assets of a connection.
+        keys: All assets that it may find.
+        name: Of the sensor.
+        airbyte_key: Key of the `AirbyteResource`.
+        warehouse_key: Key of the `WarehouseResource`; ``None`` if there is none to look into.
+        minimum_interval_seconds: Time between ticks.
+        default_status: Whether it is on from the start.
+        executor: Of the checks.
+        description: Shown in Dagster.
+    """
+    check_declaration(name, minimum_interval_seconds)
+    recorder = JobRecorder(targets_of)
+    checks = dg.define_asset_job(
+        f"{name}_checks",
+        selection=dg.AssetSelection.checks_for_assets(*keys),
+        executor_def=executor or dg.in_process_executor,
+        description=f"The checks of the assets that the sensor {name} records syncs of.",
+    )
+
+    @dg.sensor(
+        name=name,
+        job=checks,
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        required_resource_keys={airbyte_key, warehouse_key} if warehouse_key else {airbyte_key},
+        description=description,
+    )
+    def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        try:
+            outcome = recorder.tick(
+                getattr(context.resources, airbyte_key),
+                getattr(context.resources, warehouse_key).warehouse if warehouse_key else None,
+                context.instance,
+                context.cursor,
+                warn=context.log.warning,
+            )
+        except AirbyteDagsterError as error:
+            return dg.SkipReason(str(error))
+        requests = _check_requests(context, name, outcome.to_check)
+        return dg.SensorResult(
+            asset_events=list(outcome.events),
+            run_requests=requests or None,
+            skip_reason=None if requests else dg.SkipReason(outcome.summary),
+            cursor=outcome.cursor.to_json(),
+        )
+
+    return tick
+
+
+def _check_requests(
+    context: dg.SensorEvaluationContext, name: str, to_check: Mapping[dg.AssetKey, int]
+) -> list[dg.RunRequest]:
+    """Return the request of one run for all checks of some assets; none if they have none.
+
+    The daemon writes the events before it launches the run. If it ends in between, the next tick asks for the same.
+    """
+    repository: Any = context.repository_def
+    if not to_check or repository is None:
+        return []
+    checks = dg.AssetSelection.checks_for_assets(*to_check).resolve_checks(repository.asset_graph)
+    reasons = sorted(f"{key.to_user_string()}={job_id}" for key, job_id in to_check.items())
+    run_key = f"{name}:{max(to_check.values())}:{digest(' '.join(reasons))}"
+    return [dg.RunRequest(run_key=run_key, asset_check_keys=sorted(checks))] if checks else []

@@ -1,0 +1,58 @@
+"""What a sensor is declared with, whatever it watches: its name, what it runs, how often it looks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeAlias
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.spec import AirbytePipeline
+
+#: A pipeline, for its ``sync_NAME``; a job; the name of a job of the same code location; or a selection of assets.
+SensorTarget: TypeAlias = AirbytePipeline | str | dg.JobDefinition | UnresolvedAssetJobDefinition | dg.AssetSelection
+
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+def check_declaration(name: str, minimum_interval_seconds: int) -> None:
+    """Refuse what Dagster would refuse later, or not at all.
+
+    Raises:
+        ConfigurationError: The name or the interval is not valid.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{name!r} is no name of a sensor.", guidance="Use letters, digits and underscores.")
+    if minimum_interval_seconds < 1:
+        raise ConfigurationError(
+            f"minimum_interval_seconds of the sensor {name!r} is {minimum_interval_seconds}.",
+            guidance="Give at least 1; Dagster looks about every 5 seconds which sensors are due.",
+        )
+
+
+def target_arguments(name: str, target: SensorTarget) -> dict[str, Any]:
+    """Return the argument of ``dg.sensor`` that says what a sensor runs.
+
+    Args:
+        name: The sensor, for messages.
+
+    Raises:
+        ConfigurationError: It is nothing that can be run.
+    """
+    if isinstance(target, AirbytePipeline | str) and target:
+        return {"job_name": target_name(target)}
+    if isinstance(target, dg.JobDefinition | UnresolvedAssetJobDefinition | dg.AssetSelection):
+        return {"target": target}
+    raise ConfigurationError(
+        f"The sensor {name!r} can't run a {type(target).__name__}.",
+        guidance="Give target an AirbytePipeline, a job, the name of a job, or an AssetSelection.",
+    )
+
+
+def target_name(target: SensorTarget) -> str:
+    """Return what a target is called, for descriptions."""
+    if isinstance(target, AirbytePipeline):
+        return f"sync_{target.name}"
+    return str(target) if isinstance(target, str | dg.AssetSelection) else target.name

@@ -1,0 +1,326 @@
+"""Each finished job is recorded exactly once for each asset, whatever happens in whatever order.
+
+Airbyte starts syncs and resets by itself, and ends them; it shows some ends late. Runs of ours note, start and record
+jobs, all or some of the assets, and crash at any point. Ticks are killed before, within and after the writing of their
+events, and go on in new processes. Airbyte is scripted below HTTP; the instance is Dagster's own, in memory.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import httpx
+from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from airbyte_dagster import AirbyteResource, models
+from airbyte_dagster.client import AirbyteClient, ClientSettings
+from airbyte_dagster.dagster_state import RunJobMemory
+from airbyte_dagster.links import Links
+from airbyte_dagster.recorded import JOB_ID, synced_metadata, unsuccessful
+from airbyte_dagster.sensors.job_recorder import JobRecorder
+from airbyte_dagster.sensors.job_targets import JobTarget
+from airbyte_dagster.spec import Stream
+from airbyte_dagster.sync import JobNote
+from airbyte_dagster.verify import Claim
+
+WORKSPACE = "11111111-0000-4000-8000-000000000000"
+SERVER = "http://airbyte.test/api/public/v1"
+#: Connection → its assets; the last one is nobody's.
+ASSETS = {"c-1": ("users", "products"), "c-2": ("orders",), "c-3": ()}
+LINKS = Links(SERVER, WORKSPACE)
+START = dt.datetime(2026, 1, 5, 10, tzinfo=dt.timezone.utc)
+
+
+@dg.job
+def nothing() -> None:
+    pass
+
+
+def key_of(connection: str, name: str) -> dg.AssetKey:
+    return dg.AssetKey([connection.replace("-", "_"), name])
+
+
+def targets_of(connection: models.Connection) -> list[JobTarget]:
+    return [JobTarget(key_of(connection.id, name), (Stream(name=name),), {}) for name in ASSETS[connection.id]]
+
+
+@dataclass
+class ServedJob:
+    """A job in Airbyte.
+
+    Attributes:
+        changed: When its row was changed, seconds; shown to the second.
+        shown_from: Before this the list shows it as it was.
+    """
+
+    id: int
+    connection: str
+    type: str
+    changed: float
+    status: str = "running"
+    shown_from: float = 0.0
+
+
+@dataclass
+class Airbyte(httpx.BaseTransport):
+    """A server that answers from its list of jobs."""
+
+    now: float = 0.0
+    jobs: dict[int, ServedJob] = field(default_factory=dict)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/api/public/v1").removeprefix("/api/v1")
+        if path == "/jobs":
+            return self.answer({"data": self.page(request.url.params)})
+        if found := re.fullmatch(r"/jobs/(\d+)", path):
+            return self.answer(self.shown(self.jobs[int(found[1])]))
+        if found := re.fullmatch(r"/connections/(.*)", path):
+            connection = {"connectionId": found[1], "name": found[1], "workspaceId": WORKSPACE, "status": "active"}
+            return self.answer({**connection, "sourceId": "s", "destinationId": "d", "configurations": {"streams": []}})
+        assert path.startswith("/jobs/get_"), path
+        return self.answer({"job": {"streamAggregatedStats": []}, "attempts": []})
+
+    def answer(self, body: Any) -> httpx.Response:
+        return httpx.Response(200, json=body)
+
+    def page(self, params: httpx.QueryParams) -> list[dict[str, Any]]:
+        found = sorted(self.jobs.values(), key=lambda job: (self.time(job), job.id))
+        if "connectionId" in params:
+            found = [job for job in found if job.connection == params["connectionId"]]
+        if "updatedAtStart" in params:
+            since = (dt.datetime.fromisoformat(params["updatedAtStart"].replace("Z", "+00:00")) - START).total_seconds()
+            found = [job for job in found if self.time(job) >= since]
+        if params["orderBy"].endswith("DESC"):
+            found.reverse()
+        offset = int(params["offset"])
+        return [self.shown(job) for job in found[offset : offset + int(params["limit"])]]
+
+    def is_final(self, job: ServedJob) -> bool:
+        return job.status != "running" and self.now >= job.shown_from
+
+    def time(self, job: ServedJob) -> float:
+        return job.changed if job.status == "running" or self.is_final(job) else 0.0
+
+    def shown(self, job: ServedJob) -> dict[str, Any]:
+        shown = {"jobId": job.id, "connectionId": job.connection, "jobType": job.type, "startTime": START.isoformat()}
+        if not self.is_final(job):
+            return {**shown, "status": "running", "duration": "PT0S"}
+        time = START + dt.timedelta(seconds=int(job.changed))
+        return {**shown, "status": job.status, "lastUpdatedAt": time.isoformat(), "rowsSynced": 0}
+
+
+class ScriptedResource(AirbyteResource):
+    """The resource of that server."""
+
+    _client: AirbyteClient
+
+    def use(self, client: AirbyteClient) -> ScriptedResource:
+        object.__setattr__(self, "_client", client)
+        return self
+
+    def tick_client(self) -> AirbyteClient:
+        return self._client
+
+    def find_workspace(self, client: AirbyteClient | None = None) -> models.Workspace:
+        return models.Workspace(WORKSPACE, "w")
+
+
+@dataclass
+class OurRun:
+    """A run that is in progress.
+
+    Attributes:
+        job: The job that it has learnt the id of, or has just asked for.
+        to_record: Assets that it has not recorded yet.
+    """
+
+    run_id: str
+    memory: RunJobMemory
+    connection: str
+    after: int
+    to_record: list[str]
+    job: int | None = None
+
+
+class Recorded(RuleBasedStateMachine):
+    """What can happen."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.airbyte = Airbyte()
+        client = AirbyteClient(ClientSettings(server_url=SERVER), transport=self.airbyte)
+        self.resource = ScriptedResource(server_url=SERVER).use(client)
+        self.runs: list[OurRun] = []
+        self.cursor: str | None = None
+        self.restart()
+        self.tick()
+
+    # Airbyte
+
+    @rule(seconds=st.floats(0, 40))
+    def time_passes(self, seconds: float) -> None:
+        self.airbyte.now += seconds
+
+    def active(self, connection: str) -> ServedJob | None:
+        return next(
+            (j for j in self.airbyte.jobs.values() if j.connection == connection and j.status == "running"), None
+        )
+
+    def start(self, connection: str, type_: str = "sync") -> ServedJob:
+        number = len(self.airbyte.jobs) + 1
+        self.airbyte.jobs[number] = ServedJob(number, connection, type_, self.airbyte.now)
+        return self.airbyte.jobs[number]
+
+    @rule(connection=st.sampled_from(list(ASSETS)), type_=st.sampled_from(["sync", "sync", "sync", "reset"]))
+    def airbyte_starts_a_job(self, connection: str, type_: str) -> None:
+        if self.active(connection) is None:
+            self.start(connection, type_)
+
+    @rule(
+        data=st.data(),
+        status=st.sampled_from(["succeeded", "succeeded", "failed", "cancelled"]),
+        late=st.one_of(st.just(0.0), st.floats(0, 25)),
+    )
+    def a_job_ends(self, data: st.DataObject, status: str, late: float) -> None:
+        running = [job for job in self.airbyte.jobs.values() if job.status == "running"]
+        if running:
+            job = data.draw(st.sampled_from(running))
+            job.status, job.changed, job.shown_from = status, self.airbyte.now, self.airbyte.now + late
+
+    # Runs of ours
+
+    @rule(connection=st.sampled_from(["c-1", "c-2"]), data=st.data())
+    def a_run_begins(self, connection: str, data: st.DataObject) -> None:
+        if any(run.connection == connection for run in self.runs):
+            return  # two that watch one job record it both
+        names = data.draw(st.lists(st.sampled_from(ASSETS[connection]), min_size=1, unique=True))
+        run = self.instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
+        after = max((job.id for job in self.airbyte.jobs.values() if job.connection == connection), default=0)
+        memory = RunJobMemory(self.instance, run.run_id)
+        ours = OurRun(run.run_id, memory, connection, after, names)
+        active = self.active(connection)
+        if active is not None:
+            ours.job, ours.after = active.id, active.id - 1
+            memory.note(connection, JobNote(ours.after, ours.job))
+        else:
+            memory.note(connection, JobNote(after))
+        self.runs.append(ours)
+
+    @precondition(lambda self: any(run.job is None for run in self.runs))
+    @rule()
+    def a_run_starts_its_job(self) -> None:
+        run = next(run for run in self.runs if run.job is None)
+        made = [j for j in self.airbyte.jobs.values() if j.connection == run.connection and j.id > run.after]
+        run.job = made[-1].id if made else self.start(run.connection).id
+
+    @precondition(lambda self: any(run.job is not None for run in self.runs))
+    @rule(data=st.data())
+    def a_run_goes_on(self, data: st.DataObject) -> None:
+        """It learns the id of its job, records the next asset, or is done."""
+        run = data.draw(st.sampled_from([run for run in self.runs if run.job is not None]))
+        assert run.job is not None
+        run.memory.note(run.connection, JobNote(run.after, run.job))
+        job = self.airbyte.jobs[run.job]
+        if not self.airbyte.is_final(job):
+            return
+        if job.status != "succeeded":
+            for name in ASSETS[run.connection]:
+                self.record(run, job, name)
+            self.end(run, failed=True)
+        elif run.to_record:
+            self.record(run, job, run.to_record.pop())
+        else:
+            run.memory.done(run.connection)
+            self.end(run)
+
+    def record(self, run: OurRun, job: ServedJob, name: str) -> None:
+        made = models.Job(job.id, job.connection, job.type, job.status, START)
+        key = key_of(run.connection, name)
+        if job.status == "succeeded":
+            event = dg.AssetMaterialization(
+                key, metadata=synced_metadata([Claim(name, "full_refresh_overwrite", 1)], None, made, LINKS)
+            )
+            kind, data = DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event)
+            logged = DagsterEvent(kind.value, "nothing", event_specific_data=data)
+            self.instance.report_dagster_event(logged, run.run_id)
+        else:
+            told = unsuccessful(key, "why", job_id=job.id, status=job.status, connection_id=job.connection, links=LINKS)
+            self.instance.report_runless_asset_event(told)
+
+    def end(self, run: OurRun, *, failed: bool = False) -> None:
+        found = self.instance.get_run_by_id(run.run_id)
+        assert found
+        if failed:
+            self.instance.report_run_failed(found)
+        else:
+            success = DagsterEvent(DagsterEventType.PIPELINE_SUCCESS.value, "nothing")
+            self.instance.report_dagster_event(success, run.run_id)
+        self.runs.remove(run)
+
+    @precondition(lambda self: bool(self.runs))
+    @rule(data=st.data())
+    def a_run_crashes(self, data: st.DataObject) -> None:
+        self.end(data.draw(st.sampled_from(self.runs)), failed=True)
+
+    # Ticks
+
+    @rule()
+    def restart(self) -> None:
+        self.recorder = JobRecorder(targets_of, clock=lambda: self.airbyte.now, now=lambda: self.airbyte.now + 1e9)
+
+    @rule()
+    def tick(self) -> None:
+        self.killed_tick(None)
+
+    @rule(written=st.integers(0, 3))
+    def killed_tick(self, written: int | None) -> None:
+        """Tick; killed when so many events are written, before the cursor is kept."""
+        outcome = self.recorder.tick(self.resource, None, self.instance, self.cursor, warn=lambda _text: None)
+        for event in outcome.events[:written]:
+            self.instance.report_runless_asset_event(event)
+        if written is None:
+            self.cursor = outcome.cursor.to_json()
+            assert len(self.cursor) < 4000
+
+    # What holds
+
+    def told(self, key: dg.AssetKey) -> Counter[int]:
+        records = [
+            *self.instance.fetch_materializations(key, limit=1000).records,
+            *self.instance.fetch_observations(key, limit=1000).records,
+        ]
+        events = [record.asset_materialization or record.event_log_entry.asset_observation for record in records]
+        return Counter(int(str(event.metadata[JOB_ID].value)) for event in events if event)
+
+    def teardown(self) -> None:
+        """When all has come to its end, all is told."""
+        if not hasattr(self, "cursor"):
+            return
+        for job in self.airbyte.jobs.values():
+            if job.status == "running":
+                job.status, job.changed, job.shown_from = "succeeded", self.airbyte.now, 0.0
+        for run in list(self.runs):
+            self.end(run, failed=True)
+        for _ in range(3):
+            self.airbyte.now += 100
+            self.tick()
+        for connection, names in ASSETS.items():
+            ended = {job.id: 1 for job in self.airbyte.jobs.values() if job.connection == connection}
+            for name in names:
+                assert self.told(key_of(connection, name)) == ended, (connection, name)
+        assert json.loads(self.cursor or "")["waiting"] == {}
+        self.instance.dispose()
+
+
+Recorded.TestCase.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestExactlyOnce = Recorded.TestCase

@@ -1,0 +1,1 @@
+"""Tests of what people see: Dagster's real UI in a real browser."""

@@ -30,6 +30,7 @@ _ROOT = Path(__file__).parents[1]
 _JOBS = "/locations/airbyte_dagster.definitions/jobs"
 _SIZE = {"width": 1280, "height": 800}
 _MOST_BYTES = 150_000
+_MOST_TURNS = 200
 _PATIENCE = 120.0
 _RUNS_BEFORE = 2
 _SCROLL_LIST_TO = """line => {
@@ -67,6 +68,17 @@ class Camera:
         """Open a page of Dagster's UI, and wait until it shows some words."""
         self.page.goto(path)
         self.page.get_by_text(words).first.wait_for()
+
+    def turn_back_to(self, words: str) -> None:
+        """Turn the list in the lower half of the page back, until a line is at its top; before, the page lacks it."""
+        line = self.page.get_by_text(words)
+        self.page.mouse.move(_SIZE["width"] / 2, _SIZE["height"] * 0.75)
+        for _ in range(_MOST_TURNS):
+            if line.count():
+                break
+            self.page.mouse.wheel(0, -_SIZE["height"] / 4)
+            self.page.evaluate("() => new Promise(requestAnimationFrame)")
+        line.evaluate(_SCROLL_LIST_TO)
 
     def take(self, name: str) -> str:
         """Take a picture of the page, once everything in it is loaded; a line about it.
@@ -108,8 +120,9 @@ def pictures(camera: Camera) -> Iterator[str]:
     run = str(note.get_by_role("link", name="View").get_attribute("href"))
     camera.open(run, "RUN_SUCCESS")
     page.reload()
-    page.get_by_text("RUN_SUCCESS").wait_for()
-    page.get_by_text("Sync started").evaluate(_SCROLL_LIST_TO)
+    # The log has been turned to its end by then.
+    expect(page.get_by_text("RUN_SUCCESS")).to_be_in_viewport(timeout=_PATIENCE * 1000)
+    camera.turn_back_to("Sync started")
     yield camera.take("run")
 
     camera.open("/asset-groups", "Materialized")

@@ -40,7 +40,8 @@ def build_file_sensor(
 
     However many they are, it is one run. Changes are known by what the file system tells of each file: time, size,
     ETag, hash, version. A file that is gone is forgotten, and new if it comes back. A place that can't be reached is
-    no reason for anything: the tick says why, and the next one compares with the same files as this one.
+    no reason for anything: the tick says why, and the next one compares with the same files as this one. A file that is
+    still being written is new to one tick, and changed to a later one.
 
     The run has the tags ``airbyte_dagster/file_count`` and ``airbyte_dagster/files``: a JSON list of the first names,
     20 at most and as many as fit into 2,000 bytes.

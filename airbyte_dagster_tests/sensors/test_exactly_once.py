@@ -163,13 +163,9 @@ class Recorded(RuleBasedStateMachine):
         self.runs: list[OurRun] = []
         self.cursor: str | None = None
         self.restart()
-        self.tick()
+        self.tick(0.0, None, restarts=False)
 
     # Airbyte
-
-    @rule(seconds=st.floats(0, 40))
-    def time_passes(self, seconds: float) -> None:
-        self.airbyte.now += seconds
 
     def active(self, connection: str) -> ServedJob | None:
         return next(
@@ -186,6 +182,7 @@ class Recorded(RuleBasedStateMachine):
         if self.active(connection) is None:
             self.start(connection, type_)
 
+    @precondition(lambda self: any(job.status == "running" for job in self.airbyte.jobs.values()))
     @rule(
         data=st.data(),
         status=st.sampled_from(["succeeded", "succeeded", "failed", "cancelled"]),
@@ -193,14 +190,13 @@ class Recorded(RuleBasedStateMachine):
     )
     def a_job_ends(self, data: st.DataObject, status: str, late: float) -> None:
         running = [job for job in self.airbyte.jobs.values() if job.status == "running"]
-        if running:
-            job = data.draw(st.sampled_from(running))
-            job.status, job.changed, job.shown_from = status, self.airbyte.now, self.airbyte.now + late
+        job = data.draw(st.sampled_from(running))
+        job.status, job.changed, job.shown_from = status, self.airbyte.now, self.airbyte.now + late
 
     # Runs of ours
 
-    @rule(connection=st.sampled_from(["c-1", "c-2"]), data=st.data())
-    def a_run_begins(self, connection: str, data: st.DataObject) -> None:
+    @rule(connection=st.sampled_from(["c-1", "c-2"]), data=st.data(), starts=st.booleans())
+    def a_run_begins(self, connection: str, data: st.DataObject, starts: bool) -> None:
         if any(run.connection == connection for run in self.runs):
             return  # two that watch one job record it both
         names = data.draw(st.lists(st.sampled_from(ASSETS[connection]), min_size=1, unique=True))
@@ -215,33 +211,38 @@ class Recorded(RuleBasedStateMachine):
         else:
             memory.note(connection, JobNote(after))
         self.runs.append(ours)
+        if starts and ours.job is None:
+            self.asks_for_a_job(ours)
 
     @precondition(lambda self: any(run.job is None for run in self.runs))
     @rule()
     def a_run_starts_its_job(self) -> None:
-        run = next(run for run in self.runs if run.job is None)
+        self.asks_for_a_job(next(run for run in self.runs if run.job is None))
+
+    def asks_for_a_job(self, run: OurRun) -> None:
         made = [j for j in self.airbyte.jobs.values() if j.connection == run.connection and j.id > run.after]
         run.job = made[-1].id if made else self.start(run.connection).id
 
     @precondition(lambda self: any(run.job is not None for run in self.runs))
-    @rule(data=st.data())
-    def a_run_goes_on(self, data: st.DataObject) -> None:
-        """It learns the id of its job, records the next asset, or is done."""
+    @rule(data=st.data(), steps=st.integers(1, 4))
+    def a_run_goes_on(self, data: st.DataObject, steps: int) -> None:
+        """It learns the id of its job; then, with each step, it records the next asset, or is done."""
         run = data.draw(st.sampled_from([run for run in self.runs if run.job is not None]))
         assert run.job is not None
         run.memory.note(run.connection, JobNote(run.after, run.job))
         job = self.airbyte.jobs[run.job]
-        if not self.airbyte.is_final(job):
-            return
-        if job.status != "succeeded":
-            for name in ASSETS[run.connection]:
-                self.record(run, job, name)
-            self.end(run, failed=True)
-        elif run.to_record:
-            self.record(run, job, run.to_record.pop())
-        else:
-            run.memory.done(run.connection)
-            self.end(run)
+        for _ in range(steps):
+            if not self.airbyte.is_final(job) or run not in self.runs:
+                return
+            if job.status != "succeeded":
+                for name in ASSETS[run.connection]:
+                    self.record(run, job, name)
+                self.end(run, failed=True)
+            elif run.to_record:
+                self.record(run, job, run.to_record.pop())
+            else:
+                run.memory.done(run.connection)
+                self.end(run)
 
     def record(self, run: OurRun, job: ServedJob, name: str) -> None:
         made = models.Job(job.id, job.connection, job.type, job.status, START)
@@ -274,23 +275,21 @@ class Recorded(RuleBasedStateMachine):
 
     # Ticks
 
-    @rule()
     def restart(self) -> None:
         self.recorder = JobRecorder(targets_of, clock=lambda: self.airbyte.now, now=lambda: self.airbyte.now + 1e9)
 
-    @rule()
-    def tick(self) -> None:
-        self.killed_tick(None)
-
-    @rule(written=st.integers(0, 3))
-    def killed_tick(self, written: int | None) -> None:
-        """Tick; killed when so many events are written, before the cursor is kept."""
+    @rule(seconds=st.floats(0, 40), killed_after=st.one_of(st.none(), st.integers(0, 3)), restarts=st.booleans())
+    def tick(self, seconds: float, killed_after: int | None, restarts: bool) -> None:
+        """Tick after some time; perhaps killed when so many events are written, before the cursor is kept."""
+        self.airbyte.now += seconds
         outcome = self.recorder.tick(self.resource, None, self.instance, self.cursor, warn=lambda _text: None)
-        for event in outcome.events[:written]:
+        for event in outcome.events[:killed_after]:
             self.instance.report_runless_asset_event(event)
-        if written is None:
+        if killed_after is None:
             self.cursor = outcome.cursor.to_json()
             assert len(self.cursor) < 4000
+        if restarts:
+            self.restart()
 
     # What holds
 
@@ -312,8 +311,7 @@ class Recorded(RuleBasedStateMachine):
         for run in list(self.runs):
             self.end(run, failed=True)
         for _ in range(3):
-            self.airbyte.now += 100
-            self.tick()
+            self.tick(100.0, None, restarts=False)
         for connection, names in ASSETS.items():
             ended = {job.id: 1 for job in self.airbyte.jobs.values() if job.connection == connection}
             for name in names:

@@ -355,6 +355,16 @@ def test_a_web_server_that_is_down_is_no_change(path: str, answer: Reply | None)
         server.close()
 
 
+def test_a_web_server_that_breaks_in_the_middle_is_told_by_its_answer(server: HttpServer) -> None:
+    """fsspec turns it into a file that is not found; the reason is what the server said."""
+    page = Reply(body='<a href="a.csv">a</a>', headers={"Content-Type": "text/html"})
+    server.on("GET", "/files/", page, Reply(503))
+
+    reason = Ticks(build_file_sensor("files", f"{server.url}/files/*.csv", target="j")).skip()
+
+    assert "can't be listed: 503" in reason
+
+
 def test_credentials_are_used_and_never_said(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the environment, in the address, in its query: they reach the server, and no reason, tag or description."""
     monkeypatch.setenv("FILES_HEADER", "header-from-the-environment")

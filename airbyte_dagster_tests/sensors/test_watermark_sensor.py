@@ -16,7 +16,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from airbyte_dagster import AirbytePipeline, MotherDuckResource
+from airbyte_dagster import AirbytePipeline, MotherDuckResource, PostgresWarehouseResource
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.sensors import build_watermark_sensor, databases
 from airbyte_dagster.sensors.asking import Asker, Unanswered
@@ -319,6 +319,28 @@ def test_postgresql_is_asked_in_its_own_types(postgres: Postgres) -> None:
     assert times.run().tags["airbyte_dagster/watermark"] == "2026-01-01T01:00:00+00:00"
     assert "more than one row" in many.skip()
     assert "no row" in Ticks(build_watermark_sensor("u", "SET search_path = public", target="j", url=url)).skip()
+
+
+def test_a_warehouse_in_postgresql_is_asked_in_its_own_words(postgres: Postgres, duckdb_extensions: Path) -> None:
+    """The query runs there as it is, functions of PostgreSQL included; what is wrong with it is told in its words."""
+    postgres.query("CREATE TABLE loads AS SELECT 1 AS v")
+    resource = PostgresWarehouseResource(
+        host="127.0.0.1",
+        port=postgres.port,
+        database="postgres",
+        username="airbyte",
+        password=PASSWORD,
+        extension_directory=str(duckdb_extensions),
+    )
+    query = "SELECT max(v) FROM loads WHERE pg_backend_pid() > 0"
+    ticks = Ticks(build_watermark_sensor("s", query, target="j", warehouse_key="pg"), resources={"pg": resource})
+    assert "Recorded the first value, 1;" in ticks.skip()
+
+    postgres.query("INSERT INTO loads VALUES (2)")
+
+    assert ticks.run().tags["airbyte_dagster/watermark"] == "2"
+    postgres.query("DROP TABLE loads")
+    assert ticks.skip() == 'The query failed: relation "loads" does not exist'
 
 
 def test_a_postgresql_that_is_down_or_refuses_is_said_without_the_password(postgres: Postgres) -> None:

@@ -136,8 +136,7 @@ class _PipelineRun:
         for asset in selected:
             claims = stream_claims(streams[asset.key], reported, before if done.origin == "new" else {})
             found = None if tables is None else [tables[stream.key] for stream in streams[asset.key]]
-            size = _size([stats.get(claim.key, stats.get((None, claim.stream))) for claim in claims])
-            metadata = synced_metadata(claims, found, done.job, links, size=size)
+            metadata = synced_metadata(claims, found, done.job, links, size=reported_size(claims, stats))
             yield dg.MaterializeResult(asset_key=asset.key, metadata=metadata)
         memory.done(reconciled.connection.id)
 
@@ -226,10 +225,15 @@ def reported_streams(client: AirbyteClient, job: models.Job) -> dict[_Key, model
     return reported
 
 
-def _size(stats: Sequence[models.StreamStats | None]) -> int | None:
-    """Add up the bytes of some streams; ``None`` where one is not known."""
-    known = [item.bytes for item in stats if item is not None and item.bytes is not None]
-    return sum(known) if known and len(known) == len(stats) else None
+def reported_size(claims: Sequence[Claim], stats: Mapping[_Key, models.StreamStats]) -> int | None:
+    """Return the bytes that a job reports of some streams together; ``None`` where those of one are not known.
+
+    Args:
+        stats: From `reported_streams`.
+    """
+    found = [stats.get(claim.key, stats.get((None, claim.stream))) for claim in claims]
+    known = [item.bytes for item in found if item is not None and item.bytes is not None]
+    return sum(known) if known and len(known) == len(found) else None
 
 
 def stream_claims(

@@ -99,7 +99,6 @@ class _Target:
             asset=self.asset.key,
             blocking=self.check.blocking,
             description=_described(self.check),
-            metadata={"rule": _described(self.check)},
         )
 
 

@@ -34,7 +34,7 @@ def _pipeline(warehouse: MotherDuckResource) -> AirbytePipeline:
         destination["motherduck_api_key"] = dg.EnvVar(MOTHERDUCK_VARIABLE)
     return AirbytePipeline(
         name="faker_to_duckdb",
-        description="Made-up people, products and purchases, brought to the warehouse by Airbyte.",
+        description="Made-up people, products and purchases.",
         source=Source(name="my_source_faker_using_api", configuration={"sourceType": "faker", "count": 35}),
         destination=Destination(name="my_duck_using_api", configuration=destination),
         connection=Connection(name="my_connection_using_api", streams=("users", "products", "purchases")),

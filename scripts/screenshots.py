@@ -131,7 +131,7 @@ def pictures(camera: Camera) -> Iterator[str]:
     camera.open(stream, "Primary key")
     yield camera.take("asset")
 
-    camera.open(f"{stream}?view=checks", "rows_in_warehouse")
+    camera.open(f"{stream}?view=checks&checkDetail=row_count", "rows_in_warehouse")
     yield camera.take("checks")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from airbyte_dagster.assets import stream_claims
+from airbyte_dagster.assets import reported_size, stream_claims
 from airbyte_dagster.links import Links
 from airbyte_dagster.models import FINAL_STATUSES, Job
 from airbyte_dagster.recorded import JobEvent, emptied, synced_metadata, unsuccessful, without_claims
@@ -29,7 +29,7 @@ class ConnectionJobs:
 
     Attributes:
         finished: Those that may have to be recorded, by id.
-        seen: All that the list showed, whatever their status.
+        seen: All that lists showed, whatever their status.
         waiting: Ids of those that a run of ours is about to record.
         floor: Of jobs with a higher id, all were seen since the sensor began.
     """
@@ -126,7 +126,8 @@ class AssetPlan:
             yield from self._emptied(job)
         elif job.id < self._newest_recorded:
             claims = self._claims(job, {})
-            metadata = without_claims(synced_metadata(claims, None, job, self.links, size=self._size(job)))
+            size = reported_size(claims, self.facts.stats(job))
+            metadata = without_claims(synced_metadata(claims, None, job, self.links, size=size))
             late = dg.AssetMaterialization(key, description=_told(job), metadata=metadata)
             yield Planned(job, self.target, reads_tables=False, make=lambda _tables: late)
         else:
@@ -134,7 +135,7 @@ class AssetPlan:
 
     def _synced(self, job: Job) -> Planned:
         claims = self._claims(job, self._chain.rows_before(job, self.target))
-        size, is_newest = self._size(job), self.jobs.is_newest(job)
+        size, is_newest = reported_size(claims, self.facts.stats(job)), self.jobs.is_newest(job)
         self._chain.succeeded(job, claims)
         self.to_check = job.id if is_newest else None
 
@@ -169,12 +170,6 @@ class AssetPlan:
     def _claims(self, job: Job, before: Mapping[StreamKey, int]) -> list[Claim]:
         reported = {key: item.rows for key, item in self.facts.stats(job).items()}
         return stream_claims(self.target.streams, reported, before)
-
-    def _size(self, job: Job) -> int | None:
-        stats = self.facts.stats(job)
-        sizes = [stats.get(stream.key, stats.get((None, stream.name))) for stream in self.target.streams]
-        known = [item.bytes for item in sizes if item is not None and item.bytes is not None]
-        return sum(known) if known and len(known) == len(sizes) else None
 
 
 def is_recorded(events: Sequence[JobEvent], job: Job) -> bool:

@@ -133,8 +133,12 @@ class JobRecorder:
             targets = found.get(connection_id)
             if targets is None:
                 continue
+            others = list(seen.get(connection_id, ()))
+            if targets and any(job.id in cursor.waiting for job in jobs):
+                # What came after a job that has waited may lie before what was read now.
+                others += facts.history(connection_id) or ()
             finished, planned = self._plan(
-                ConnectionJobs(connection_id, jobs, seen.get(connection_id, ()), waiting.keys(), cursor.floor),
+                ConnectionJobs(connection_id, jobs, others, waiting.keys(), cursor.floor),
                 targets,
                 instance,
                 facts,

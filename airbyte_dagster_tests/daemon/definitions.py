@@ -22,7 +22,7 @@ from airbyte_dagster import (
     Source,
     build_pipeline_defs,
 )
-from airbyte_dagster.sensors import build_file_sensor, build_watermark_sensor
+from airbyte_dagster.sensors import build_airbyte_sync_sensor, build_file_sensor, build_watermark_sensor
 
 ROOT_VARIABLE = "DAEMON_TEST_ROOT"
 PRICES_VARIABLE = "DAEMON_TEST_PRICES_URL"
@@ -107,6 +107,7 @@ def definitions_at(places: Places, airbyte: AirbyteResource) -> dg.Definitions:
         faker("patient", schedule=each_minute(on_running="wait")),
         grown := faker("grown"),
         arrived := faker("arrived"),
+        recorded := faker("recorded"),
         imported,
     ]
     look_often: dict[str, Any] = {"minimum_interval_seconds": 1, "default_status": _RUNNING}
@@ -129,6 +130,7 @@ def definitions_at(places: Places, airbyte: AirbyteResource) -> dg.Definitions:
                 ),
                 build_file_sensor("files_arrived", places.inbox / "*.csv", target=arrived, **look_often),
                 build_file_sensor("prices_changed", places.prices_url, target=prices_job, **look_often),
+                build_airbyte_sync_sensor([recorded], warehouse_key="recorded_warehouse", **look_often),
                 dg.AutomationConditionSensorDefinition("automation", target="*", **look_often),
             ],
             resources={

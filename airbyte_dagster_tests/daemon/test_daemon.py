@@ -13,7 +13,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from airbyte_dagster_tests.daemon.definitions import orders_file
+from airbyte_dagster_tests.conftest import resource_of
+from airbyte_dagster_tests.daemon.definitions import definitions_at, orders_file
 from airbyte_dagster_tests.daemon.stack import Stack, running_stack
 from airbyte_dagster_tests.http_server import Reply
 from airbyte_dagster_tests.local.fakes import warehouse
@@ -164,6 +165,46 @@ def test_a_warehouse_that_is_away_is_no_reason_for_a_run(stack: Stack) -> None:
     away.rename(stack.places.marks)
     stack.skipped("orders_grew", "The value is still", after=back)
     assert len(stack.runs("sync_grown")) == runs
+
+
+def test_airbytes_own_syncs_appear_once_even_if_the_daemon_dies(stack: Stack) -> None:
+    """A sync that nobody in Dagster started is recorded and checked, once; one of ours is left to its run."""
+    before = stack.skipped("airbyte_syncs", "This is the first tick").cursor
+    assert before is not None
+    key = dg.AssetKey(["recorded", "users"])
+    definitions = definitions_at(stack.places, resource_of(stack.airbyte))
+    provision = definitions.resolve_job_def("provision_recorded").execute_in_process(instance=stack.instance)
+    with stack.airbyte.api() as api:
+        theirs = api.finish(api.sync(provision.output_for_node("create_connection")))["jobId"]
+
+    stack.eventually(lambda: recorded_jobs(stack, key), "a materialization")
+    stack.kill_daemon()
+    stack.start_daemon()
+    checked = stack.run_that_succeeded("airbyte_syncs_checks")
+    assert "Asset check 'row_count' on 'recorded/users' passed." in stack.log_of(checked)
+
+    stack.kill_daemon()
+    stack.rewind("airbyte_syncs", before)
+    restarted = time.time()
+    stack.start_daemon()
+    stack.skipped("airbyte_syncs", "No job has ended.", after=restarted)
+    again = stack.ticks("airbyte_syncs", after=restarted)[-1]
+    assert again.run_keys == [checked.tags["dagster/run_key"]]
+    assert again.run_ids == []
+
+    assert definitions.resolve_job_def("sync_recorded").execute_in_process(instance=stack.instance).success
+    (ours,) = [job.id for job in stack.jobs("recorded") if job.id != theirs]
+    ended = time.time()
+    stack.skipped("airbyte_syncs", "No job has ended.", after=ended)
+    assert recorded_jobs(stack, key) == [(theirs, False), (ours, True)]
+    assert [run.run_id for run in stack.runs("airbyte_syncs_checks")] == [checked.run_id]
+
+
+def recorded_jobs(stack: Stack, key: dg.AssetKey) -> list[tuple[int, bool]]:
+    """The jobs that an asset was materialized by, oldest first, and whether a run recorded them."""
+    records = stack.instance.fetch_materializations(key, limit=100, ascending=True).records
+    found = [(record.asset_materialization, bool(record.run_id)) for record in records]
+    return [(int(str(event.metadata[JOB].value)), by_run) for event, by_run in found if event]
 
 
 def test_an_automation_condition_syncs_what_an_asset_has_written(stack: Stack) -> None:

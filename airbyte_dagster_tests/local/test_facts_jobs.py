@@ -258,6 +258,44 @@ def test_list_filters_and_order(tmp_path: Path) -> None:
         assert "status" not in following
 
 
+def test_jobs_that_changed_since(tmp_path: Path) -> None:
+    """updatedAtStart with orderBy=updatedAt|ASC lists all connections' jobs by their last change, running ones too; a
+    time that was shown, to the second, finds what changed within that second. (§3, §6)
+    """
+    now = [1_700_000_000.0]
+    engine = ScriptedEngine()
+    with running_local_airbyte(tmp_path, engine, clock=lambda: now[0]) as airbyte, airbyte.api() as api:
+        source = api.source(count=1)
+        first, second = (
+            api.connection(source, api.destination(f"{name}.duckdb"), ["users"]) for name in ("one", "two")
+        )
+        engine.hold()
+        held = api.sync(first)
+        engine.wait_for_start()
+        engine.release()
+        api.finish(held)
+        now[0] += 60.75
+        engine.hold()
+        later = api.sync(second)
+        engine.wait_for_start(2)
+        now[0] += 0.2
+        engine.release()
+        ended = api.finish(later)
+        engine.hold()
+        now[0] += 5
+        running = api.sync(first)
+        engine.wait_for_start(3)
+
+        where = f"workspaceIds={api.workspace_id}&orderBy=updatedAt|ASC"
+        found = api.ok("GET", f"/jobs?{where}&updatedAtStart={ended['lastUpdatedAt']}")["data"]
+        assert [job["jobId"] for job in found] == [later, running]
+        assert "lastUpdatedAt" not in found[1]
+        assert [job["jobId"] for job in api.ok("GET", f"/jobs?{where}")["data"]] == [held, later, running]
+        newest = api.ok("GET", f"/jobs?workspaceIds={api.workspace_id}&orderBy=updatedAt|DESC&limit=1")["data"]
+        assert [job["jobId"] for job in newest] == [running]
+        engine.release()
+
+
 @pytest.mark.parametrize("wrong", ["nonsense", "createdAt", "createdAt|down", "|ASC", "jobId|ASC", "createdAt|ASC|x"])
 def test_wrong_order_is_a_400(wrong: str, api: Api) -> None:
     """orderBy is createdAt or updatedAt, a bar, and ASC or DESC. (§3, JobsHelper.kt)"""

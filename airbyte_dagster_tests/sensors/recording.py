@@ -21,7 +21,7 @@ from airbyte_dagster.sensors import build_airbyte_sync_sensor
 from airbyte_dagster_tests.conftest import client_of, pipeline_of, resource_of, warehouse_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
 
-_COLLECTED = "airbyte_syncs_checks"
+_CHECKS_JOB = "airbyte_syncs_checks"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Recording(logging.Handler):
     def check(self, data: SensorExecutionData) -> dict[str, dg.AssetCheckEvaluation]:
         """Run the checks that a tick requested, in this process; by asset."""
         (request,) = data.run_requests or ()
-        job = self.definitions.resolve_job_def(_COLLECTED)
+        job = self.definitions.resolve_job_def(_CHECKS_JOB)
         subset = job.get_subset(asset_check_selection=set(request.asset_check_keys or ()))
         result = subset.execute_in_process(instance=self.instance, raise_on_error=False)
         return {found.asset_key.path[-1]: found for found in result.get_asset_check_evaluations()}
@@ -134,7 +134,7 @@ class Recording(logging.Handler):
 def _told(record: dg.EventLogRecord) -> Told:
     event = record.asset_materialization or record.event_log_entry.asset_observation
     assert event is not None
-    metadata = {name: value.value for name, value in event.metadata.items()}
+    metadata: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
     return Told(
         "materialization" if record.asset_materialization else "observation",
         metadata["airbyte/job_id"],

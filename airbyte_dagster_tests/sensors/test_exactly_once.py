@@ -12,7 +12,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import httpx
@@ -118,19 +118,18 @@ class Airbyte(httpx.BaseTransport):
         return {**shown, "status": job.status, "lastUpdatedAt": time.isoformat(), "rowsSynced": 0}
 
 
-class ScriptedResource(AirbyteResource):
-    """The resource of that server."""
+class ScriptedResource:
+    """What a tick needs of the resource of that server."""
 
-    _client: AirbyteClient
+    workspace_name = None
 
-    def use(self, client: AirbyteClient) -> ScriptedResource:
-        object.__setattr__(self, "_client", client)
-        return self
+    def __init__(self, client: AirbyteClient) -> None:
+        self._client = client
 
     def tick_client(self) -> AirbyteClient:
         return self._client
 
-    def find_workspace(self, client: AirbyteClient | None = None) -> models.Workspace:
+    def find_workspace(self, _client: AirbyteClient) -> models.Workspace:
         return models.Workspace(WORKSPACE, "w")
 
 
@@ -159,7 +158,7 @@ class Recorded(RuleBasedStateMachine):
         self.instance = dg.DagsterInstance.ephemeral()
         self.airbyte = Airbyte()
         client = AirbyteClient(ClientSettings(server_url=SERVER), transport=self.airbyte)
-        self.resource = ScriptedResource(server_url=SERVER).use(client)
+        self.resource = cast("AirbyteResource", ScriptedResource(client))
         self.runs: list[OurRun] = []
         self.cursor: str | None = None
         self.restart()

@@ -21,8 +21,9 @@ from airbyte_dagster.sensors.job_recorder import JobRecorder
 from airbyte_dagster.sensors.job_targets import pipeline_targets
 from airbyte_dagster.warehouse import DuckDBWarehouse
 from airbyte_dagster_tests.conftest import client_of, pipeline_of
+from airbyte_dagster_tests.daemon.stack import HoldingEngine
 from airbyte_dagster_tests.dagster_runs import ROWS, run_sync
-from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
+from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, running_local_airbyte
 from airbyte_dagster_tests.sensors.recording import Recording, Told, count_calls, ids_of
 
 USERS = dg.AssetKey(["example", "users"])
@@ -62,6 +63,13 @@ def own_run(recording: Recording, connection: str, note: str, **settings: Any) -
     job = recording.definitions.resolve_job_def("sync_example")
     settings.setdefault("status", dg.DagsterRunStatus.STARTED)
     return recording.instance.create_run_for_job(job, tags=tags, **settings).run_id
+
+
+def end_run(recording: Recording, run_id: str) -> None:
+    """Say that a run has failed, as Dagster does of one whose process has died."""
+    run = recording.instance.get_run_by_id(run_id)
+    assert run
+    recording.instance.report_run_failed(run)
 
 
 def claims_of(told: Told) -> dict[str, Any]:
@@ -363,7 +371,7 @@ def test_a_run_that_crashed_is_made_up_for(recording: Recording, connection: str
     recording.restart()
     recording.tick()
     assert recording.jobs() == []
-    recording.instance.report_run_failed(recording.instance.get_run_by_id(run_id))
+    end_run(recording, run_id)
     data = recording.tick()
 
     assert recording.jobs() == recording.jobs(*PRODUCTS) == [1]
@@ -654,7 +662,7 @@ def test_a_job_that_is_told_late_changes_no_check(recording: Recording, connecti
     api.finish(api.sync(connection))
     recording.tick()
     assert recording.jobs() == [2]
-    recording.instance.report_run_failed(recording.instance.get_run_by_id(run))
+    end_run(recording, run)
 
     data = recording.tick()
 
@@ -703,6 +711,34 @@ def test_while_the_next_sync_runs(recording: Recording, connection: str, api: Ap
 
     assert recording.jobs() == [1, 2]
     assert recording.check(data)["users"].passed
+
+
+def test_a_job_that_waited_while_the_next_one_began(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """A sync that runs for long is not among what changed last; a job that waited is told without the tables still."""
+    now = [1_700_000_000.0]
+    engine = HoldingEngine()
+    with running_local_airbyte(tmp_path / "home", engine, clock=lambda: now[0]) as server, server.api() as api:
+        recording = Recording(server, instance)
+        connection = recording.provision()
+        other = api.connection(api.source(count=1), api.destination("other.duckdb"), ["users"], name="nobody's")
+        recording.tick()
+        run = own_run(recording, connection, "after=0 job=1")
+        api.finish(api.sync(connection))
+        recording.tick()
+        engine.hold_connection(connection)
+        now[0] += 5
+        api.sync(connection)
+        engine.wait_for_start(2)
+        now[0] += 500
+        api.finish(api.sync(other))
+        recording.tick()
+        end_run(recording, run)
+
+        data = recording.tick()
+
+        assert recording.jobs() == [1]
+        assert "dagster/row_count" not in recording.told()[0].metadata
+        assert not data.run_requests
 
 
 # When something is not as it should be
@@ -790,7 +826,7 @@ def test_a_job_that_airbyte_has_forgotten(recording: Recording, connection: str,
     api.finish(api.sync(connection))
     recording.tick()
     recording.forget("DELETE FROM jobs")
-    recording.instance.report_run_failed(recording.instance.get_run_by_id(run))
+    end_run(recording, run)
 
     recording.tick()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,15 +25,19 @@ def reader(real_home: Path) -> Iterator[Reader]:
     [example] = [text for page, text in blocks("python") if page == PAGE]
     (real_home / "automation.py").write_text(example)
     reader = Reader(real_home)
-    dev = reader.start("dev", "-f", str(real_home / "automation.py"))
+    log = real_home / "dev.log"
+    # Into a file: what Dagster says in minutes is more than a pipe holds that nobody reads, and then all of it waits.
+    with log.open("w", encoding="utf-8") as output:
+        command = [sys.executable, "-m", "airbyte_dagster", "dev", "-f", str(real_home / "automation.py")]
+        dev = subprocess.Popen(command, env=reader.environment, stdout=output, stderr=subprocess.STDOUT)
     try:
-        wait_for((real_home / "dagster" / "schedules").exists, lambda: f"dev has not started: {dev.poll()}")
+        wait_for((real_home / "dagster" / "schedules").exists, log.read_text)
         with dg.DagsterInstance.from_config(str(real_home / "dagster")) as instance:
             reader.instance = instance
             yield reader
     finally:
         dev.send_signal(signal.SIGINT)
-        dev.communicate()
+        dev.wait()
         reader.wait_until_none_is_left()
 
 

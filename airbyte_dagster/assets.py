@@ -36,6 +36,11 @@ from airbyte_dagster.warehouse_resource import WarehouseResource
 _Key = tuple[str | None, str]
 
 
+#: Run tag that says for one run what `SyncSettings.on_running` is.
+ON_RUNNING_TAG = "airbyte_dagster/on_running"
+_AUTOMATION_TAG = "dagster/from_automation_condition"
+
+
 class OnRunning(Enum):
     """What to do if the connection syncs already; Dagster's launchpad offers these."""
 
@@ -72,6 +77,17 @@ def sync_op_name(pipeline: spec.AirbytePipeline) -> str:
     return f"{pipeline.name}_airbyte_sync"
 
 
+def _triggered(settings: SyncSettings, tags: Mapping[str, str]) -> SyncSettings:
+    """Return the settings of a run that something new upstream asked for.
+
+    A sync that began before the change brings what was there before it: such a run waits for it and starts its own.
+    """
+    said = tags.get(ON_RUNNING_TAG) or ("wait" if _AUTOMATION_TAG in tags else None)
+    if settings.on_running != "attach" or said not in ("attach", "fail", "wait"):
+        return settings
+    return replace(settings, on_running=OnRunning(said).value)
+
+
 def build_assets(pipeline: spec.AirbytePipeline, *, airbyte_key: str, warehouse_key: str) -> dg.AssetsDefinition:
     """Build the multi-asset of a pipeline: one op, one asset per stream, any subset of them.
 
@@ -95,7 +111,7 @@ def build_assets(pipeline: spec.AirbytePipeline, *, airbyte_key: str, warehouse_
             names = ", ".join(asset.key.path[-1] for asset in selected)
             context.log.info(f"Only {names} selected, but Airbyte syncs the whole connection: all streams move.")
         airbyte: AirbyteResource = getattr(context.resources, airbyte_key)
-        settings = config.over(airbyte.sync_settings())
+        settings = config.over(_triggered(airbyte.sync_settings(), context.run.tags))
         run = _PipelineRun(context, pipeline, airbyte, getattr(context.resources, warehouse_key), settings)
         yield from run.results(selected)
 

@@ -24,7 +24,7 @@ def _as_window(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(rf"(?:{_PART.pattern}\s*)+", value.strip().lower()):
         parts = _PART.findall(value.lower())
         return sum((dt.timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), dt.timedelta())
-    if isinstance(value, str) and not value.lstrip("-+").startswith("P"):
+    if isinstance(value, int | float) or (isinstance(value, str) and not value.lstrip("-+").startswith("P")):
         raise ValueError(f"{value!r} is no length of time, such as 30m, 36h, 1d 12h or P1D")
     return value
 

@@ -162,7 +162,9 @@ class _Evaluation:
             if stream.claim is None or recorded is None:
                 return verify.unverified("no sync has been recorded for this asset yet.")
             if isinstance(check, check_specs.RowCount):
-                return verify.judge(stream.claim, table)
+                # The count was made of all streams of the asset together.
+                counted = recorded.row_count if len(recorded.claims) == 1 else None
+                return verify.judge(stream.claim, table, counted)
             if recorded.is_reset:
                 return verify.unverified("the last job was a reset; there was no sync since.")
             return verify.moved_something(stream.claim, recorded.total, check.min_rows)

@@ -50,5 +50,6 @@ def _accepted(given: str, accepted: Sequence[str]) -> str:
 
 def did_you_mean(given: str, accepted: Sequence[str]) -> str:
     """Return ``"did you mean 'x'? "`` for the nearest of `accepted`, or nothing if none is near."""
-    near = difflib.get_close_matches(given, accepted, n=1, cutoff=0.6)
+    begun = [name for name in accepted if given and name.startswith(given)]
+    near = begun or difflib.get_close_matches(given, accepted, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}? " if near else ""

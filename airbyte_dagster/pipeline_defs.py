@@ -27,7 +27,8 @@ def build_pipeline_defs(
 ) -> dg.Definitions:
     """Build assets, checks, jobs and the schedule of a pipeline. Calls nothing: definitions load with Airbyte down.
 
-    The jobs are ``sync_NAME`` (materialises all assets and checks them), ``provision_NAME`` and ``reset_NAME``.
+    The jobs are ``sync_NAME`` (materialises all assets and checks them), ``check_NAME``, ``provision_NAME`` and
+    ``reset_NAME``.
 
     Args:
         pipeline: What to run.
@@ -67,11 +68,19 @@ def build_pipeline_defs(
         if pipeline.schedule
         else []
     )
+    checks = build_checks(pipeline, warehouse_key=warehouse_key)
+    check_job = dg.define_asset_job(
+        f"check_{pipeline.name}",
+        selection=dg.AssetSelection.checks_for_assets(*keys),
+        executor_def=executor,
+        description=f"Checks what is in the warehouse of {pipeline.name} now, without a sync.",
+    )
     return dg.Definitions(
         assets=[source_spec(pipeline), assets],
-        asset_checks=[*build_checks(pipeline, warehouse_key=warehouse_key)],
+        asset_checks=checks,
         jobs=[
             sync_job,
+            *([check_job] if checks else []),
             build_provision_job(pipeline, airbyte_key=airbyte_key, executor=executor),
             build_reset_job(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key, executor=executor),
         ],

@@ -77,11 +77,16 @@ def unverified(why: str, numbers: Mapping[str, Any] | None = None) -> Finding:
 # row_count
 
 
-def judge(claim: Claim, table: Table | None) -> Finding:
+def judge(claim: Claim, table: Table | None, counted: int | None = None) -> Finding:
     """Hold one stream's claim against its table.
 
     Overwrite: the rows are the reported records. Append: rows before plus records. Deduped modes: each key once, no
-    fewer rows than before, and no more than before plus records.
+    fewer rows than before, and no more than before plus records. In all modes: no fewer rows than right after the job.
+
+    Args:
+        claim: What the job says.
+        table: As it is now.
+        counted: Rows right after the job, if they were counted.
     """
     if table is None:
         return missing_table(claim.stream)
@@ -101,7 +106,15 @@ def judge(claim: Claim, table: Table | None) -> Finding:
             return _uncounted(claim, table, "the rows before the sync were not counted", numbers)
         text = f"{table.name} had {claim.before} rows and has {table.rows}, Airbyte reports {claim.reported} more"
         return _equal(table.rows, claim.before + claim.reported, text, numbers)
-    return _judge_deduped(claim, table, claim.reported, numbers)
+    return _lost_since(table, counted, numbers) or _judge_deduped(claim, table, claim.reported, numbers)
+
+
+def _lost_since(table: Table, counted: int | None, numbers: dict[str, Any]) -> Finding | None:
+    if counted is None or table.rows >= counted:
+        return None
+    lost = counted - table.rows
+    text = f"{table.name} has {table.rows} rows, but had {counted} right after the sync: {lost} missing."
+    return Finding(Verdict.FAILED, text, {**numbers, "rows_after_the_sync": counted})
 
 
 def _judge_deduped(claim: Claim, table: Table, reported: int, numbers: dict[str, Any]) -> Finding:

@@ -62,6 +62,7 @@ def test_lengths_of_time(within: Any, hours: float) -> None:
         ({"schema_": True}, "did you mean 'schema'?"),
         ({"fresh": {"within": "soon"}}, "fresh.within: 'soon' is no length of time, such as 30m, 36h"),
         ({"fresh": {"within": "0h"}}, "fresh.within"),
+        ({"fresh": {"within": 5}}, "fresh.within: 5 is no length of time"),
         ({"fresh": True}, "fresh.within: required, but missing"),
         ({"expected_range": {}}, "expected_range needs min, max or both"),
         ({"expected_range": {"min": 5, "max": 4}}, "min 5 is above max 4"),
@@ -98,6 +99,12 @@ def test_a_schedule_that_dagster_would_refuse_is_refused_at_once(schedule: Any, 
         pipeline(schedule=schedule)
 
     assert said in str(caught.value)
+
+
+def test_the_beginning_of_a_name_suggests_the_whole() -> None:
+    """Rather than one that is as near by its letters."""
+    with pytest.raises(SpecError, match="did you mean 'incremental_deduped_history'"):
+        Stream(name="users", sync_mode="incremental_dedup")
 
 
 def test_a_condition_is_one_of_dagsters() -> None:

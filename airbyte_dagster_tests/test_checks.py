@@ -171,6 +171,22 @@ def test_broken_data_fails_the_checks_that_look_at_it(
     assert len(airbyte.engine.requests) == 1
 
 
+def test_a_deduped_table_that_lost_rows_since_its_sync(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """Checked alone, by the job made for it, it is held against what was counted right after the sync."""
+    pipeline = users(airbyte, mode="incremental_deduped_history", checks={})
+    definitions = definitions_of(airbyte, pipeline)
+    first = evaluations(run_sync(definitions, instance))["row_count"]
+    spoil(airbyte, "DELETE FROM users WHERE id < 8")
+
+    again = definitions.resolve_job_def("check_example").execute_in_process(instance=instance, raise_on_error=False)
+
+    found = evaluations(again)["row_count"]
+    assert first.passed
+    assert (found.passed, found.severity) == (False, ERROR)
+    assert found.description == "users has 3 rows, but had 10 right after the sync: 7 missing."
+    assert len(airbyte.engine.requests) == 1
+
+
 def test_columns_that_are_new_warn(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """Nothing that reads the table breaks."""
     pipeline = users(airbyte)

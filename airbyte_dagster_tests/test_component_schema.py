@@ -103,7 +103,7 @@ WRONG = {
         CONNECTION,
         stream("sync_mode: incremental"),
         "'incremental' is not one of",
-        "did you mean 'incremental_update'?",
+        "did you mean 'incremental_append'?",
     ),
     "format without custom_format": Wrong(
         CONNECTION, "connection: {name: c, namespace_format: x}", "'namespace_definition' is a required", "go together"

@@ -26,6 +26,7 @@ from airbyte_dagster.errors import SpecError
 from airbyte_dagster.links import Links
 from airbyte_dagster.recorded import synced_metadata
 from airbyte_dagster.verify import Claim
+from airbyte_dagster_tests.command_line import wait_for
 from airbyte_dagster_tests.conftest import client_of, pipeline_of, resource_of, warehouse_of
 from airbyte_dagster_tests.dagster_runs import (
     ROWS,
@@ -36,6 +37,7 @@ from airbyte_dagster_tests.dagster_runs import (
     failures_of,
     log_of,
     metadata_of,
+    outputs_of,
     run_sync,
     with_job,
 )
@@ -450,3 +452,49 @@ def test_pipelines_merge_into_one_code_location(airbyte: RunningAirbyte) -> None
 
     dg.Definitions.validate_loadable(merged)
     assert len(list(merged.resolve_all_asset_specs())) == 6
+
+
+@pytest.mark.parametrize(
+    ("tags", "config", "jobs"),
+    [
+        ({}, None, 1),
+        ({"airbyte_dagster/on_running": "wait"}, None, 2),
+        ({"dagster/from_automation_condition": "true"}, None, 2),
+        ({"airbyte_dagster/on_running": "wait"}, {"on_running": "attach"}, 1),
+    ],
+)
+def test_a_run_that_something_new_asked_for_joins_no_older_sync(
+    airbyte: RunningAirbyte,
+    instance: dg.DagsterInstance,
+    tags: dict[str, str],
+    config: dict[str, str] | None,
+    jobs: int,
+) -> None:
+    """It would bring what was there before the change; what the launchpad says goes before."""
+    definitions = definitions_of(airbyte, pipeline_of(airbyte))
+    provision = definitions.resolve_job_def("provision_example").execute_in_process(instance=instance)
+    connection_id = outputs_of(provision)["create_connection"]["id"]
+    airbyte.engine.hold()
+    with airbyte.api() as api:
+        api.sync(connection_id)
+        airbyte.engine.wait_for_start(1)
+        releasing = threading.Thread(target=release_when_watched, args=(airbyte, instance))
+        releasing.start()
+        run_config = {"ops": {"example_airbyte_sync": {"config": config}}} if config else None
+        result = run_sync(definitions, instance, tags=tags, run_config=run_config)
+        releasing.join()
+
+    assert result.success
+    assert len(airbyte.engine.requests) == jobs
+
+
+def release_when_watched(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
+    """Let the held sync end once a run has said that it found it."""
+
+    def says_so() -> bool:
+        records = [record for run in instance.get_runs() for record in instance.get_records_for_run(run.run_id).records]
+        texts = [record.event_log_entry.user_message for record in records]
+        return any("watching it instead" in text or "waiting for it to end" in text for text in texts)
+
+    wait_for(says_so, lambda: "no run found the sync")
+    airbyte.engine.release()

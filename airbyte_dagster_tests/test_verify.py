@@ -57,6 +57,17 @@ def test_rule(
     assert str(rows) in finding.text
 
 
+@pytest.mark.parametrize(("rows", "verdict"), [(50, P), (51, P), (11, F), (0, F)])
+def test_rows_that_went_missing_since_the_sync(rows: int, verdict: Verdict) -> None:
+    """A deduped stream may have any number of rows after a sync; once counted, they have to stay."""
+    claim = Claim("users", "incremental_deduped_history", 60, 0, primary_key=("id",))
+
+    finding = judge(claim, table(rows, rows), counted=50)
+
+    assert finding.verdict is verdict
+    assert ("had 50 right after the sync" in finding.text) is (rows < 50)
+
+
 def test_missing_table_is_a_finding() -> None:
     """It fails, with the stream's name; it is no exception."""
     finding = judge(Claim("users", "full_refresh_overwrite", 35), None)

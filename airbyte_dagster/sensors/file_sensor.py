@@ -13,7 +13,7 @@ from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
 from airbyte_dagster.sensors.asking import Asker
 from airbyte_dagster.sensors.cursor import Kept, kept_by
 from airbyte_dagster.sensors.files import Files, Listing, file_name, is_known, shown
-from airbyte_dagster.sensors.target import SensorTarget, check_declaration, target_arguments, target_name
+from airbyte_dagster.sensors.target import NOT_JOINING, SensorTarget, check_declaration, target_arguments, target_name
 
 #: Tags of the runs.
 FILE_COUNT = "airbyte_dagster/file_count"
@@ -109,7 +109,9 @@ def _result(
     after = kept.having_requested(listing.files)
     names = [file_name(pattern, path) for path in [*new, *changed]]
     tags = {FILE_COUNT: str(len(names)), FILES: _named(names)}
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=after.run_key(name), tags=tags)], cursor=after.to_json())
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=after.run_key(name), tags={**tags, **NOT_JOINING})], cursor=after.to_json()
+    )
 
 
 def _recorded(kept: Kept, listing: Listing, reason: str) -> dg.SensorResult:

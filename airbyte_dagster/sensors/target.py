@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from airbyte_dagster.assets import ON_RUNNING_TAG
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.spec import AirbytePipeline
 
@@ -15,6 +16,10 @@ from airbyte_dagster.spec import AirbytePipeline
 SensorTarget: TypeAlias = AirbytePipeline | str | dg.JobDefinition | UnresolvedAssetJobDefinition | dg.AssetSelection
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+#: Tells the sync not to join one that began before the change: it would bring what was there before.
+NOT_JOINING = {ON_RUNNING_TAG: "wait"}
 
 
 def check_declaration(name: str, minimum_interval_seconds: int) -> None:

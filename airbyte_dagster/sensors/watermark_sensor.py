@@ -11,7 +11,7 @@ from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
 from airbyte_dagster.sensors.asking import Asker, Unanswered
 from airbyte_dagster.sensors.cursor import Kept, kept_by
 from airbyte_dagster.sensors.databases import DatabaseQuery, Query, WarehouseQuery, database_url, shown
-from airbyte_dagster.sensors.target import SensorTarget, check_declaration, target_arguments, target_name
+from airbyte_dagster.sensors.target import NOT_JOINING, SensorTarget, check_declaration, target_arguments, target_name
 from airbyte_dagster.sensors.watermark import Watermark
 from airbyte_dagster.warehouse_resource import WarehouseResource
 
@@ -115,7 +115,9 @@ def _result(name: str, kept: Kept, rows: Sequence[Sequence[Any]]) -> dg.SensorRe
             return _recorded(kept, now, f"The value fell from {before} to {now}; a run is requested when it grows.")
     after = kept.having_requested(now.to_json())
     tags = {WATERMARK: str(now), **({WATERMARK_BEFORE: str(before)} if before else {})}
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=after.run_key(name), tags=tags)], cursor=after.to_json())
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=after.run_key(name), tags={**tags, **NOT_JOINING})], cursor=after.to_json()
+    )
 
 
 def _recorded(kept: Kept, now: Watermark | None, reason: str) -> dg.SensorResult:

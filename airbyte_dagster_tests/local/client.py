@@ -11,7 +11,7 @@ import httpx
 
 from airbyte_dagster.local import settings
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds after which a test that waits gives up."""
 
 

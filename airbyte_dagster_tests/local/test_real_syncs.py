@@ -16,7 +16,7 @@ import duckdb
 import psutil
 import pytest
 
-from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
+from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte
 from airbyte_dagster_tests.local.processes import real_server
 
 pytestmark = pytest.mark.real
@@ -325,7 +325,7 @@ def test_killed_worker_fails_the_job(real_airbyte: RunningAirbyte) -> None:
         worker.kill()
         assert api.finish(job)["status"] == "failed"
         assert "killed by signal 9" in api.failure(job)["externalMessage"]
-        assert psutil.wait_procs(processes, timeout=10)[1] == []
+        assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
 
 
 def test_two_syncs_into_one_file_take_turns(real_airbyte: RunningAirbyte, real_home: Path) -> None:

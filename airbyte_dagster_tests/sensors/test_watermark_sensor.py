@@ -75,6 +75,7 @@ def test_a_run_is_requested_when_the_value_grows(orders: Orders) -> None:
     orders.becomes("7")
     request = ticks.run()
     assert request.tags["airbyte_dagster/watermark_before"] == "5"
+    assert request.tags["airbyte_dagster/on_running"] == "wait"
     assert request.tags["airbyte_dagster/watermark"] == "7"
     assert ticks.skip() == "The value is still 7."
 

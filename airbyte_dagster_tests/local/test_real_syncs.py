@@ -34,9 +34,13 @@ def succeed(api: Api, connection: str) -> dict[str, Any]:
 
 
 def workers() -> list[psutil.Process]:
-    """The worker processes, and what they started; the reaper stays as long as the server."""
+    """The worker processes, and what they started; the reaper stays as long as the server.
+
+    A run of Dagster's in this process has children, too, which copy its output into files.
+    """
     found = psutil.Process().children(recursive=True)
-    return [process for process in found if not any("reaper.py" in word for word in process.cmdline())]
+    others = ("reaper.py", "watch_orphans", "compute_logs")
+    return [process for process in found if not any(name in word for word in process.cmdline() for name in others)]
 
 
 class Tiny:

@@ -80,6 +80,33 @@ def duckdb_extensions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What DuckDB is asked from now on in this process, in order."""
+    asked: list[str] = []
+    real = duckdb.connect
+
+    class Recording:
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self.connection = real(*arguments, **options)
+
+        def execute(self, query: str, *arguments: Any) -> Any:
+            asked.append(query)
+            return self.connection.execute(query, *arguments)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.connection, name)
+
+        def __enter__(self) -> Any:
+            return self.connection.__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            self.connection.__exit__(*error)
+
+    monkeypatch.setattr(duckdb, "connect", Recording)
+    return asked
+
+
+@pytest.fixture
 def real_home(tmp_path: Path, environments: Path) -> Path:
     """A new home with the shared environments."""
     home = tmp_path / "home"

@@ -395,29 +395,14 @@ def test_tables_of_raw_records_are_checked_within_their_json(
 
 
 def test_only_what_was_selected_is_asked(
-    airbyte: RunningAirbyte, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance, queries: list[str]
 ) -> None:
     """One look for the tables and one measurement for all checks of all streams, and one for each declared query."""
     airbyte.engine.add("faker", {name: list(ROWS) for name in ("users", "products", "orders")})
     pipeline = pipeline_of(airbyte, streams=("users", "products", "orders"))
     pipeline = AirbytePipeline(**{**dict(pipeline), "checks": ALL})
     run_sync(definitions_of(airbyte, pipeline), instance)
-    queries: list[str] = []
-    real = duckdb.connect
-
-    class Counting:
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            self.connection = real(*arguments, **options)
-
-        def execute(self, query: str, *arguments: Any) -> Any:
-            queries.append(query)
-            return self.connection.execute(query, *arguments)
-
-        def close(self) -> None:
-            self.connection.close()
-
-    monkeypatch.setattr(duckdb, "connect", Counting)
-
+    queries.clear()
     run_checks(airbyte, instance, pipeline)
     everything = len(queries)
     found = run_checks(airbyte, instance, pipeline, "unique_key")

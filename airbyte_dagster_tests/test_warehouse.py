@@ -97,26 +97,12 @@ def test_key_with_a_column_that_is_not_there_is_not_counted(database: Path) -> N
     assert tables["users"].keys == {}
 
 
-def test_all_counts_are_one_query(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_counts_are_one_query(database: Path, queries: list[str]) -> None:
     """A hundred streams cost one look for the tables and one count."""
     with duckdb.connect(str(database)) as connection:
         for index in range(100):
             connection.execute(f"CREATE TABLE t{index} AS SELECT * FROM range({index})")  # noqa: S608
-    queries: list[str] = []
-    real = duckdb.connect
-
-    class Counting:
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            self.connection = real(*arguments, **options)
-
-        def execute(self, query: str, *arguments: Any) -> Any:
-            queries.append(query)
-            return self.connection.execute(query, *arguments)
-
-        def close(self) -> None:
-            self.connection.close()
-
-    monkeypatch.setattr(duckdb, "connect", Counting)
+    queries.clear()
     tables = DuckDBWarehouse(str(database)).inspect({f"t{i}": TableRef("main", (f"t{i}",)) for i in range(100)})
 
     assert [table.rows if table else None for table in tables.values()] == list(range(100))

@@ -101,16 +101,17 @@ def _answers(url: str) -> bool:
 def _stop_group(process: subprocess.Popen[bytes]) -> None:
     """End ``dagster dev`` and everything it started: politely first, so that running syncs are cancelled."""
     for sign, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        if not _group_lives(process):
+        if not group_lives(process):
             break
         os.killpg(process.pid, sign)
         deadline = time.monotonic() + seconds
-        while _group_lives(process) and time.monotonic() < deadline:
+        while group_lives(process) and time.monotonic() < deadline:
             time.sleep(0.05)
     process.wait()
 
 
-def _group_lives(process: subprocess.Popen[bytes]) -> bool:
+def group_lives(process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether a process that leads a group lives, or another of its group."""
     process.poll()  # reaps the leader, which would count as alive otherwise
     try:
         os.killpg(process.pid, 0)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from airbyte_dagster.commands.dev import group_lives
 from airbyte_dagster_tests.command_line import wait_for
 
 #: Runs start where they are launched: no daemon is needed to take them from a queue. Nothing is sent anywhere.
@@ -83,19 +84,10 @@ def _answers(url: str) -> bool:
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     """End a process that leads its group, and everything that it started."""
     try:
-        if _group_lives(process):
+        if group_lives(process):
             os.killpg(process.pid, signal.SIGINT)
-            wait_for(lambda: not _group_lives(process), lambda: f"the webserver {process.pid} does not end")
+            wait_for(lambda: not group_lives(process), lambda: f"the webserver {process.pid} does not end")
     finally:
-        if _group_lives(process):
+        if group_lives(process):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _group_lives(process: subprocess.Popen[bytes]) -> bool:
-    process.poll()  # reaps the leader, which would count as alive otherwise
-    try:
-        os.killpg(process.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

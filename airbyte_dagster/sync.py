@@ -188,21 +188,35 @@ class SyncRunner:
         except BaseException as error:
             # Only what is no ordinary error is a termination: KeyboardInterrupt, Dagster's interrupt, SystemExit.
             if not isinstance(error, Exception) and self.settings.cancel_on_termination:
-                self._cancel_asked(connection_id, job_type, asked)
+                self.cancel_asked(connection_id, asked.after, asked.job_id, job_type)
             raise
 
     # Starting
 
-    def _start(self, connection_id: str, job_type: JobType, asked: _Asked) -> Started:
-        """Return the job to watch: the one this run has already, one that is active, or a new one."""
+    def start(self, connection_id: str, job_type: JobType = "sync", *, newest: int | None = None) -> Started:
+        """Return the job to watch: the one this run has already, one that is active, or a new one.
+
+        Args:
+            connection_id: The connection.
+            job_type: What is wanted.
+            newest: Id of the newest job of the whole server, if it is known: then the connection's jobs are not asked
+                for first, which saves a call, since Airbyte itself tells whether one is active. An active one is
+                watched, whatever `SyncSettings.on_running` says.
+
+        Raises:
+            AirbyteDagsterError: As `run`, of a job that can't be started.
+        """
+        return self._start(connection_id, job_type, _Asked(), newest)
+
+    def _start(self, connection_id: str, job_type: JobType, asked: _Asked, newest: int | None = None) -> Started:
         note = self.memory.recall(connection_id)
         if note is not None:
             adopted = self._adopt(connection_id, note, job_type)
             if adopted is not None:
                 self.log(f"Going on with job {adopted.id}, which this run started before ({adopted.status}).")
                 return self._remember(connection_id, note.after, Started(adopted, "adopted"), asked)
-        recent = self.client.jobs(connection_id)
-        active = _newest_active(recent, job_type)
+        recent = self.client.jobs(connection_id) if newest is None else []
+        active = newest_active(recent, job_type)
         if active is not None:
             if self.settings.on_running == "fail":
                 raise SyncAlreadyRunning(
@@ -216,7 +230,7 @@ class SyncRunner:
                 return self._remember(connection_id, after, Started(active, "attached"), asked)
             self._wait_for(active)
             recent = [active, *recent]
-        after = max((job.id for job in recent), default=0)
+        after = max((job.id for job in recent), default=newest or 0)
         self.memory.note(connection_id, JobNote(after))
         asked.after = after
         job = self._create(connection_id, job_type, after)
@@ -249,7 +263,7 @@ class SyncRunner:
             try:
                 return self.client.create_job(connection_id, job_type)
             except SyncAlreadyRunning as conflict:
-                running = _newest_active(self._of_type(connection_id, job_type), job_type)
+                running = newest_active(self._of_type(connection_id, job_type), job_type)
                 if running is not None:
                     return running
                 finished = self._job_after(connection_id, job_type, after)
@@ -319,9 +333,10 @@ class SyncRunner:
                 warned.add(job.status)
                 self.warn(f"Job {job.id} has the unknown status {job.status!r}; still watching it.")
             if not job.active:
-                return self._judge(job)
+                return self.judge(job)
             age = self.clock() - began
-            self._check_timeout(job, age)
+            if self.settings.timeout is not None and age >= self.settings.timeout:
+                return self.time_out(job)
             self.sleep(self._next_wait(age))
             try:
                 job = self.client.job(job.id)
@@ -334,14 +349,20 @@ class SyncRunner:
         left = None if self.settings.timeout is None else self.settings.timeout - age
         return wait if left is None else max(0.0, min(wait, left))
 
-    def _check_timeout(self, job: Job, age: float) -> None:
-        if self.settings.timeout is None or age < self.settings.timeout:
-            return
+    def time_out(self, job: Job) -> Job:
+        """Give up a job that is over its time: cancel it, if the settings say so.
+
+        Returns:
+            The job, if it has succeeded after all.
+
+        Raises:
+            SyncTimedOut: It has not.
+        """
         what = "left running"
         if self.settings.cancel_on_timeout:
             ended = self.cancel(job.id)
             if ended is not None and ended.status == "succeeded":
-                return
+                return ended
             what = "cancelled" if ended is not None and not ended.active else "asked to stop"
         raise SyncTimedOut(
             f"Job {job.id} was still {job.status} after {self.settings.timeout:g} s and was {what}.",
@@ -354,14 +375,15 @@ class SyncRunner:
         if silent < self.settings.poll_failure_tolerance:
             self.warn(f"Job {job.id} could not be polled, which says nothing about the sync: {error.message}")
             return
-        raise SyncStatusUnknown(
-            f"Airbyte could not be asked about job {job.id} for {silent:.0f} s; it may still be running.",
-            job_id=job.id,
-            status=job.status,
-            guidance="A rerun goes on watching the same job.",
-        ) from error
+        raise status_unknown(job, silent) from error
 
-    def _judge(self, job: Job) -> Job:
+    def judge(self, job: Job) -> Job:
+        """Return a job that has ended, if it succeeded.
+
+        Raises:
+            SyncFailed: It failed; with the reason, where the server gives one.
+            SyncCancelled: Somebody cancelled it.
+        """
         if job.status == "succeeded":
             return job
         if job.status == "cancelled":
@@ -377,12 +399,21 @@ class SyncRunner:
             guidance="" if failure else "Its log in Airbyte says why; this server does not tell it through its API.",
         )
 
-    def _cancel_asked(self, connection_id: str, job_type: JobType, asked: _Asked) -> None:
-        job_id = asked.job_id
-        if job_id is None and asked.after is not None:
+    def cancel_asked(
+        self, connection_id: str, after: int | None, job_id: int | None, job_type: JobType = "sync"
+    ) -> None:
+        """Cancel the job of a start that was interrupted, however far it had come.
+
+        Args:
+            connection_id: The connection.
+            after: As in `JobNote`; ``None`` if no job was asked for.
+            job_id: The job, if it is known.
+            job_type: What was asked for.
+        """
+        if job_id is None and after is not None:
             # Interrupted while the answer was awaited: the job may have been made.
             try:
-                made = self._job_after(connection_id, job_type, asked.after)
+                made = self._job_after(connection_id, job_type, after)
             except AirbyteError as error:
                 self.warn(f"Terminated while a job was asked for; it may be running: {error.message}")
                 return
@@ -414,7 +445,18 @@ class SyncRunner:
         return job
 
 
-def _newest_active(jobs: Sequence[Job], job_type: JobType) -> Job | None:
+def status_unknown(job: Job, silent: float) -> SyncStatusUnknown:
+    """Return the error of a job that could not be asked about for some seconds."""
+    return SyncStatusUnknown(
+        f"Airbyte could not be asked about job {job.id} for {silent:.0f} s; it may still be running.",
+        job_id=job.id,
+        status=job.status,
+        guidance="A rerun goes on watching the same job.",
+    )
+
+
+def newest_active(jobs: Sequence[Job], job_type: JobType) -> Job | None:
+    """Return the newest job of a type that has not ended, if there is one."""
     active = [job for job in jobs if job.active and _same_type(job.job_type, job_type)]
     return max(active, key=lambda job: job.id, default=None)
 

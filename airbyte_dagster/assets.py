@@ -4,10 +4,10 @@ An asset's materialization carries what the job claims and what the warehouse sh
 against each other is left to the checks.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 from pydantic import Field
@@ -34,6 +34,7 @@ from airbyte_dagster.warehouse import Table, TableRef, Warehouse
 from airbyte_dagster.warehouse_resource import WarehouseResource
 
 _Key = tuple[str | None, str]
+_Name = TypeVar("_Name", bound=Hashable)
 
 
 #: Run tag that says for one run what `SyncSettings.on_running` is.
@@ -77,7 +78,7 @@ def sync_op_name(pipeline: spec.AirbytePipeline) -> str:
     return f"{pipeline.name}_airbyte_sync"
 
 
-def _triggered(settings: SyncSettings, tags: Mapping[str, str]) -> SyncSettings:
+def triggered(settings: SyncSettings, tags: Mapping[str, str]) -> SyncSettings:
     """Return the settings of a run that something new upstream asked for.
 
     A sync that began before the change brings what was there before it: such a run waits for it and starts its own.
@@ -111,7 +112,7 @@ def build_assets(pipeline: spec.AirbytePipeline, *, airbyte_key: str, warehouse_
             names = ", ".join(asset.key.path[-1] for asset in selected)
             context.log.info(f"Only {names} selected, but Airbyte syncs the whole connection: all streams move.")
         airbyte: AirbyteResource = getattr(context.resources, airbyte_key)
-        settings = config.over(_triggered(airbyte.sync_settings(), context.run.tags))
+        settings = config.over(triggered(airbyte.sync_settings(), context.run.tags))
         run = _PipelineRun(context, pipeline, airbyte, getattr(context.resources, warehouse_key), settings)
         yield from run.results(selected)
 
@@ -138,7 +139,7 @@ class _PipelineRun:
         memory = RunJobMemory(
             self.context.instance,
             self.context.run.run_id,
-            is_used_up=lambda job_id: self._was_recorded_for_us(selected, reconciled.connection.id, job_id),
+            is_used_up=lambda connection_id, job_id: self._was_recorded_for_us(selected, connection_id, job_id),
         )
         done = self._sync(reconciled, memory)
         stats = self._reported(done.job)
@@ -205,21 +206,10 @@ class _PipelineRun:
         streams: Mapping[dg.AssetKey, Sequence[spec.Stream]],
         refs: Mapping[_Key, TableRef],
     ) -> dict[_Key, int]:
-        """Count before the sync, for the modes whose rule needs it; nothing where that can't be."""
-        keys = [
-            stream.key
-            for several in streams.values()
-            for stream in several
-            if not stream.sync_mode.startswith("full_refresh_overwrite")
-        ]
-        try:
-            found = warehouse.inspect({key: refs[key] for key in keys})
-        except WarehouseMissing:
-            return dict.fromkeys(keys, 0)
-        except (WarehouseError, ConfigurationError) as error:
-            self.context.log.warning(f"Rows before the sync could not be counted: {error}")
-            return {}
-        return {key: table.rows if table else 0 for key, table in found.items()}
+        counted = {
+            stream.key: refs[stream.key] for several in streams.values() for stream in several if needs_count(stream)
+        }
+        return rows_before(warehouse, counted, warn=self.context.log.warning)
 
     def _reported(self, job: models.Job) -> dict[_Key, models.StreamStats]:
         try:
@@ -227,6 +217,31 @@ class _PipelineRun:
         except AirbyteDagsterError as error:
             self.context.log.warning(f"Airbyte did not tell the rows of each stream: {error}")
             return {}
+
+
+def needs_count(stream: spec.Stream) -> bool:
+    """Whether the rule of a stream's sync mode needs the rows before the sync."""
+    return not stream.sync_mode.startswith("full_refresh_overwrite")
+
+
+def rows_before(
+    warehouse: Warehouse, refs: Mapping[_Name, TableRef], *, warn: Callable[[str], None]
+) -> dict[_Name, int]:
+    """Count the rows of tables, all in one query; nothing where that can't be.
+
+    Args:
+        warehouse: Where they are; one that is missing has no rows.
+        refs: The tables, by any name.
+        warn: Takes one line for people.
+    """
+    try:
+        found = warehouse.inspect(refs)
+    except WarehouseMissing:
+        return dict.fromkeys(refs, 0)
+    except (WarehouseError, ConfigurationError) as error:
+        warn(f"Rows before the sync could not be counted: {error}")
+        return {}
+    return {name: table.rows if table else 0 for name, table in found.items()}
 
 
 def reported_streams(client: AirbyteClient, job: models.Job) -> dict[_Key, models.StreamStats]:

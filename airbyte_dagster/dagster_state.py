@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -19,6 +21,7 @@ _JOB_ID_TAG = "airbyte/job_id"
 _NOTE = re.compile(r"after=(?P<after>\d+)(?: job=(?P<job>\d+))?(?P<done> done)?")
 _APPLIED = "airbyte_dagster/applied/{}"
 _PARENT_RUN_TAG = "dagster/parent_run_id"
+_RESUME_TAG = "dagster/is_resume_retry"
 _WILL_RETRY_TAG = "dagster/will_retry"
 _RETRIED_BY_TAG = "dagster/auto_retry_run_id"
 
@@ -34,14 +37,15 @@ _RETRY_DELAY = dt.timedelta(hours=1)
 
 
 class RunJobMemory:
-    """A `sync.JobMemory` in the tags of the run, where people can read it too.
+    """A `sync.JobMemory` and `many_syncs.ManyMemory` in the tags of the run, where people can read it too.
 
-    A run that retries another, after a crash or from the UI, takes over the job of that one unless it was used up.
+    A run that retries another, after a crash or from the UI, takes over the jobs of that one unless they were used up.
+    It may be used from several threads.
 
     Args:
         instance: Where the run is.
         run_id: The run.
-        is_used_up: Whether somebody else recorded the result of a job of this connection for the run.
+        is_used_up: Whether somebody else recorded the result of a job of a connection for the run.
     """
 
     def __init__(
@@ -49,39 +53,64 @@ class RunJobMemory:
         instance: dg.DagsterInstance,
         run_id: str,
         *,
-        is_used_up: Callable[[int], bool] = lambda _job_id: False,
+        is_used_up: Callable[[str, int], bool] = lambda _connection_id, _job_id: False,
     ) -> None:
         self._instance = instance
         self._run_id = run_id
         self._is_used_up = is_used_up
         self._notes: dict[str, JobNote] = {}
+        # Dagster reads all tags of a run, and writes them back.
+        self._lock = threading.Lock()
+
+    @functools.cached_property
+    def _before(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The tags of this run, as it was found, and of the run that it retries."""
+        run = self._instance.get_run_by_id(self._run_id)
+        parent_id = run.tags.get(_PARENT_RUN_TAG) if run else None
+        parent = self._instance.get_run_by_id(parent_id) if parent_id else None
+        return (run.tags if run else {}, parent.tags if parent else {})
 
     def recall(self, connection_id: str) -> JobNote | None:
         """Return the note of this run, or else of the run that it retries, unless `done` was said of it."""
-        run_id: str | None = self._run_id
-        for _ in range(2):
-            run = self._instance.get_run_by_id(run_id) if run_id else None
-            if run is None:
-                return None
-            found = _noted(run.tags, connection_id)
+        for tags in self._before:
+            found = _noted(tags, connection_id)
             if found is not None:
                 note, is_done = found
-                is_used_up = note.job_id is not None and self._is_used_up(note.job_id)
+                is_used_up = note.job_id is not None and self._is_used_up(connection_id, note.job_id)
                 return None if is_done or is_used_up else note
-            run_id = run.tags.get(_PARENT_RUN_TAG)
         return None
+
+    def was_done(self, connection_id: str) -> bool:
+        """Whether `done` was said by this run's former try, or by the run that this one resumes from its failure."""
+        own, parent = self._before
+        known = own if _noted(own, connection_id) or own.get(_RESUME_TAG) != "true" else parent
+        found = _noted(known, connection_id)
+        return found is not None and found[1]
 
     def note(self, connection_id: str, note: JobNote) -> None:
         """Write the note into this run's tags."""
-        self._notes[connection_id] = note
-        self._write(connection_id, _text(note), {} if note.job_id is None else {_JOB_ID_TAG: str(note.job_id)})
+        self.note_all({connection_id: note})
 
-    def done(self, connection_id: str) -> None:
-        """Say that the result of the noted job was recorded: whoever runs again wants a new job."""
-        self._write(connection_id, f"{_text(self._notes[connection_id])} done")
+    def note_all(self, notes: Mapping[str, JobNote]) -> None:
+        """Write the notes of several connections into this run's tags, in one go."""
+        self._notes.update(notes)
+        newest = max((note.job_id for note in notes.values() if note.job_id is not None), default=None)
+        tags = {_TAG.format(connection_id): _text(note) for connection_id, note in notes.items()}
+        self._write({**tags, **({} if newest is None else {_JOB_ID_TAG: str(newest)})})
 
-    def _write(self, connection_id: str, text: str, more: Mapping[str, str] | None = None) -> None:
-        self._instance.add_run_tags(self._run_id, {_TAG.format(connection_id): text, **(more or {})})
+    def done(self, *connection_ids: str) -> None:
+        """Say that the results of the noted jobs were recorded: whoever runs again wants new ones."""
+        self._write({_TAG.format(key): f"{_text(self._notes[key])} done" for key in connection_ids})
+
+    def keep_done(self, *connection_ids: str) -> None:
+        """Take over what `was_done` said, for a run that may resume this one."""
+        _own, parent = self._before
+        tags = {_TAG.format(key): parent.get(_TAG.format(key)) for key in connection_ids}
+        self._write({key: text for key, text in tags.items() if text})
+
+    def _write(self, tags: Mapping[str, str]) -> None:
+        with self._lock:
+            self._instance.add_run_tags(self._run_id, dict(tags))
 
 
 class InstanceAppliedStore:

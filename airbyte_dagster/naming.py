@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from airbyte_dagster import spec
 from airbyte_dagster.configuration import declared_value, read_reference
@@ -12,16 +13,58 @@ _DEFAULT_SCHEMAS = {"postgres": "public"}
 _DUCKDB_SCHEMA = "main"
 
 
-def table_ref(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> TableRef:
-    """Return where the table of a stream is expected.
+@dataclass(frozen=True)
+class TablePlaces:
+    """Where a destination puts the streams of a connection.
 
-    Some destinations lower-case names and put ``_`` for what is no letter or digit; others keep them. So the plain
-    name comes first, then the normalised one, then the table of raw records that Airbyte's destination-duckdb writes
-    (``DestinationDuckdb.write``).
+    Attributes:
+        prefix: Put before each stream's name.
+        schema: Of the destination, where the namespace decides nothing.
+        namespace_definition: ``destination``, ``source`` or ``custom_format``.
+        namespace_format: Of the last.
     """
-    name = f"{pipeline.connection.prefix}{stream.name}"
-    names = tuple(dict.fromkeys((name, normalised(name), f"_airbyte_raw_{name}")))
-    return TableRef(_schema(pipeline, stream), names)
+
+    prefix: str
+    schema: str
+    namespace_definition: str
+    namespace_format: str | None
+
+    def ref(self, stream: spec.Stream) -> TableRef:
+        """Return where the table of a stream is expected.
+
+        Some destinations lower-case names and put ``_`` for what is no letter or digit; others keep them. So the plain
+        name comes first, then the normalised one, then the table of raw records that Airbyte's destination-duckdb
+        writes (``DestinationDuckdb.write``).
+        """
+        name = f"{self.prefix}{stream.name}"
+        names = tuple(dict.fromkeys((name, normalised(name), f"_airbyte_raw_{name}")))
+        return TableRef(self._schema_of(stream.namespace), names)
+
+    def _schema_of(self, namespace: str | None) -> str:
+        if self.namespace_definition == "source":
+            return namespace or self.schema
+        if self.namespace_definition == "custom_format" and self.namespace_format:
+            return self.namespace_format.replace("${SOURCE_NAMESPACE}", namespace or "") or self.schema
+        return self.schema
+
+
+def default_schema(destination_type: str, configured: str | None) -> str:
+    """Return the schema that a destination writes to.
+
+    Args:
+        destination_type: Airbyte's ``destinationType``.
+        configured: Its own setting, if it has one.
+    """
+    return configured or _DEFAULT_SCHEMAS.get(destination_type, _DUCKDB_SCHEMA)
+
+
+def table_ref(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> TableRef:
+    """Return where the table of a pipeline's stream is expected."""
+    connection, destination = pipeline.connection, pipeline.destination
+    configured = read_reference(declared_value(destination.configuration, "schema"))
+    schema = default_schema(destination.type, str(configured) if configured else None)
+    places = TablePlaces(connection.prefix, schema, connection.namespace_definition, connection.namespace_format)
+    return places.ref(stream)
 
 
 def key_columns(stream: spec.Stream) -> tuple[str, ...]:
@@ -33,14 +76,3 @@ def key_columns(stream: spec.Stream) -> tuple[str, ...]:
 def dagster_name(name: str) -> str:
     """Turn a stream's name into one that Dagster takes; ``_`` for what it does not."""
     return re.sub(r"[^A-Za-z0-9_]", "_", name) or "_"
-
-
-def _schema(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> str:
-    connection = pipeline.connection
-    usual = _DEFAULT_SCHEMAS.get(pipeline.destination.type, _DUCKDB_SCHEMA)
-    default = str(read_reference(declared_value(pipeline.destination.configuration, "schema")) or usual)
-    if connection.namespace_definition == "source":
-        return stream.namespace or default
-    if connection.namespace_definition == "custom_format" and connection.namespace_format:
-        return connection.namespace_format.replace("${SOURCE_NAMESPACE}", stream.namespace or "") or default
-    return default

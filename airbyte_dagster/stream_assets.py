@@ -39,15 +39,17 @@ class StreamAsset:
                 else stream.model_copy(update={"primary_key": keys[stream.name]})
                 for stream in self.streams
             )
-        return tuple(
-            spec.Stream.model_construct(
-                name=stream.name,
-                namespace=stream.namespace,
-                sync_mode=cast("spec.SyncMode", stream.sync_mode or "full_refresh_overwrite"),
-                primary_key=stream.primary_key,
-            )
-            for stream in connection.streams
-        )
+        return tuple(map(as_declared, connection.streams))
+
+
+def as_declared(stream: models.Stream) -> spec.Stream:
+    """Return a stream of a connection as if it had been declared."""
+    return spec.Stream.model_construct(
+        name=stream.name,
+        namespace=stream.namespace,
+        sync_mode=cast("spec.SyncMode", stream.sync_mode or "full_refresh_overwrite"),
+        primary_key=stream.primary_key,
+    )
 
 
 def stream_assets(pipeline: spec.AirbytePipeline) -> tuple[StreamAsset, ...]:

@@ -1,0 +1,60 @@
+"""What list calls tell of all jobs of a workspace: one call for the news of a hundred, whoever watches them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Sequence
+
+from airbyte_dagster.client import AirbyteClient
+from airbyte_dagster.client.calls import PAGE_SIZE
+from airbyte_dagster.models import Job
+
+
+class JobBoard:
+    """Reads what has changed since it last looked.
+
+    Attributes:
+        newest: The highest id of a job that was seen.
+        opened_at: The same, when the board was opened: jobs with a higher id began later.
+        last_calls: How many calls the last look took.
+    """
+
+    def __init__(self, client: AirbyteClient, workspace_id: str) -> None:
+        self._client = client
+        self._workspace_id = workspace_id
+        self._reached: dt.datetime | None = None
+        self._since_opened: defaultdict[str, set[int]] = defaultdict(set)
+        self.newest = 0
+        self.opened_at = 0
+        self.last_calls = 1
+
+    def open(self) -> None:
+        """Note where the workspace's jobs are before anything is started: two calls.
+
+        Raises:
+            AirbyteError: Airbyte can't be asked.
+        """
+        changed = self._client.newest_jobs(self._workspace_id)
+        created = self._client.last_job(self._workspace_id)
+        self._reached = max((job.changed for job in changed), default=None)
+        self.opened_at = self.newest = max([job.id for job in changed] + ([created.id] if created else []), default=0)
+
+    def look(self) -> Sequence[Job]:
+        """Return the jobs that have changed; those of the last second that was read come again.
+
+        Raises:
+            AirbyteError: Airbyte can't be asked; the next look begins at the same place.
+        """
+        changes = self._client.changed_jobs(self._workspace_id, self._reached)
+        self._reached = changes.reached or self._reached
+        self.last_calls = 1 + len(changes.jobs) // PAGE_SIZE
+        for job in changes.jobs:
+            self.newest = max(self.newest, job.id)
+            if job.id > self.opened_at:
+                self._since_opened[job.connection_id].add(job.id)
+        return changes.jobs
+
+    def has_others(self, connection_id: str, job_id: int) -> bool:
+        """Whether a connection had another job than this one since the board was opened."""
+        return bool(self._since_opened[connection_id] - {job_id})

@@ -18,7 +18,7 @@ from airbyte_dagster.sync import JobNote
 _TAG = "airbyte_dagster/job/{}"
 #: The run's newest job, for people who look for the run of a job in Dagster's list of runs.
 _JOB_ID_TAG = "airbyte/job_id"
-_NOTE = re.compile(r"after=(?P<after>\d+)(?: job=(?P<job>\d+))?(?P<done> done)?")
+_NOTE = re.compile(r"after=(?P<after>\d+)(?: asked=(?P<asked>\d+))?(?: job=(?P<job>\d+))?(?P<done> done)?")
 _APPLIED = "airbyte_dagster/applied/{}"
 _PARENT_RUN_TAG = "dagster/parent_run_id"
 _RESUME_TAG = "dagster/is_resume_retry"
@@ -174,8 +174,12 @@ def _noted(tags: Mapping[str, str], connection_id: str) -> tuple[JobNote, bool] 
     match = _NOTE.fullmatch(tags.get(_TAG.format(connection_id), ""))
     if match is None:
         return None
-    return JobNote(int(match["after"]), int(match["job"]) if match["job"] else None), bool(match["done"])
+    job, asked = match["job"], match["asked"]
+    note = JobNote(int(match["after"]), int(job) if job else None, float(asked) if asked else None)
+    return note, bool(match["done"])
 
 
 def _text(note: JobNote) -> str:
-    return f"after={note.after}" + (f" job={note.job_id}" if note.job_id is not None else "")
+    if note.job_id is not None:
+        return f"after={note.after} job={note.job_id}"
+    return f"after={note.after}" + (f" asked={note.asked:.0f}" if note.asked is not None else "")

@@ -21,7 +21,7 @@ from airbyte_dagster.verify import Claim, Finding, Verdict
 from airbyte_dagster.warehouse import QueryFailed, Table, TableRef, Warehouse, WarehouseSession, quoted
 
 #: An asset, and one of its streams by namespace and name.
-_TableKey: TypeAlias = tuple[dg.AssetKey, tuple[str | None, str]]
+TableKey: TypeAlias = tuple[dg.AssetKey, tuple[str | None, str]]
 
 _RULES: dict[type[Check], str] = {
     check_specs.RowCount: "Rows in the warehouse against the records that Airbyte reports, by the stream's sync mode.",
@@ -104,7 +104,8 @@ class Evaluation:
         instance: Where the last jobs are recorded.
         targets: The checks.
         now: The time.
-        recorded: The last job of each asset, where it is known already; else it is read from the instance.
+        just_ended: The last job of each asset, where it has ended just now and is still to be recorded; of the other
+            assets it is read from the instance.
     """
 
     def __init__(
@@ -112,36 +113,44 @@ class Evaluation:
         instance: dg.DagsterInstance,
         targets: Sequence[CheckTarget],
         now: dt.datetime,
-        recorded: Mapping[dg.AssetKey, RecordedJob] | None = None,
+        just_ended: Mapping[dg.AssetKey, RecordedJob] | None = None,
     ) -> None:
         self._now = now
         self._instance = instance
         self._targets = targets
         assets = {target.asset.key: target.asset for target in targets}
-        known = recorded or {}
-        self._recorded = {key: known.get(key) or last_recorded(instance, key) for key in assets}
+        self._just_ended = just_ended or {}
+        self._recorded = {key: self._just_ended.get(key) or last_recorded(instance, key) for key in assets}
         self._streams = {key: _streams(asset, self._recorded[key]) for key, asset in assets.items()}
-        self._tables: Mapping[_TableKey, Table | None] = {}
+        self._tables: Mapping[TableKey, Table | None] = {}
 
     def run(self, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         """Measure the tables and judge all checks; what can't be read leaves them unverified."""
         try:
             with warehouse.session() as session:
-                self._tables = session.inspect(self.refs())
-                yield from [self.result(target, session) for target in self._targets]
+                results = self.results(session.inspect(self.refs()), session)
         except (WarehouseError, ConfigurationError) as error:
-            for target in self._targets:
-                yield _result(target, {"": verify.unverified(str(error))})
+            results = self.unverified(str(error))
+        yield from results
 
-    def refs(self) -> dict[_TableKey, TableRef]:
+    def refs(self) -> dict[TableKey, TableRef]:
         """Return the tables of the checks' streams, with all that is to be measured of them."""
-        refs: dict[_TableKey, TableRef] = {}
+        refs: dict[TableKey, TableRef] = {}
         for target in self._targets:
             for stream in self._streams[target.asset.key]:
                 key = (target.asset.key, stream.declared.key)
                 known = refs.get(key) or target.asset.table_ref(stream.declared)
                 refs[key] = _with_measures(known, target.check, stream.primary_key)
         return refs
+
+    def results(self, tables: Mapping[TableKey, Table | None], session: WarehouseSession) -> list[dg.AssetCheckResult]:
+        """Judge all checks by the tables of `refs`, as they are now."""
+        self._tables = tables
+        return [self.result(target, session) for target in self._targets]
+
+    def unverified(self, why: str) -> list[dg.AssetCheckResult]:
+        """Return what is told of all checks if the tables can't be read."""
+        return [_result(target, {"": verify.unverified(why)}) for target in self._targets]
 
     def result(self, target: CheckTarget, session: WarehouseSession) -> dg.AssetCheckResult:
         """Judge one check of one asset."""
@@ -181,7 +190,9 @@ class Evaluation:
             case check_specs.Schema() if not target.asset.streams:
                 finding = verify.unverified("columns are recorded only of pipelines that name their streams.")
             case check_specs.Schema():
-                finding = verify.schema(table, column_schemas(self._instance, target.asset.key))
+                recorded = column_schemas(self._instance, target.asset.key)
+                is_new = target.asset.key in self._just_ended
+                finding = verify.schema(table, [dict(table.columns), *recorded] if is_new else recorded)
             case check_specs.ExpectedRange():
                 finding = verify.expected_range(table, check.min, check.max)
             case check_specs.CustomSQL():

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 
 from airbyte_dagster.client import AirbyteClient
 from airbyte_dagster.client.calls import PAGE_SIZE
+from airbyte_dagster.client.job_changes import JobChanges
 from airbyte_dagster.models import Job
+
+#: After so many looks that showed nothing newer than one second, that second is over, on the server's clock too.
+_LOOKS_AT_ONE_TIME = 5
 
 
 class JobBoard:
@@ -23,7 +27,8 @@ class JobBoard:
     def __init__(self, client: AirbyteClient, workspace_id: str) -> None:
         self._client = client
         self._workspace_id = workspace_id
-        self._reached: dt.datetime | None = None
+        self._since: dt.datetime | None = None
+        self._looks_at_one_time = 0
         self._since_opened: defaultdict[str, set[int]] = defaultdict(set)
         self.newest = 0
         self.opened_at = 0
@@ -37,7 +42,7 @@ class JobBoard:
         """
         changed = self._client.newest_jobs(self._workspace_id)
         created = self._client.last_job(self._workspace_id)
-        self._reached = max((job.changed for job in changed), default=None)
+        self._since = max((job.changed for job in changed), default=None)
         self.opened_at = self.newest = max([job.id for job in changed] + ([created.id] if created else []), default=0)
 
     def look(self) -> Sequence[Job]:
@@ -46,14 +51,27 @@ class JobBoard:
         Raises:
             AirbyteError: Airbyte can't be asked; the next look begins at the same place.
         """
-        changes = self._client.changed_jobs(self._workspace_id, self._reached)
-        self._reached = changes.reached or self._reached
+        changes = self._client.changed_jobs(self._workspace_id, self._since)
+        self._step(changes)
         self.last_calls = 1 + len(changes.jobs) // PAGE_SIZE
         for job in changes.jobs:
             self.newest = max(self.newest, job.id)
             if job.id > self.opened_at:
                 self._since_opened[job.connection_id].add(job.id)
         return changes.jobs
+
+    def _step(self, changes: JobChanges) -> None:
+        """Move on to where the next look begins: the last second that was read, until that is over for certain.
+
+        Jobs are stamped to the second, so more of the same one may follow; but where many were started in one, they
+        would be read again with each look.
+        """
+        if changes.reached is None:
+            return
+        is_same = changes.complete and changes.reached == self._since
+        self._looks_at_one_time = self._looks_at_one_time + 1 if is_same else 0
+        is_over = self._looks_at_one_time >= _LOOKS_AT_ONE_TIME
+        self._since = changes.reached + dt.timedelta(seconds=1) if is_over else changes.reached
 
     def has_others(self, connection_id: str, job_id: int) -> bool:
         """Whether a connection had another job than this one since the board was opened."""

@@ -23,6 +23,8 @@ from airbyte_dagster.sync import JobNote, Origin, Started, SyncRunner, SyncSetti
 SIDE_BY_SIDE = 16
 #: Starts that are handed to the threads ahead of time; what is noted about them is written in one go.
 _BATCH = 64
+#: A start that had to wait so long for its turn is noted anew, with the time at which it is asked for.
+_FRESH_SECONDS = 10.0
 #: While jobs are being started, this often is looked which have been.
 _START_SECONDS = 0.2
 #: Seconds between two looks at the list: the first for a few young jobs, the second for a hundred and more.
@@ -50,6 +52,7 @@ class Outcome:
         job: The job, if there was one. It succeeded if there is no `error`; it is on its way if it is not watched.
         origin: As in `sync.Started`.
         error: Why it did not succeed: what `SyncRunner.run` would have raised.
+        learnt: What `ManySyncs.learn` returned for the job.
         is_alone: Whether no other job of the connection was seen since the run began.
     """
 
@@ -57,6 +60,7 @@ class Outcome:
     job: Job | None = None
     origin: Origin | None = None
     error: AirbyteDagsterError | None = None
+    learnt: Any = None
     is_alone: bool = True
 
 
@@ -108,9 +112,12 @@ class ManySyncs:
         settings: Of each sync.
         memory: Keeps which jobs are this run's.
         most: How many may be on their way at once; all of them if ``None``.
+        learn: Called with each job that has succeeded, in a thread, before the outcome is told: for more that is to be
+            asked about it. What it raises is an error of this package.
         on_progress: Called when something has changed, at most once for each look.
         warn: Takes one line for people about what is odd.
         clock: Monotonic seconds; replaced in tests.
+        now: Seconds since the epoch; replaced in tests.
         sleep: Waits, in the threads, no longer than until `terminate`; replaced in tests.
         pause: Waits up to some seconds for one of some futures; replaced in tests.
         executor: Makes what runs the requests side by side; replaced in tests.
@@ -121,9 +128,11 @@ class ManySyncs:
     settings: SyncSettings
     memory: ManyMemory
     most: int | None = None
+    learn: Callable[[Job], Any] = lambda _job: None
     on_progress: Callable[[Progress], None] = lambda _progress: None
     warn: Callable[[str], None] = lambda _line: None
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
     sleep: Callable[[float], None] | None = None
     pause: Callable[[float, Iterable[Future[Any]]], None] = _wait_for_one
     executor: Callable[[], Executor] = lambda: ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="airbyte")
@@ -178,7 +187,7 @@ class _Run:
         self._noted: dict[str, JobNote] = {}
         self._starting: dict[Future[Started | _Busy], str] = {}
         self._watched: dict[str, _Watched] = {}
-        self._judged: dict[Future[Job], tuple[str, _Watched]] = {}
+        self._judged: dict[Future[tuple[Job, Any]], tuple[str, _Watched]] = {}
         self._next_look = 0.0
         self._silent_since: float | None = None
         self._succeeded = self._failed = 0
@@ -236,7 +245,8 @@ class _Run:
         recalled = {connection_id: self._many.memory.recall(connection_id) for connection_id in chosen}
         self._noted.update({key: note for key, note in recalled.items() if note is not None})
         # Kept before anything is asked for: if this process dies, the next one knows what may be there.
-        self._note({key: JobNote(self._board.newest) for key, note in recalled.items() if note is None})
+        now = self._many.now()
+        self._note({key: JobNote(self._board.newest, asked=now) for key, note in recalled.items() if note is None})
         for connection_id, note in recalled.items():
             self._starting[self._executor.submit(self._begin, connection_id, note, self._board.newest)] = connection_id
 
@@ -257,7 +267,12 @@ class _Run:
     def _runner(self, memory: _StartMemory | None = None, settings: SyncSettings | None = None) -> SyncRunner:
         many = self._many
         runner = SyncRunner(
-            many.client, settings or many.settings, warn=many.warn, clock=many.clock, sleep=many.sleep or self._sleep
+            many.client,
+            settings or many.settings,
+            warn=many.warn,
+            clock=many.clock,
+            now=many.now,
+            sleep=many.sleep or self._sleep,
         )
         return replace(runner, memory=memory) if memory else runner
 
@@ -319,7 +334,8 @@ class _Run:
         if self._silent_since is None:
             calls += self._ask_for_unseen(now, most=max(1, int(wait_seconds / 2)))
         # However much there is to read: in the long run one call a second.
-        self._next_look = max(began + wait_seconds, now + (calls - 1) * _MANY_SECONDS)
+        pause = calls * _MANY_SECONDS if calls > 1 else 0.0
+        self._next_look = max(began + wait_seconds, now + pause)
         yield from self._take_up(now)
 
     def _ask_for_unseen(self, now: float, most: int) -> int:
@@ -355,16 +371,21 @@ class _Run:
                 yield self._ended(Outcome(connection_id, item.job, item.origin, error))
 
     def _judge(self, connection_id: str, item: _Watched, how: Callable[[Job], Job]) -> None:
-        self._judged[self._executor.submit(how, item.job)] = (connection_id, item)
+        self._judged[self._executor.submit(self._judge_and_learn, item.job, how)] = (connection_id, item)
+
+    def _judge_and_learn(self, job: Job, how: Callable[[Job], Job]) -> tuple[Job, Any]:
+        succeeded = how(job)
+        return succeeded, self._many.learn(succeeded)
 
     def _collect_judged(self) -> Iterator[Outcome]:
         for future in [future for future in self._judged if future.done()]:
             connection_id, item = self._judged.pop(future)
             is_alone = not self._board.has_others(connection_id, item.job.id)
             try:
-                outcome = Outcome(connection_id, future.result(), item.origin, is_alone=is_alone)
+                job, learnt = future.result()
+                outcome = Outcome(connection_id, job, item.origin, learnt=learnt, is_alone=is_alone)
             except AirbyteDagsterError as error:
-                outcome = Outcome(connection_id, item.job, item.origin, error, is_alone)
+                outcome = Outcome(connection_id, item.job, item.origin, error)
             yield self._ended(outcome)
 
     def _ended(self, outcome: Outcome) -> Outcome:
@@ -415,6 +436,11 @@ class _StartMemory:
         return self._recalled
 
     def note(self, connection_id: str, note: JobNote) -> None:
-        if note.job_id is None and self._noted.get(connection_id) != note:
+        if note.job_id is None and not self._is_written(self._noted.get(connection_id), note):
             self._memory.note_all({connection_id: note})
         self._noted[connection_id] = note
+
+    @staticmethod
+    def _is_written(written: JobNote | None, note: JobNote) -> bool:
+        is_fresh = written is not None and (note.asked or 0.0) - (written.asked or 0.0) < _FRESH_SECONDS
+        return is_fresh and written == note

@@ -75,10 +75,13 @@ class JobNote:
         after: The connection's newest job before ours was asked for; 0 if there was none. A job with a higher id is
             ours, even if the process died before it learnt the id.
         job_id: Our job, once known.
+        asked: When ours was asked for, seconds since the epoch; a job that was asked for just before the process died
+            may yet appear.
     """
 
     after: int
     job_id: int | None = None
+    asked: float | None = field(default=None, compare=False)
 
 
 class JobMemory(Protocol):
@@ -154,6 +157,7 @@ class SyncRunner:
         warn: The same, for what is odd.
         on_progress: Called with the job whenever its status or numbers change.
         clock: Monotonic seconds; replaced in tests.
+        now: Seconds since the epoch; replaced in tests.
         sleep: Waits; replaced in tests.
     """
 
@@ -164,6 +168,7 @@ class SyncRunner:
     warn: Callable[[str], None] = lambda _line: None
     on_progress: Callable[[Job], None] = lambda _job: None
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
     def run(self, connection_id: str, job_type: JobType = "sync") -> Succeeded:
@@ -231,7 +236,7 @@ class SyncRunner:
             self._wait_for(active)
             recent = [active, *recent]
         after = max((job.id for job in recent), default=newest or 0)
-        self.memory.note(connection_id, JobNote(after))
+        self.memory.note(connection_id, JobNote(after, asked=self.now()))
         asked.after = after
         job = self._create(connection_id, job_type, after)
         started = Started(job, "new" if job.id > after else "attached")
@@ -247,11 +252,22 @@ class SyncRunner:
             except (NotFound, Conflict):  # how the API answers for a job that it does not know
                 return None
         else:
-            ours = [job for job in self._of_type(connection_id, job_type) if job.id > note.after]
-            if not ours:
+            ours = self._job_after(connection_id, job_type, note.after) or self._late(connection_id, note, job_type)
+            if ours is None:
                 return None
-            job = ours[0]
+            job = ours
         return job if job.active or job.status == "succeeded" else None
+
+    def _late(self, connection_id: str, note: JobNote, job_type: JobType) -> Job | None:
+        """Look for a job that was asked for just before the process died, while its request may still be served."""
+        left = 0.0 if note.asked is None else note.asked + LOST_CREATE_SECONDS - self.now()
+        if left <= 0:
+            return None
+        left = min(left, LOST_CREATE_SECONDS)  # clocks of machines differ
+        self.log(
+            f"A job may have been asked for just before this run was interrupted; looking for it for {left:.0f} s."
+        )
+        return self._look_for(connection_id, job_type, note.after, left)
 
     def _create(self, connection_id: str, job_type: JobType, after: int) -> Job:
         """Create the job. If no answer comes, look for it before asking again.

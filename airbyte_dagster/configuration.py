@@ -144,14 +144,16 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 def difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Difference:
     """Compare a wanted configuration with the one that Airbyte shows; keys that only Airbyte has are left alone.
 
-    The type key is not compared: a real server leaves it out of what it shows (``SourceReadMapper.kt``).
+    So is a secret for which Airbyte's mask is wanted, which means the one that is stored. The type key is not compared:
+    a real server leaves it out of what it shows (``SourceReadMapper.kt``).
     """
     changed: list[Path] = []
     masked: dict[Path, Any] = {}
     for path, value in leaves({key: item for key, item in wanted.items() if key not in TYPE_KEYS}):
         shown = get_path(found, path)
         if shown == SECRET_MASK:
-            masked[path] = value
+            if value != SECRET_MASK:
+                masked[path] = value
         elif isinstance(value, list) and isinstance(shown, list) and len(value) == len(shown):
             # A list is replaced as a whole, so one different item, or one masked secret in it, stands for all of it.
             inner = [difference({"item": one}, {"item": other}) for one, other in zip(value, shown, strict=True)]
@@ -162,6 +164,13 @@ def difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Differenc
         elif shown != value:
             changed.append(path)
     return Difference(tuple(changed), masked)
+
+
+def has_mask(value: Any) -> bool:
+    """Whether Airbyte's mask stands for a secret anywhere in a value."""
+    if isinstance(value, Mapping):
+        return any(has_mask(item) for item in value.values())
+    return any(map(has_mask, value)) if isinstance(value, list) else value == SECRET_MASK
 
 
 def get_path(configuration: Any, path: Path) -> Any:

@@ -9,6 +9,12 @@ from airbyte_dagster import models, spec
 from airbyte_dagster.declaration import did_you_mean
 from airbyte_dagster.errors import SpecError
 
+#: What a stream has in Airbyte and keeps, unless it is declared, when the whole set is replaced.
+_KEPT = (
+    *("namespace", "cursorField", "primaryKey", "selectedFields"),
+    *("mappers", "includeFiles", "destinationObjectName"),
+)
+
 
 def resolve_streams(declared: spec.Connection, available: Sequence[models.AvailableStream]) -> tuple[spec.Stream, ...]:
     """Return the streams to configure: the declared ones, checked, or all that the source offers.
@@ -85,7 +91,7 @@ def connection_payload(declared: spec.Connection, streams: Sequence[spec.Stream]
     """Return the body of ``POST /connections``, without the ids of source and destination."""
     payload = {
         "name": declared.name,
-        "status": "active",
+        "status": declared.status or "active",
         "schedule": _schedule(declared),
         "namespaceDefinition": declared.namespace_definition,
         "prefix": declared.prefix,
@@ -106,9 +112,9 @@ def connection_changes(
     """
     changes: list[str] = []
     payload: dict[str, Any] = {}
-    if existing.status != "active":
+    if declared.status is not None and declared.status != existing.status:
         changes.append("status")
-        payload["status"] = "active"
+        payload["status"] = declared.status
     if declared.namespace_definition != existing.namespace_definition or (
         declared.namespace_format is not None and declared.namespace_format != existing.namespace_format
     ):
@@ -119,7 +125,7 @@ def connection_changes(
     if declared.prefix != existing.prefix:
         changes.append("prefix")
         payload["prefix"] = declared.prefix
-    if _normal_cron(declared.schedule) != _normal_cron(existing.schedule or "manual"):
+    if declared.schedule is not None and _normal_cron(declared.schedule) != _normal_cron(existing.schedule or "manual"):
         changes.append("schedule")
         payload["schedule"] = _schedule(declared)
     if declared.streams is not None:
@@ -166,8 +172,7 @@ def _stream_differences(declared: spec.Stream, existing: models.Stream) -> list[
 
 
 def _stream_payload(stream: spec.Stream, existing: Any) -> dict[str, Any]:
-    kept = ("namespace", "cursorField", "primaryKey", "selectedFields", "mappers")
-    payload = {key: existing[key] for key in kept if existing.get(key)}
+    payload = {key: existing[key] for key in _KEPT if existing.get(key)}
     payload |= {"name": stream.name, "syncMode": stream.sync_mode}
     if stream.namespace is not None:
         payload["namespace"] = stream.namespace
@@ -181,7 +186,7 @@ def _stream_payload(stream: spec.Stream, existing: Any) -> dict[str, Any]:
 
 
 def _schedule(declared: spec.Connection) -> dict[str, str]:
-    if declared.schedule == "manual":
+    if declared.schedule in (None, "manual"):
         return {"scheduleType": "manual"}
     return {"scheduleType": "cron", "cronExpression": declared.schedule}
 

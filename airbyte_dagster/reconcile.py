@@ -19,6 +19,8 @@ from airbyte_dagster.configuration import (
     Path,
     difference,
     dotted,
+    get_path,
+    has_mask,
     leaves,
     merged,
     only,
@@ -34,7 +36,7 @@ from airbyte_dagster.errors import (
     UnexpectedAnswer,
 )
 from airbyte_dagster.fingerprint import Applied, AppliedStore
-from airbyte_dagster.models import ActorKind, Workspace
+from airbyte_dagster.models import SECRET_MASK, ActorKind, Workspace
 
 Verb = Literal["create", "update", "replace", "none"]
 Outcome = Literal["created", "updated", "unchanged"]
@@ -169,10 +171,11 @@ def plan_actor(wanted: WantedActor, found: Sequence[models.Actor], applied: Appl
 
     Raises:
         AmbiguousName: Two have the declared name.
-        ConfigurationError: The one that has it is of another connector.
+        ConfigurationError: The one that has it is of another connector, or Airbyte's mask would be sent as a secret.
     """
     existing = by_name(wanted.kind, wanted.name, found)
     if existing is None:
+        _check_masks(wanted, wanted.configuration, {})
         return ActorAction("create", wanted, configuration=wanted.configuration)
     _check_same_connector(wanted, existing)
     differs = difference(wanted.configuration, existing.configuration)
@@ -185,11 +188,31 @@ def plan_actor(wanted: WantedActor, found: Sequence[models.Actor], applied: Appl
     removed = tuple(path for path in record.paths if path in present - wanted_paths) if record else ()
     if removed:
         kept = merged(without(existing.configuration, removed), wanted.configuration)
+        _check_masks(wanted, kept, existing.configuration)
         return ActorAction("replace", wanted, existing.id, tuple(map(dotted, (*changed, *removed))), kept)
     if changed:
         body = only(wanted.configuration, changed)
+        _check_masks(wanted, body, existing.configuration)
         return ActorAction("update", wanted, existing.id, tuple(map(dotted, changed)), body)
     return ActorAction("none", wanted, existing.id)
+
+
+def _check_masks(wanted: WantedActor, body: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
+    """Refuse to send Airbyte's mask for a secret, but where Airbyte has one stored: there it keeps that.
+
+    Within a list it is not certain to: lists are replaced as a whole.
+    """
+    lost = [
+        dotted(path)
+        for path, value in leaves(wanted.configuration)
+        if has_mask(value) and get_path(body, path) == value and get_path(shown, path) != SECRET_MASK
+    ]
+    if lost:
+        raise ConfigurationError(
+            f"The {wanted.kind} {wanted.name!r} would be sent with {', '.join(lost)}, but the secret in it is not "
+            "known here, and Airbyte has none that could stay.",
+            guidance="Set the environment variable that it is read from.",
+        )
 
 
 def _check_same_connector(wanted: WantedActor, existing: models.Actor) -> None:

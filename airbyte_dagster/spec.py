@@ -167,6 +167,8 @@ class Connection(Declaration):
         namespace_definition: ``destination`` (default), ``source`` or ``custom_format``.
         namespace_format: For ``custom_format``, such as ``"raw_${SOURCE_NAMESPACE}"``.
         schedule: Airbyte's own: ``manual`` (default) or a Quartz cron expression in UTC, such as ``"0 0 6 * * ?"``.
+            ``None`` leaves the one that Airbyte has, for those that only its own pages can set.
+        status: ``active`` (default) or ``inactive``; ``None`` leaves the one that Airbyte has.
     """
 
     name: str = Field(min_length=1, description="Its name in Airbyte, by which it is known within the workspace.")
@@ -184,16 +186,21 @@ class Connection(Declaration):
         default=None, description='The schema for custom_format, such as "raw_${SOURCE_NAMESPACE}".'
     )
     prefix: str = Field(default="", description="Put before each table's name.")
-    schedule: str = Field(
+    schedule: str | None = Field(
         default="manual",
-        description="Airbyte's own: manual, or a Quartz cron expression in UTC, such as 0 0 6 * * ?.",
+        description="Airbyte's own: manual, or a Quartz cron expression in UTC, such as 0 0 6 * * ?; null: as it is.",
+    )
+    status: Literal["active", "inactive"] | None = Field(
+        default="active",
+        description="Whether Airbyte syncs it: an inactive one neither by its schedule nor when asked; null: as it is.",
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> Connection:
         if (self.namespace_definition == "custom_format") != (self.namespace_format is not None):
             raise ValueError("namespace_definition 'custom_format' and namespace_format go together")
-        if self.schedule != "manual" and len(self.schedule.removesuffix("UTC").split()) not in _QUARTZ_FIELDS:
+        schedule = self.schedule or "manual"
+        if schedule != "manual" and len(schedule.removesuffix("UTC").split()) not in _QUARTZ_FIELDS:
             raise ValueError(
                 f"schedule {self.schedule!r} is neither 'manual' nor a Quartz cron expression, which has 6 or 7 fields "
                 "('0 0 6 * * ?'); a schedule of Dagster's, with 5 fields, goes to build_pipeline_defs"

@@ -99,6 +99,7 @@ attributes:
     namespace_format: raw_${SOURCE_NAMESPACE}
     prefix: p_
     schedule: 0 0 6 * * ?
+    status: inactive
     streams:
       - users
       - name: orders
@@ -153,6 +154,7 @@ def everything() -> AirbytePipeline:
             namespace_format="raw_${SOURCE_NAMESPACE}",
             prefix="p_",
             schedule="0 0 6 * * ?",
+            status="inactive",
             streams=[
                 "users",
                 Stream(
@@ -715,9 +717,9 @@ def test_dg_lists_checks_and_shows_it(project: Project, tmp_path: Path) -> None:
     """In processes of its own; secrets are set, and said nowhere."""
     status, listed = project.dg("list", "components", "--json")
     assert status == 0, listed
-    (ours,) = [item for item in json.loads(listed)["items"] if item["key"].startswith("airbyte_dagster.")]
-    assert ours["key"] == TYPE
-    assert ours["summary"].startswith("An Airbyte pipeline")
+    ours = {item["key"]: item["summary"] for item in json.loads(listed)["items"]}
+    assert ours[TYPE].startswith("An Airbyte pipeline")
+    assert "workspace" in ours["airbyte_dagster.AirbyteWorkspaceComponent"]
 
     for name in ("shop", "example"):
         project.write(name, SECRETS.replace("name: example", f"name: {name}"))

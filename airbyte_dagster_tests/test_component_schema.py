@@ -123,6 +123,9 @@ WRONG = {
     "Quartz": Wrong(
         CONNECTION, "connection: {name: c, schedule: 0 6 * * *}", "'0 6 * * *' does not match", "nor a Quartz cron"
     ),
+    "status": Wrong(
+        CONNECTION, "connection: {name: c, status: locked}", "'locked' is not one of", "accepted: active, inactive"
+    ),
     "no streams": Wrong(CONNECTION, "connection: {name: c, streams: []}", "non-empty", "streams is empty"),
     "stream twice": Wrong(
         CONNECTION,

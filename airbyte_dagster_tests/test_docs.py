@@ -18,8 +18,10 @@ import pytest
 from airbyte_dagster import AirbyteResource, Checks, MotherDuckResource, PostgresWarehouseResource
 from airbyte_dagster.check_specs import Check
 from airbyte_dagster.errors import AirbyteDagsterError
+from airbyte_dagster.local import settings
 from airbyte_dagster_tests.command_line import Commands, wait_for
 from airbyte_dagster_tests.dg_project import Project
+from airbyte_dagster_tests.local.client import Api
 from airbyte_dagster_tests.local.processes import TINY
 from airbyte_dagster_tests.test_package import all_errors
 
@@ -201,6 +203,19 @@ def component_schema(shell: Shell, block: str) -> None:
     assert "AirbytePipelineComponent" in (shell.home / "project" / ".dg" / "schema.json").read_text()
 
 
+def export(shell: Shell, block: str) -> None:
+    with shell.serving():
+        home = settings.resolve_home(shell.home)
+        with Api(str(settings.running_server(home)), settings.ensure_credentials(home)) as api:
+            source, destination = api.source(count=5), api.destination()
+            api.connection(source, destination, ["users"], name="shop users")
+        project = Project(shell.home / "project")
+        output = shell.block(f"cd {project.root}\n{block.replace('my_project', project.name)}")
+
+    assert "# The connection 'shop users' of Airbyte's workspace" in output
+    assert (project.defs / "shop_users" / "defs.yaml").exists()
+
+
 RUN_AS: dict[str, Callable[[Shell, str], None]] = {
     "dg list components": component,
     "dg utils generate-component-schema": component_schema,
@@ -209,6 +224,7 @@ RUN_AS: dict[str, Callable[[Shell, str], None]] = {
     "export AIRBYTE_CLIENT_ID": own_airbyte,
     "export MOTHERDUCK_APIKEY": doctor_of_own,
     "airbyte-dagster doctor -f": doctor_of_file,
+    "airbyte-dagster export": export,
     "airbyte-dagster local serve\n": serve,
     'eval "$(airbyte-dagster local env)"': point_a_client,
     "airbyte-dagster local connectors install": connectors,

@@ -56,6 +56,8 @@ def _one(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> JsonSchem
     if "enum" in asserted:
         # Editors complete what is an example, and find no values behind a condition.
         result["examples"] = asserted["enum"]
+        if any(option["type"] == "null" for option in options):
+            asserted["enum"] = [*asserted["enum"], None]
     if rules:
         result["allOf"] = rules
     types = [option["type"] for option in options]

@@ -109,7 +109,25 @@ def rendered(context: dg.ResolutionContext, value: Any, *, late: bool = False) -
         return [rendered(context.at_path(index), item, late=late) for index, item in enumerate(value)]
     if not isinstance(value, str) or not any(mark in value for mark in _MARKS):
         return value
+    text = _quoted_text(value)
+    if text is not None:
+        return text
     return (_reference(context, value) if late else None) or context.resolve_value(value)
+
+
+def _quoted_text(text: str) -> str | None:
+    """Return the text that ``{{ '…' }}`` stands for; None for other templates.
+
+    Jinja's native types would make of it what Python does: a number, a list, what is between further quotes.
+    """
+    try:
+        parsed = _JINJA.parse(text)
+    except TemplateError:
+        return None
+    match parsed.body:
+        case [nodes.Output(nodes=[nodes.Const(value=str(quoted))])]:
+            return quoted
+    return None
 
 
 def _reference(context: dg.ResolutionContext, text: str) -> dg.EnvVar | LateTemplate | None:

@@ -1,0 +1,69 @@
+"""What a workspace has, and which of its connections are meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from airbyte_dagster import models
+from airbyte_dagster.client import AirbyteClient
+from airbyte_dagster.errors import ConfigurationError
+
+_NEAR_NAMES = 5
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a workspace has."""
+
+    workspace: models.Workspace
+    sources: Sequence[models.Actor]
+    destinations: Sequence[models.Actor]
+    connections: Sequence[models.Connection]
+
+
+def read_contents(client: AirbyteClient, workspace: models.Workspace) -> Contents:
+    """Read the three lists of a workspace, side by side.
+
+    Raises:
+        AirbyteError: One of them can't be read.
+    """
+    with ThreadPoolExecutor(3) as pool:
+        sources = pool.submit(client.actors, "source", workspace.id)
+        destinations = pool.submit(client.actors, "destination", workspace.id)
+        connections = client.connections(workspace.id)
+    return Contents(workspace, sources.result(), destinations.result(), connections)
+
+
+def choose(contents: Contents, wanted: Iterable[str]) -> list[models.Connection]:
+    """Return the connections that are meant, each once, by name.
+
+    Args:
+        wanted: Names, ids, or globs of names.
+
+    Raises:
+        ConfigurationError: Nothing fits one of them; the message has the names that are near.
+    """
+    chosen: dict[str, models.Connection] = {}
+    for text in wanted:
+        found = [item for item in contents.connections if text in (item.name, item.id)] or [
+            item for item in contents.connections if fnmatchcase(item.name, text)
+        ]
+        if not found:
+            raise ConfigurationError(
+                f"The workspace {contents.workspace.name!r} has no connection {text!r}.",
+                guidance=f"{_near(text, [item.name for item in contents.connections])} Nothing was written.",
+            )
+        chosen |= {item.id: item for item in found}
+    return sorted(chosen.values(), key=lambda item: (item.name, item.id))
+
+
+def _near(text: str, names: Sequence[str]) -> str:
+    folded = {name.casefold(): name for name in sorted(names)}
+    near = difflib.get_close_matches(text.casefold(), folded, n=_NEAR_NAMES, cutoff=0.5)
+    if near:
+        return f"Near that: {', '.join(repr(folded[name]) for name in near)}."
+    return f"It has {len(names)}; '*' means all of them." if names else "It has none at all."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airbyte_dagster.check_specs import Checks as Checks
     from airbyte_dagster.components import AirbytePipelineComponent as AirbytePipelineComponent
+    from airbyte_dagster.components import AirbyteWorkspaceComponent as AirbyteWorkspaceComponent
     from airbyte_dagster.pipeline_defs import build_pipeline_defs as build_pipeline_defs
     from airbyte_dagster.resource import AirbyteResource as AirbyteResource
     from airbyte_dagster.sensors import build_airbyte_sync_sensor as build_airbyte_sync_sensor
@@ -24,13 +25,21 @@ if TYPE_CHECKING:
     from airbyte_dagster.spec import Stream as Stream
     from airbyte_dagster.warehouse_resource import MotherDuckResource as MotherDuckResource
     from airbyte_dagster.warehouse_resource import PostgresWarehouseResource as PostgresWarehouseResource
+    from airbyte_dagster.workspace.defs import build_workspace_defs as build_workspace_defs
+    from airbyte_dagster.workspace.selector import ConnectionSelector as ConnectionSelector
+    from airbyte_dagster.workspace.translator import AirbyteStreamProps as AirbyteStreamProps
+    from airbyte_dagster.workspace.translator import AirbyteTranslator as AirbyteTranslator
 
 _MODULES = {
     "AirbytePipeline": "spec",
     "AirbytePipelineComponent": "components",
     "AirbyteResource": "resource",
+    "AirbyteStreamProps": "workspace.translator",
+    "AirbyteTranslator": "workspace.translator",
+    "AirbyteWorkspaceComponent": "components",
     "Checks": "check_specs",
     "Connection": "spec",
+    "ConnectionSelector": "workspace.selector",
     "Destination": "spec",
     "MotherDuckResource": "warehouse_resource",
     "PostgresWarehouseResource": "warehouse_resource",
@@ -41,14 +50,19 @@ _MODULES = {
     "build_file_sensor": "sensors",
     "build_pipeline_defs": "pipeline_defs",
     "build_watermark_sensor": "sensors",
+    "build_workspace_defs": "workspace.defs",
 }
 
 __all__ = [
     "AirbytePipeline",
     "AirbytePipelineComponent",
     "AirbyteResource",
+    "AirbyteStreamProps",
+    "AirbyteTranslator",
+    "AirbyteWorkspaceComponent",
     "Checks",
     "Connection",
+    "ConnectionSelector",
     "Destination",
     "MotherDuckResource",
     "PostgresWarehouseResource",
@@ -59,6 +73,7 @@ __all__ = [
     "build_file_sensor",
     "build_pipeline_defs",
     "build_watermark_sensor",
+    "build_workspace_defs",
 ]
 
 

@@ -165,6 +165,61 @@ def doctor(*, home: Path, module: str | None, file: Path | None, write: bool, as
         sys.exit(1)
 
 
+@commands.command(name="export")
+@click.argument("connections", nargs=-1, required=True, metavar="CONNECTION...")
+@_HOME
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write NAME/defs.yaml below this directory, such as the defs of a dg project, in place of printing it.",
+)
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@click.option("--workspace", help="Its id or name, if not that of the environment or the only one; kept in the files.")
+def export_command(
+    *, connections: tuple[str, ...], home: Path, output: Path | None, force: bool, workspace: str | None
+) -> None:
+    """Write existing connections as pipelines in YAML, so that they can be declared from now on.
+
+    A CONNECTION is a name, an id, or a glob of names: 'shop *', or '*' for all. They are those of the Airbyte that the
+    environment names, or of local Airbyte if it runs. Nothing is changed there, and planning what was written finds
+    nothing to change.
+
+    Secrets become references to variables of the environment, which are listed. What a pipeline can't declare is left
+    as Airbyte has it, and is named at the top of each file.
+    """
+    from airbyte_dagster.commands.export import export_connections  # noqa: PLC0415
+
+    export_connections(connections, home=home.absolute(), output=output, force=force, workspace=workspace)
+
+
+@commands.command()
+@_HOME
+@click.option("-m", "--module-name", "module", help="Refresh the workspaces of the definitions of this module.")
+@click.option(
+    "-f",
+    "--python-file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Refresh the workspaces of the definitions of this file.",
+)
+def refresh(home: Path, module: str | None, file: Path | None) -> None:
+    """Read a workspace from Airbyte anew, and say what changed.
+
+    Definitions that build_workspace_defs makes of the connections of a workspace load from what is stored, without
+    Airbyte. This stores it anew; reload the code location to see it in Dagster.
+
+    With -m or -f, for each workspace of your definitions. Without, for the one that the environment names
+    (AIRBYTE_SERVER_URL, AIRBYTE_CLIENT_ID, AIRBYTE_CLIENT_SECRET, AIRBYTE_WORKSPACE_ID).
+    """
+    from airbyte_dagster.commands.output import terminal_console  # noqa: PLC0415
+    from airbyte_dagster.commands.refresh import refresh as read_anew  # noqa: PLC0415
+
+    if module and file:
+        raise click.UsageError("Give a module or a file, not both.")
+    read_anew(home.absolute(), module=module, file=file, console=terminal_console())
+
+
 def main() -> None:
     """Entry point. Errors of this package end as one message and exit status 2, without a traceback."""
     # A shell starts what it puts in the background with Ctrl-C ignored, and children would inherit that.

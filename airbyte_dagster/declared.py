@@ -1,10 +1,12 @@
-"""The pipelines whose definitions this process has built, for commands that look at a code location from outside."""
+"""What this process has built definitions of, for commands that look at a code location from outside."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from airbyte_dagster import spec
+from airbyte_dagster.resource import AirbyteResource
 
 
 @dataclass(frozen=True)
@@ -16,14 +18,39 @@ class DeclaredPipeline:
     warehouse_key: str
 
 
-_declared: dict[str, DeclaredPipeline] = {}
+@dataclass(frozen=True)
+class DeclaredWorkspace:
+    """A workspace whose connections are assets.
+
+    Attributes:
+        name: Of its definitions.
+        state_path: File that keeps it; ``None`` for the default one.
+    """
+
+    name: str
+    airbyte: AirbyteResource
+    state_path: Path | None
+
+
+_pipelines: dict[str, DeclaredPipeline] = {}
+_workspaces: dict[str, DeclaredWorkspace] = {}
 
 
 def declare(pipeline: spec.AirbytePipeline, *, airbyte_key: str, warehouse_key: str) -> None:
     """Remember a pipeline; one of the same name is replaced, as a code location can't have two."""
-    _declared[pipeline.name] = DeclaredPipeline(pipeline, airbyte_key, warehouse_key)
+    _pipelines[pipeline.name] = DeclaredPipeline(pipeline, airbyte_key, warehouse_key)
 
 
 def declared_pipelines() -> tuple[DeclaredPipeline, ...]:
     """Return the pipelines, in the order of their declaration."""
-    return tuple(_declared.values())
+    return tuple(_pipelines.values())
+
+
+def declare_workspace(name: str, *, airbyte: AirbyteResource, state_path: Path | None) -> None:
+    """Remember a workspace; one of the same name is replaced, as a code location can't have two."""
+    _workspaces[name] = DeclaredWorkspace(name, airbyte, state_path)
+
+
+def declared_workspaces() -> tuple[DeclaredWorkspace, ...]:
+    """Return the workspaces, in the order of their declaration."""
+    return tuple(_workspaces.values())

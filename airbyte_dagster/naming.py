@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 from airbyte_dagster import spec
 from airbyte_dagster.configuration import declared_value, read_reference
-from airbyte_dagster.warehouse import TableRef, normalised
+from airbyte_dagster.warehouse import MOTHERDUCK_PREFIXES, TableRef, normalised
 
 _DEFAULT_SCHEMAS = {"postgres": "public"}
 _DUCKDB_SCHEMA = "main"
+#: Destinations that lower-case the names of tables, see `TablePlaces.ref`.
+_NORMALISING = frozenset({"duckdb", "motherduck"})
+
+
+class NamedStream(Protocol):
+    """What a table is named after: a `spec.Stream`, or another record of a stream."""
+
+    @property
+    def name(self) -> str:
+        """As the source names it."""
+
+    @property
+    def namespace(self) -> str | None:
+        """As the source names it."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,7 @@ class TablePlaces:
     namespace_definition: str
     namespace_format: str | None
 
-    def ref(self, stream: spec.Stream) -> TableRef:
+    def ref(self, stream: NamedStream) -> TableRef:
         """Return where the table of a stream is expected.
 
         Some destinations lower-case names and put ``_`` for what is no letter or digit; others keep them. So the plain
@@ -65,6 +80,23 @@ def table_ref(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> TableRef:
     schema = default_schema(destination.type, str(configured) if configured else None)
     places = TablePlaces(connection.prefix, schema, connection.namespace_definition, connection.namespace_format)
     return places.ref(stream)
+
+
+def table_name(ref: TableRef, destination_type: str) -> str:
+    """Return ``schema.table`` as it is shown before the table is there.
+
+    Args:
+        ref: Where it is expected.
+        destination_type: Airbyte's ``destinationType``.
+    """
+    name = normalised(ref.names[0]) if destination_type in _NORMALISING else ref.names[0]
+    return f"{ref.schema}.{name}"
+
+
+def writes_to_motherduck(destination_type: str, destination_path: object) -> bool:
+    """Whether a destination of this type and with this path writes to MotherDuck."""
+    is_its_path = isinstance(destination_path, str) and destination_path.startswith(MOTHERDUCK_PREFIXES)
+    return destination_type == "motherduck" or is_its_path
 
 
 def key_columns(stream: spec.Stream) -> tuple[str, ...]:

@@ -10,11 +10,7 @@ import dagster as dg
 from airbyte_dagster import models, spec
 from airbyte_dagster.configuration import EnvironmentReference, declared_value
 from airbyte_dagster.errors import SpecError
-from airbyte_dagster.naming import dagster_name, table_ref
-from airbyte_dagster.warehouse import MOTHERDUCK_PREFIXES, normalised
-
-#: Destinations that lower-case the names of tables, see `table_ref`.
-_NORMALISING = frozenset({"duckdb", "motherduck"})
+from airbyte_dagster.naming import dagster_name, table_name, table_ref, writes_to_motherduck
 
 
 @dataclass(frozen=True)
@@ -134,15 +130,13 @@ def _expected_table(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> dict
     """
     if isinstance(declared_value(pipeline.destination.configuration, "schema"), EnvironmentReference):
         return {}
-    ref = table_ref(pipeline, stream)
-    name = normalised(ref.names[0]) if pipeline.destination.type in _NORMALISING else ref.names[0]
-    return {"dagster/table_name": f"{ref.schema}.{name}"}
+    return {"dagster/table_name": table_name(table_ref(pipeline, stream), pipeline.destination.type)}
 
 
 def is_motherduck(pipeline: spec.AirbytePipeline) -> bool:
     """Whether the destination writes to MotherDuck."""
     path = declared_value(pipeline.destination.configuration, "destination_path")
-    return pipeline.destination.type == "motherduck" or (isinstance(path, str) and path.startswith(MOTHERDUCK_PREFIXES))
+    return writes_to_motherduck(pipeline.destination.type, path)
 
 
 def _group(pipeline: spec.AirbytePipeline) -> str:

@@ -7,7 +7,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, overload
 
 import httpx
@@ -143,16 +143,30 @@ class AirbyteClient(Session):
     # Sources and destinations
 
     @overload
-    def actors(self, kind: Literal["source"], workspace_id: str) -> list[Source]: ...
+    def actors(
+        self, kind: Literal["source"], workspace_id: str, *, wanted: Collection[str] | None = None
+    ) -> list[Source]: ...
     @overload
-    def actors(self, kind: Literal["destination"], workspace_id: str) -> list[Destination]: ...
+    def actors(
+        self, kind: Literal["destination"], workspace_id: str, *, wanted: Collection[str] | None = None
+    ) -> list[Destination]: ...
     @overload
-    def actors(self, kind: ActorKind, workspace_id: str) -> list[Source] | list[Destination]: ...
+    def actors(
+        self, kind: ActorKind, workspace_id: str, *, wanted: Collection[str] | None = None
+    ) -> list[Source] | list[Destination]: ...
 
-    def actors(self, kind: ActorKind, workspace_id: str) -> list[Any]:
-        """Return all sources, or all destinations, of a workspace."""
+    def actors(self, kind: ActorKind, workspace_id: str, *, wanted: Collection[str] | None = None) -> list[Any]:
+        """Return all sources, or all destinations, of a workspace.
+
+        Args:
+            kind: Which of the two.
+            workspace_id: The workspace.
+            wanted: Ids; the list is read only until all of these are found.
+        """
         params = {"workspaceIds": workspace_id, "includeDeleted": "false"}
-        return self._caller.read_all(f"/{kind}s", _actor_parser(kind), params=params, workspace_id=workspace_id)
+        return self._caller.read_all(
+            f"/{kind}s", _actor_parser(kind), params=params, workspace_id=workspace_id, wanted=wanted
+        )
 
     def create_actor(
         self,

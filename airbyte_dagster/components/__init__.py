@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from airbyte_dagster.components.pipeline import AirbytePipelineComponent
+from airbyte_dagster.components.workspace import AirbyteWorkspaceComponent
 
-__all__ = ["AirbytePipelineComponent"]
+__all__ = ["AirbytePipelineComponent", "AirbyteWorkspaceComponent"]

@@ -18,9 +18,10 @@ from airbyte_dagster.components.resources import (
     AirbyteSettings,
     WarehouseSettings,
     airbyte_of,
+    as_airbyte,
+    as_warehouse,
     shared,
     warehouse_behind,
-    warehouse_of,
 )
 from airbyte_dagster.components.scaffold import PipelineScaffolder
 from airbyte_dagster.components.templates import rendered
@@ -36,26 +37,18 @@ _WAREHOUSE_KEY = "motherduck"
 _KEY = r"^[A-Za-z0-9_]+$"
 
 
-def _as_airbyte(value: Any) -> Any:
-    return airbyte_of(value) if isinstance(value, Mapping) else value
-
-
-def _as_warehouse(value: Any) -> Any:
-    return warehouse_of(value) if isinstance(value, Mapping) else value
-
-
 class PipelineAttributes(AirbytePipeline):
     """An Airbyte pipeline, where it runs, and where what it brings is checked."""
 
     airbyte: Annotated[
-        AirbyteResource | None, BeforeValidator(_as_airbyte, json_schema_input_type=AirbyteSettings | None)
+        AirbyteResource | None, BeforeValidator(as_airbyte, json_schema_input_type=AirbyteSettings | None)
     ] = Field(
         default=None,
         description="Which Airbyte runs it. What is left out is taken from AIRBYTE_SERVER_URL, AIRBYTE_CLIENT_ID, "
         "AIRBYTE_CLIENT_SECRET and AIRBYTE_WORKSPACE_ID; null: a resource that the project has under airbyte_key.",
     )
     warehouse: Annotated[
-        WarehouseResource | None, BeforeValidator(_as_warehouse, json_schema_input_type=WarehouseSettings | None)
+        WarehouseResource | None, BeforeValidator(as_warehouse, json_schema_input_type=WarehouseSettings | None)
     ] = Field(
         default=None,
         description="Which database the checks count in. Left out: the one that the destination writes to; null: a "

@@ -84,6 +84,16 @@ def warehouse_of(values: Mapping[str, Any]) -> WarehouseResource:
     return MotherDuckResource(**given)
 
 
+def as_airbyte(value: Any) -> Any:
+    """Return the Airbyte of settings that stand in a file; anything else as it is."""
+    return airbyte_of(value) if isinstance(value, Mapping) else value
+
+
+def as_warehouse(value: Any) -> Any:
+    """Return the warehouse of settings that stand in a file; anything else as it is."""
+    return warehouse_of(value) if isinstance(value, Mapping) else value
+
+
 def warehouse_behind(destination: spec.Destination) -> WarehouseResource | None:
     """Return the warehouse that a destination writes to, as far as its configuration tells; else None.
 

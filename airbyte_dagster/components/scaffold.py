@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import dagster as dg
 from pydantic import BaseModel, Field
@@ -15,6 +16,8 @@ from airbyte_dagster.warehouse import MOTHERDUCK_PREFIXES
 
 if TYPE_CHECKING:
     from dagster.components.scaffold.scaffold import ScaffoldRequest
+
+_Params = TypeVar("_Params", bound=BaseModel)
 
 #: Local Airbyte writes to files in its home, which is here unless the variable says otherwise.
 _HOME = "~/.airbyte-dagster"
@@ -142,23 +145,33 @@ class PipelineScaffolder(dg.Scaffolder[ScaffoldParams]):
 
     def scaffold(self, request: ScaffoldRequest[ScaffoldParams]) -> None:
         """Write the file, or add to one."""
-        if request.scaffold_format == "python":
-            (request.target_path / "component.py").write_text(_python(request), encoding="utf-8")
-        elif request.append:
-            with request.target_path.open("a", encoding="utf-8") as file:
-                file.write(f"---\n{_yaml(request)}")
-        else:
-            (request.target_path / "defs.yaml").write_text(_yaml(request), encoding="utf-8")
+        write_scaffold(request, _yaml, _python)
 
 
-def _name(request: ScaffoldRequest[ScaffoldParams]) -> str:
+def write_scaffold(
+    request: ScaffoldRequest[_Params],
+    yaml: Callable[[ScaffoldRequest[_Params]], str],
+    python: Callable[[ScaffoldRequest[_Params]], str],
+) -> None:
+    """Write what was asked for: a ``component.py``, or a ``defs.yaml``, or what is added to one."""
+    if request.scaffold_format == "python":
+        (request.target_path / "component.py").write_text(python(request), encoding="utf-8")
+    elif request.append:
+        with request.target_path.open("a", encoding="utf-8") as file:
+            file.write(f"---\n{yaml(request)}")
+    else:
+        (request.target_path / "defs.yaml").write_text(yaml(request), encoding="utf-8")
+
+
+def name_of(request: ScaffoldRequest[_Params]) -> str:
+    """Return the name of what is scaffolded: that of its folder, as far as Dagster takes it."""
     path = request.target_path
     name = dagster_name(path.parent.name if request.append else path.name)
     return f"_{name}" if name[0].isdigit() else name
 
 
 def _yaml(request: ScaffoldRequest[ScaffoldParams]) -> str:
-    params, name = request.params, _name(request)
+    params, name = request.params, name_of(request)
     faker = params.source_type == "faker"
     database = params.database or f"{{{{ env('{HOME_VARIABLE}', '{_HOME}') }}}}/{name}.duckdb"
     # JSON is YAML: quoted, whatever stands in it.
@@ -175,7 +188,7 @@ def _yaml(request: ScaffoldRequest[ScaffoldParams]) -> str:
 
 
 def _python(request: ScaffoldRequest[ScaffoldParams]) -> str:
-    params, name = request.params, _name(request)
+    params, name = request.params, name_of(request)
     in_home = f'str(Path(os.environ.get("{HOME_VARIABLE}", "{_HOME}"), "{name}.duckdb"))'
     return _PYTHON.substitute(
         name=name,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from airbyte_dagster.client import AirbyteClient
+from airbyte_dagster.errors import InvalidRequest
 from airbyte_dagster_tests.client.conftest import BASE, job, page
 from airbyte_dagster_tests.http_server import HttpServer, Reply, Request
 
@@ -35,6 +37,93 @@ def test_all_pages(server: HttpServer, client: AirbyteClient, count: int, calls:
     assert {request.query["workspaceIds"][0] for request in server.requests} == {"w-1"}
     assert [request.query["offset"][0] for request in server.requests] == [str(100 * n) for n in range(calls)]
     assert {request.query["limit"][0] for request in server.requests} == {"100"}
+
+
+@pytest.mark.parametrize(("count", "calls"), [(300, 5), (499, 5), (500, 7), (1000, 11), (1001, 11), (2000, 23)])
+def test_pages_of_long_lists_are_read_side_by_side(
+    server: HttpServer, client: AirbyteClient, count: int, calls: int
+) -> None:
+    """All items, in their order; a few pages more are asked for than there are, at most."""
+    server.on("GET", PATH, _paged(_connections(*range(count))))
+    assert [connection.id for connection in client.connections("w-1")] == [f"c-{number}" for number in range(count)]
+    assert len(server.requests) == calls
+    assert len({request.query["offset"][0] for request in server.requests}) == calls
+
+
+def test_side_by_side_is_at_the_same_time(server: HttpServer, client: AirbyteClient) -> None:
+    """Two pages wait for each other."""
+    both = threading.Barrier(2, timeout=20)
+    answer = _paged(_connections(*range(450)))
+
+    def met(request: Request) -> Reply:
+        if int(request.query["offset"][0]) >= 300:
+            both.wait()
+        return answer(request)
+
+    server.on("GET", PATH, met)
+    assert len(client.connections("w-1")) == 450
+
+
+def test_a_list_that_grows_while_it_is_read(
+    server: HttpServer, client: AirbyteClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of two pages that are asked for together, the first may end before the second begins: then it is read again."""
+    grown: set[int] = set()
+
+    def answer(request: Request) -> Reply:
+        offset = int(request.query["offset"][0])
+        count = 401 if offset == 400 or offset in grown else 350
+        grown.add(offset)
+        return _paged(_connections(*range(count)))(request)
+
+    server.on("GET", PATH, answer)
+    with caplog.at_level(logging.WARNING, "airbyte_dagster"):
+        found = client.connections("w-1")
+    assert len(found) == 401
+    assert "read once more" in caplog.text
+
+
+def test_a_page_that_fails_fails_the_list(server: HttpServer, client: AirbyteClient) -> None:
+    """Nothing is returned as if it were all."""
+    answer = _paged(_connections(*range(450)))
+    server.on(
+        "GET",
+        PATH,
+        lambda request: Reply(400, {"message": "no"}) if request.query["offset"] == ["400"] else answer(request),
+    )
+    with pytest.raises(InvalidRequest):
+        client.connections("w-1")
+
+
+def _sources(count: int) -> list[dict[str, str]]:
+    return [{"sourceId": f"s-{number}", "name": f"n-{number}"} for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "calls"),
+    [((), 0), ((0, 99), 1), ((0, 100), 2), (range(200), 2), (range(1000), 10), ((5, 5000), 12)],
+)
+def test_no_more_is_read_than_is_wanted(
+    server: HttpServer, client: AirbyteClient, wanted: Sequence[int], calls: int
+) -> None:
+    """As few pages as may hold them; then on, until all are found or the list ends."""
+    server.on("GET", f"{BASE}/sources", _paged(_sources(1000)))
+    found = client.actors("source", "w-1", wanted=[f"s-{number}" for number in wanted])
+    assert {f"s-{number}" for number in wanted if number < 1000} <= {source.id for source in found}
+    assert len(server.requests) == calls
+
+
+def test_what_is_wanted_is_there_though_the_list_moved(
+    server: HttpServer, client: AirbyteClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Then it need not be read once more; if something is missing, it is."""
+    moving = [page(*_sources(100)), page(*_sources(101)[99:])]
+    server.on("GET", f"{BASE}/sources", *moving)
+    assert len(client.actors("source", "w-1", wanted=["s-0", "s-100"])) == 101
+    assert len(server.requests) == 2
+    server.on("GET", f"{BASE}/sources", *moving, *moving)
+    assert len(client.actors("source", "w-1", wanted=["s-0", "s-200"])) == 101
+    assert len(server.requests) == 6
 
 
 def test_unstable_list(server: HttpServer, client: AirbyteClient, caplog: pytest.LogCaptureFixture) -> None:

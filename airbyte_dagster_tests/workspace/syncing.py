@@ -27,7 +27,6 @@ from benchmarks.simulated_airbyte import (
     connection_id,
 )
 
-
 _worlds = itertools.count()
 
 

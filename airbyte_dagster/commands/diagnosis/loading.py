@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.assets import sync_op_name
-from airbyte_dagster.declared import DeclaredPipeline, declared_pipelines
+from airbyte_dagster.declared import DeclaredPipeline, DeclaredWorkspace, declared_pipelines, declared_workspaces
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.secret_fields import SecretFieldsResource
@@ -29,6 +29,7 @@ class CodeLocation:
     airbytes: Mapping[str, AirbyteResource]
     warehouses: Mapping[str, WarehouseResource]
     pipelines: tuple[DeclaredPipeline, ...]
+    workspaces: tuple[DeclaredWorkspace, ...] = ()
 
     def __str__(self) -> str:
         parts = [
@@ -99,6 +100,9 @@ def _location(module: ModuleType, what: str) -> CodeLocation:
         airbytes={key: item for key, item in resources.items() if isinstance(item, AirbyteResource)},
         warehouses={key: item for key, item in resources.items() if isinstance(item, WarehouseResource)},
         pipelines=tuple(one for one in declared_pipelines() if sync_op_name(one.pipeline) in ops),
+        workspaces=tuple(
+            one for one in declared_workspaces() if any(one.airbyte is item for item in resources.values())
+        ),
     )
 
 

@@ -1,0 +1,243 @@
+"""The file that keeps a snapshot of a workspace, so that definitions load without asking Airbyte."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
+
+from airbyte_dagster.client.urls import normalise_server_url
+from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
+from airbyte_dagster.resource import AirbyteResource
+from airbyte_dagster.secret_fields import plain
+from airbyte_dagster.settings import home_directory
+from airbyte_dagster.workspace.snapshot import OtherVersion, WorkspaceSnapshot, take_snapshot
+
+_LOG = logging.getLogger("airbyte_dagster")
+
+_REFRESH = "Run `airbyte-dagster refresh` (with -m or -f and your definitions) where Airbyte can be reached."
+
+
+class WorkspaceState:
+    """A file with a snapshot. Any number of processes may read and write it at once: each sees a whole one.
+
+    Args:
+        path: The file; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def load(self) -> WorkspaceSnapshot | None:
+        """Return the snapshot; ``None`` if nothing is stored.
+
+        Raises:
+            OtherVersion: Another version of this package wrote it.
+            ConfigurationError: The file can't be read, or is something else.
+        """
+        try:
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigurationError(f"{self.path} can't be read: {error.strerror or error}.") from None
+        try:
+            return WorkspaceSnapshot.from_json(text)
+        except OtherVersion as error:
+            raise OtherVersion(f"{self.path}: {error.message}", guidance=_REFRESH) from None
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"{self.path}: {error.message}", guidance="Delete the file, or give another state_path."
+            ) from None
+
+    def save(self, snapshot: WorkspaceSnapshot) -> None:
+        """Store a snapshot in place of what is there; only this user may read it.
+
+        Raises:
+            ConfigurationError: The file can't be written.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    file.write(snapshot.to_json())
+                Path(name).replace(self.path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise ConfigurationError(
+                f"The state of the workspace can't be written to {self.path}: {error.strerror or error}.",
+                guidance="Give another state_path.",
+            ) from None
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """A workspace that was read anew.
+
+    Attributes:
+        old: What was stored before; ``None`` if nothing was, or nothing that can be read.
+        calls: How many calls it took.
+        seconds: How long it took.
+    """
+
+    path: Path
+    old: WorkspaceSnapshot | None
+    new: WorkspaceSnapshot
+    calls: int
+    seconds: float
+
+
+#: What this process has read from Airbyte while it loaded definitions.
+_read_here: dict[Path, Refreshed] = {}
+
+
+def state_of(airbyte: AirbyteResource, path: Path | None) -> WorkspaceState:
+    """Return where the state of a workspace is.
+
+    Args:
+        airbyte: Names the workspace.
+        path: The file; a file below ``AIRBYTE_DAGSTER_HOME`` by default, named after server and workspace.
+
+    Raises:
+        ConfigurationError: No path is given, and the server's address is read from a variable that is not set.
+    """
+    if path is not None:
+        return WorkspaceState(path.expanduser().absolute())
+    identity = (_server_url(airbyte), plain(airbyte.workspace_id), plain(airbyte.workspace_name))
+    if not identity[0]:
+        raise ConfigurationError("server_url is read from a variable that is not set.")
+    digest = hashlib.sha256("\n".join(part or "" for part in identity).encode()).hexdigest()
+    return WorkspaceState(home_directory() / "workspaces" / f"{digest[:16]}.json")
+
+
+def snapshot_of(airbyte: AirbyteResource, path: Path | None, *, refresh: bool) -> WorkspaceSnapshot:
+    """Return a workspace as it is stored; if it is not, read it from Airbyte, once, and store it.
+
+    Only the loading of a code location reads from Airbyte: the processes of its runs and steps build the definitions
+    again, and are to have the same ones.
+
+    Args:
+        airbyte: Where the workspace is.
+        path: The file; see `state_of`.
+        refresh: Read it from Airbyte though it is stored. If Airbyte can't be asked, what is stored is taken.
+
+    Raises:
+        ConfigurationError: Nothing is stored and Airbyte can't be asked, or what is stored is another workspace.
+    """
+    state = state_of(airbyte, path)
+    is_run = _is_run_process()
+    stored = _stored(state, airbyte, replaceable=not is_run)
+    if is_run and stored is None:
+        raise ConfigurationError(
+            f"The state of the workspace is not at {state.path}, where this process of a run looks for it.",
+            guidance="It needs the file that the code location was loaded from: give state_path, or "
+            "AIRBYTE_DAGSTER_HOME, a place that all processes see.",
+        )
+    if stored is not None and (is_run or not refresh):
+        return stored
+    try:
+        done = _read_and_store(state, airbyte, stored)
+    except AirbyteDagsterError as error:
+        if stored is None:
+            raise ConfigurationError(
+                f"Nothing is stored of the workspace at {state.path}, and it can't be read from Airbyte: "
+                f"{error.message}",
+                guidance=_REFRESH,
+            ) from error
+        _LOG.warning("The workspace is taken as it was at %s: %s", stored.taken_at, error)
+        return stored
+    _read_here[state.path] = done
+    return done.new
+
+
+def refresh(airbyte: AirbyteResource, path: Path | None) -> Refreshed:
+    """Read a workspace from Airbyte and store it; if loading its definitions has just done that, tell of it.
+
+    Args:
+        airbyte: Where the workspace is.
+        path: The file; see `state_of`.
+
+    Raises:
+        AirbyteDagsterError: It can't be read or stored, or something else is at the path.
+    """
+    state = state_of(airbyte, path)
+    return _read_here.pop(state.path, None) or _read_and_store(state, airbyte, _stored(state, airbyte))
+
+
+def _stored(state: WorkspaceState, airbyte: AirbyteResource, *, replaceable: bool = True) -> WorkspaceSnapshot | None:
+    """Return what is stored, of this workspace.
+
+    Args:
+        replaceable: Whether it may be as good as nothing if another version wrote it.
+    """
+    try:
+        stored = state.load()
+    except OtherVersion as error:
+        if not replaceable:
+            raise
+        _LOG.warning("%s It is read from Airbyte.", error.message)
+        return None
+    if stored is not None:
+        check_is_of(stored, airbyte, state.path)
+    return stored
+
+
+def check_is_of(stored: WorkspaceSnapshot, airbyte: AirbyteResource, path: Path) -> None:
+    """Make sure that what is stored is of the workspace that is configured, as far as that can be told.
+
+    Raises:
+        ConfigurationError: It is of another one.
+    """
+    # Variables that are not set say nothing: definitions load without them.
+    server_url, workspace_id = _server_url(airbyte), plain(airbyte.workspace_id)
+    if server_url and server_url != stored.server_url:
+        raise _of_another(path, f"the server {stored.server_url}", server_url)
+    if workspace_id and workspace_id != stored.workspace_id:
+        raise _of_another(path, f"the workspace {stored.workspace_id}", workspace_id)
+
+
+def _of_another(path: Path, stored: str, wanted: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} keeps the state of {stored}, not of {wanted}.", guidance="Delete the file, or give another state_path."
+    )
+
+
+def _read_and_store(state: WorkspaceState, airbyte: AirbyteResource, old: WorkspaceSnapshot | None) -> Refreshed:
+    client = airbyte.client()
+    calls, began = client.calls, time.monotonic()
+    new = read_workspace(airbyte)
+    done = Refreshed(state.path, old, new, client.calls - calls, time.monotonic() - began)
+    state.save(new)
+    return done
+
+
+def read_workspace(airbyte: AirbyteResource) -> WorkspaceSnapshot:
+    """Read a workspace from Airbyte. One that is configured by its id costs list calls alone.
+
+    Raises:
+        AirbyteDagsterError: It can't be read.
+    """
+    workspace_id = plain(airbyte.workspace_id)
+    if not workspace_id or plain(airbyte.workspace_name):
+        workspace_id = airbyte.find_workspace().id
+    return take_snapshot(airbyte.client(), workspace_id)
+
+
+def _server_url(airbyte: AirbyteResource) -> str | None:
+    url = plain(airbyte.server_url)
+    return normalise_server_url(url) if url else None
+
+
+def _is_run_process() -> bool:
+    """Whether definitions are built again for a run or a step, whose code location was loaded before."""
+    context = DefinitionsLoadContext
+    return context.is_set() and context.get().load_type is DefinitionsLoadType.RECONSTRUCTION

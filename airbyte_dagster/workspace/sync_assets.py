@@ -1,0 +1,163 @@
+"""The op that syncs connections of a workspace: one for all of them, or one for each."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import dagster as dg
+
+from airbyte_dagster.assets import SyncConfig, triggered
+from airbyte_dagster.check_specs import Checks
+from airbyte_dagster.checks import utc_now
+from airbyte_dagster.evaluation import CheckTarget, Evaluation, checks_of
+from airbyte_dagster.models import Connection
+from airbyte_dagster.sensors.job_targets import JobTarget, TargetsOf
+from airbyte_dagster.stream_assets import as_declared
+from airbyte_dagster.workspace.catalog import Catalog, WorkspaceAsset
+from airbyte_dagster.workspace.sync_run import WorkspaceRun, checked_asset
+from airbyte_dagster.workspace.tables import table_places
+
+Wait = Literal["inline", "deferred"]
+
+
+@dataclass(frozen=True)
+class SyncOptions:
+    """How the connections of a workspace are synced; see `build_workspace_defs`.
+
+    Attributes:
+        name: Names of ops begin with it.
+        warehouse_key: ``None`` if there is no warehouse to look into.
+        now: Tells the time.
+    """
+
+    name: str
+    airbyte_key: str
+    warehouse_key: str | None
+    checks: Checks
+    max_concurrent_syncs: int | None
+    wait: Wait
+    pool: str | None
+    now: Callable[[], dt.datetime] = utc_now
+
+    @property
+    def resources(self) -> set[str]:
+        """Keys of the resources that ops need."""
+        return {self.airbyte_key, self.warehouse_key} if self.warehouse_key else {self.airbyte_key}
+
+
+def build_sync_ops(catalog: Catalog, options: SyncOptions, *, one_op_per_connection: bool) -> list[dg.AssetsDefinition]:
+    """Build the ops; none if there are no assets.
+
+    Args:
+        catalog: The assets.
+        options: How they are synced.
+        one_op_per_connection: Rather than one for all.
+    """
+    if not catalog.assets:
+        return []
+    if not one_op_per_connection:
+        return [_sync_op(catalog, catalog.assets, options, f"{options.name}_sync")]
+    by_connection: dict[str, list[WorkspaceAsset]] = {}
+    for asset in catalog.assets:
+        by_connection.setdefault(asset.connection.id, []).append(asset)
+    return [
+        _sync_op(catalog, assets, options, f"{options.name}_sync_{connection_id.replace('-', '_')}")
+        for connection_id, assets in by_connection.items()
+    ]
+
+
+def _sync_op(
+    catalog: Catalog, assets: Sequence[WorkspaceAsset], options: SyncOptions, name: str
+) -> dg.AssetsDefinition:
+    # A deferred run is over before there is anything to check.
+    targets = targets_of_checks(assets, options) if options.wait == "inline" else []
+
+    @dg.multi_asset(
+        name=name,
+        specs=[asset.spec for asset in assets],
+        check_specs=[target.spec for target in targets],
+        can_subset=True,
+        required_resource_keys=options.resources,
+        pool=options.pool,
+        description="Syncs the connections of the selected streams through Airbyte, and reads what arrived.",
+    )
+    def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Any]:
+        airbyte = getattr(context.resources, options.airbyte_key)
+        run = WorkspaceRun(
+            context,
+            catalog,
+            airbyte,
+            getattr(context.resources, options.warehouse_key).warehouse() if options.warehouse_key else None,
+            config.over(triggered(airbyte.sync_settings(), context.run.tags)),
+            _most(context, options),
+            options.checks,
+            options.now,
+        )
+        synced = context.selected_asset_keys
+        wanted = context.op_execution_context.selected_asset_check_keys
+        yield from run.check_only(
+            [target for target in targets if target.spec.key in wanted and target.asset.key not in synced]
+        )
+        if synced and options.wait == "deferred":
+            run.start()
+        elif synced:
+            yield from run.results()
+
+    return sync
+
+
+def _most(context: dg.AssetExecutionContext, options: SyncOptions) -> int | None:
+    """Return how many syncs a run may have on their way: as many as the pool has slots, if it is limited."""
+    slots = None
+    if options.pool and context.instance.event_log_storage.supports_global_concurrency_limits:
+        slots = context.instance.event_log_storage.get_concurrency_info(options.pool).slot_count or None
+    return min((limit for limit in (slots, options.max_concurrent_syncs) if limit), default=None)
+
+
+def build_check_op(catalog: Catalog, options: SyncOptions) -> list[dg.AssetChecksDefinition]:
+    """Build the op that checks what the sensor recorded of deferred syncs; none if there is nothing to check."""
+    targets = targets_of_checks(catalog.assets, options)
+    if not targets or options.warehouse_key is None:
+        return []
+    warehouse_key = options.warehouse_key
+
+    @dg.multi_asset_check(
+        name=f"{options.name}_checks",
+        specs=[target.spec for target in targets],
+        can_subset=True,
+        required_resource_keys={warehouse_key},
+        description="Checks tables in the warehouse, all measured in one query.",
+    )
+    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        wanted = context.op_execution_context.selected_asset_check_keys
+        selected = [target for target in targets if target.spec.key in wanted]
+        warehouse = getattr(context.resources, warehouse_key).warehouse()
+        yield from Evaluation(context.instance, selected, options.now()).run(warehouse)
+
+    return [checks]
+
+
+def targets_of_checks(assets: Sequence[WorkspaceAsset], options: SyncOptions) -> list[CheckTarget]:
+    """Return the checks of some assets; none without a warehouse."""
+    if options.warehouse_key is None:
+        return []
+    return checks_of([checked_asset(asset, options.checks) for asset in assets])
+
+
+def workspace_targets(catalog: Catalog) -> TargetsOf:
+    """Return what finds the assets of a connection for the sync sensor."""
+
+    def targets_of(connection: Connection) -> list[JobTarget]:
+        streams = {(stream.namespace, stream.name): as_declared(stream) for stream in connection.streams}
+        return [
+            JobTarget(
+                asset.key,
+                (stream,),
+                {stream.key: table_places(asset.connection, connection).ref(stream)},
+            )
+            for asset in catalog.of_connection(connection.id)
+            if (stream := streams.get(asset.stream.key)) is not None
+        ]
+
+    return targets_of

@@ -1,0 +1,369 @@
+"""What is stored of a workspace: read once, by any number of processes, and never that of another."""
+
+from __future__ import annotations
+
+import logging
+import stat
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
+
+from airbyte_dagster import AirbyteResource
+from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.workspace.changes import diff
+from airbyte_dagster.workspace.snapshot import ActorRecord, OtherVersion
+from airbyte_dagster.workspace.state import WorkspaceState, refresh, snapshot_of, state_of
+from airbyte_dagster_tests.client.conftest import BASE, page
+from airbyte_dagster_tests.http_server import HttpServer, Reply
+from airbyte_dagster_tests.workspace.records import connection, snapshot, stream
+
+CONNECTION = {
+    "connectionId": "c-1",
+    "name": "shop",
+    "sourceId": "s-1",
+    "destinationId": "d-1",
+    "status": "active",
+    "configurations": {"streams": [{"name": "users"}]},
+}
+
+
+@pytest.fixture
+def server() -> Iterator[HttpServer]:
+    """An Airbyte with a workspace that has one connection."""
+    with HttpServer() as running:
+        running.on("GET", f"{BASE}/connections", page(CONNECTION))
+        running.on("GET", f"{BASE}/sources", page({"sourceId": "s-1", "name": "s"}))
+        running.on("GET", f"{BASE}/destinations", page({"destinationId": "d-1", "name": "d"}))
+        running.on("GET", f"{BASE}/workspaces", page({"workspaceId": "w-1", "name": "One"}))
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AIRBYTE_DAGSTER_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def in_a_run() -> Iterator[None]:
+    """Definitions are built as a process of a run builds them."""
+    with DefinitionsLoadContext.scoped(DefinitionsLoadContext(DefinitionsLoadType.RECONSTRUCTION)):
+        yield
+
+
+def airbyte_at(server: HttpServer, **settings: Any) -> AirbyteResource:
+    return AirbyteResource(**{"server_url": server.url, "workspace_id": "w-1", "max_attempts": 1, **settings})
+
+
+def names(server: HttpServer, path: Path | None, **options: bool) -> list[str]:
+    return [one.name for one in snapshot_of(airbyte_at(server), path, **{"refresh": False, **options}).connections]
+
+
+# The file
+
+
+def test_it_is_kept_for_this_user_alone(tmp_path: Path) -> None:
+    """In a directory that is made; nothing else is left there."""
+    state = WorkspaceState(tmp_path / "a" / "b" / "state.json")
+    assert state.load() is None
+
+    state.save(snapshot(connection("one")))
+    state.save(snapshot(connection("two")))
+
+    assert state.load() == snapshot(connection("two"))
+    assert stat.S_IMODE(state.path.stat().st_mode) == 0o600
+    assert [path.name for path in state.path.parent.iterdir()] == ["state.json"]
+
+
+def test_many_read_and_write_it_at_once(tmp_path: Path) -> None:
+    """Each sees one that was written as a whole."""
+    state = WorkspaceState(tmp_path / "state.json")
+    versions = [snapshot(*(connection(f"{number} {n}") for n in range(50 * number))) for number in range(1, 5)]
+    state.save(versions[0])
+    together = threading.Barrier(8)
+
+    def work(number: int) -> bool:
+        together.wait()
+        for _ in range(20):
+            if number % 2:
+                state.save(versions[number // 2])
+            elif state.load() not in versions:
+                return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(8)))
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_a_write_that_fails_leaves_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = WorkspaceState(tmp_path / "state.json")
+    state.save(snapshot(connection("one")))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(ConfigurationError, match=r"can't be written.*No space left.*state_path"):
+        state.save(snapshot(connection("two")))
+
+    assert state.load() == snapshot(connection("one"))
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_a_directory_in_its_place(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="can't be read"):
+        WorkspaceState(tmp_path).load()
+
+
+# Reading and storing
+
+
+def test_it_is_read_from_airbyte_once(server: HttpServer, home: Path) -> None:
+    """Later loads ask nothing, of nobody, and take what is stored."""
+    assert names(server, None) == ["shop"]
+    asked = len(server.requests)
+    server.on("GET", f"{BASE}/connections", page())
+
+    assert names(server, None) == ["shop"]
+
+    assert [request.path.removeprefix(BASE) for request in server.requests[:1]] == ["/connections"]
+    assert len(server.requests) == asked == 3
+    assert [path.parent for path in home.rglob("*.json")] == [home / "workspaces"]
+
+
+def test_a_given_path_is_used(server: HttpServer, tmp_path: Path, home: Path) -> None:
+    assert names(server, tmp_path / "mine.json") == ["shop"]
+
+    assert (tmp_path / "mine.json").exists()
+    assert not home.exists()
+
+
+def test_each_workspace_has_a_file_of_its_own(server: HttpServer) -> None:
+    """However its address is written; and no address, id or secret is in the name."""
+    named = [
+        state_of(airbyte_at(server, **settings), None).path.name
+        for settings in (
+            {},
+            {"server_url": f"{server.url}/api/v1/"},
+            {"workspace_id": "w-2"},
+            {"workspace_id": None},
+            {"workspace_id": None, "workspace_name": "One"},
+            {"server_url": "http://other.test"},
+            {"client_id": "i", "client_secret": "PLANTED"},
+        )
+    ]
+
+    assert named[0] == named[1] == named[6]
+    assert len(set(named)) == 5
+
+
+def test_the_only_workspace_is_found(server: HttpServer) -> None:
+    """Where none is configured, it is asked for."""
+    found = snapshot_of(airbyte_at(server, workspace_id=None), None, refresh=False)
+
+    assert found.workspace_id == "w-1"
+    assert len(server.requests) == 4
+
+
+def test_it_is_read_anew_on_request(server: HttpServer) -> None:
+    names(server, None)
+    server.on("GET", f"{BASE}/connections", page({**CONNECTION, "name": "store"}))
+
+    assert names(server, None, refresh=True) == ["store"]
+    assert names(server, None) == ["store"]
+
+
+def test_what_is_stored_is_taken_if_airbyte_is_down(server: HttpServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Loading definitions is not to fail for a refresh; the log says how old they are."""
+    taken_at = snapshot_of(airbyte_at(server), None, refresh=False).taken_at
+    server.on("GET", f"{BASE}/connections", Reply(503))
+
+    with caplog.at_level(logging.WARNING, "airbyte_dagster"):
+        assert names(server, None, refresh=True) == ["shop"]
+
+    assert taken_at in caplog.text
+
+
+def test_nothing_stored_and_airbyte_down(server: HttpServer, tmp_path: Path) -> None:
+    """It is said what to run."""
+    server.on("GET", f"{BASE}/connections", Reply(503))
+
+    with pytest.raises(ConfigurationError, match=r"mine\.json.*503.*airbyte-dagster refresh"):
+        names(server, tmp_path / "mine.json")
+
+
+def test_the_address_may_be_unknown_where_the_path_is_not(
+    server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Definitions load with nothing in the environment."""
+    names(server, tmp_path / "mine.json")
+    monkeypatch.setenv("AIRBYTE_SERVER_URL", server.url)
+    airbyte = AirbyteResource.from_env()
+    monkeypatch.delenv("AIRBYTE_SERVER_URL")
+
+    assert len(snapshot_of(airbyte, tmp_path / "mine.json", refresh=False).connections) == 1
+    with pytest.raises(ConfigurationError, match="variable that is not set"):
+        snapshot_of(airbyte, None, refresh=False)
+
+
+# Processes of runs
+
+
+@pytest.mark.usefixtures("in_a_run")
+def test_a_run_never_asks(server: HttpServer, tmp_path: Path) -> None:
+    """Not even where definitions are to be read anew on load."""
+    state = state_of(airbyte_at(server), tmp_path / "s.json")
+    state.save(snapshot(connection("stored"), server_url=f"{server.url}{BASE}"))
+
+    assert names(server, tmp_path / "s.json", refresh=True) == ["stored"]
+    assert server.requests == []
+
+
+@pytest.mark.usefixtures("in_a_run")
+def test_a_run_that_finds_no_file(server: HttpServer, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"s\.json.*state_path"):
+        names(server, tmp_path / "s.json", refresh=True)
+    assert server.requests == []
+
+
+@pytest.mark.usefixtures("in_a_run")
+def test_a_run_that_finds_another_version(server: HttpServer, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    path.write_text('{"version": 99, "workspace_id": "w-1"}')
+
+    with pytest.raises(OtherVersion, match="airbyte-dagster refresh"):
+        names(server, path)
+    assert server.requests == []
+
+
+# Other files
+
+
+def test_another_version_is_replaced(server: HttpServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is a state of this workspace, which a newer package reads again."""
+    path = tmp_path / "s.json"
+    path.write_text('{"version": 99, "workspace_id": "w-1"}')
+
+    with caplog.at_level(logging.WARNING, "airbyte_dagster"):
+        assert names(server, path) == ["shop"]
+
+    assert "another version" in caplog.text
+    assert names(server, path) == ["shop"]
+
+
+@pytest.mark.parametrize("refreshing", [False, True])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (snapshot(workspace_id="w-2").to_json(), r"the server http://airbyte\.test"),
+        ("[project]\nname = 'mine'", "not the state of a workspace"),
+    ],
+)
+def test_nothing_else_is_replaced(
+    server: HttpServer, tmp_path: Path, text: str, words: str, *, refreshing: bool
+) -> None:
+    """Another workspace's file, or one that is no such file at all, is an error."""
+    path = tmp_path / "s.json"
+    path.write_text(text)
+
+    with pytest.raises(ConfigurationError, match=rf"{words}.*[Dd]elete the file, or give another state_path"):
+        names(server, path, refresh=refreshing)
+    with pytest.raises(ConfigurationError, match=words):
+        refresh(airbyte_at(server), path)
+
+    assert path.read_text() == text
+
+
+def test_another_workspace_of_the_same_server(server: HttpServer, tmp_path: Path) -> None:
+    names(server, tmp_path / "s.json")
+
+    with pytest.raises(ConfigurationError, match=r"the workspace w-1, not of w-2"):
+        snapshot_of(airbyte_at(server, workspace_id="w-2"), tmp_path / "s.json", refresh=False)
+
+
+# Refresh
+
+
+def test_refresh_tells_what_it_did(server: HttpServer, tmp_path: Path) -> None:
+    WorkspaceState(tmp_path / "s.json").save(snapshot(server_url=f"{server.url}{BASE}"))
+
+    done = refresh(airbyte_at(server), tmp_path / "s.json")
+
+    assert done.old == snapshot(server_url=f"{server.url}{BASE}")
+    assert [one.name for one in done.new.connections] == ["shop"]
+    assert (done.path, done.calls) == (tmp_path / "s.json", 3)
+
+
+def test_what_loading_has_just_read_is_not_read_again(server: HttpServer, tmp_path: Path) -> None:
+    """But the next time, it is."""
+    names(server, tmp_path / "s.json")
+
+    assert refresh(airbyte_at(server), tmp_path / "s.json").old is None
+    assert len(server.requests) == 3
+    assert refresh(airbyte_at(server), tmp_path / "s.json").old is not None
+    assert len(server.requests) == 6
+
+
+def test_refresh_fails_if_airbyte_is_down(server: HttpServer, tmp_path: Path) -> None:
+    """Other than loading: what is stored stays."""
+    names(server, tmp_path / "s.json")
+    refresh(airbyte_at(server), tmp_path / "s.json")
+    server.on("GET", f"{BASE}/sources", Reply(503))
+    before = (tmp_path / "s.json").read_text()
+
+    with pytest.raises(Exception, match="503"):
+        refresh(airbyte_at(server), tmp_path / "s.json")
+
+    assert (tmp_path / "s.json").read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["s.json"]
+
+
+# Changes
+
+
+def test_changes_in_words() -> None:
+    old = snapshot(
+        connection("same", ["b", "a"]),
+        connection("gone"),
+        connection("shop"),
+        connection("crm", ["a", "b", stream("c", "n")]),
+        connection("off"),
+        connection("moved"),
+    )
+    new = snapshot(
+        connection("same", ["a", "b"]),
+        connection("new", ["x", "y"]),
+        connection("store", id="id-shop"),
+        connection("crm", ["d", "e", "f", "g", stream("a", sync_mode="incremental_append"), stream("c", "n")]),
+        connection("off", status="inactive"),
+        connection("moved", source=ActorRecord("s-9", "elsewhere", "faker", {})),
+    )
+
+    changes = diff(old, new)
+
+    assert str(changes) == "1 connection added, 1 connection removed, 4 connections changed (1 renamed)"
+    assert list(changes.lines()) == [
+        "+ 'new': 2 streams",
+        "- 'gone'",
+        "~ 'shop': is now 'store'",
+        "~ 'crm': 4 streams added (d, e, f, …), 1 stream removed (b), 1 stream changed (a)",
+        "~ 'off': is now inactive",
+        "~ 'moved': other settings",
+    ]
+
+
+def test_no_changes() -> None:
+    same = snapshot(connection("a"))
+
+    assert (bool(diff(same, same)), str(diff(same, same)), list(diff(same, same).lines())) == (
+        False,
+        "nothing changed",
+        [],
+    )
+    assert str(diff(None, same)) == "1 connection added"

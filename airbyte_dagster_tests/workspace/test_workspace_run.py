@@ -1,0 +1,388 @@
+"""Runs over the connections of a workspace, against local Airbyte: what Dagster is told of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from airbyte_dagster import AirbyteResource, MotherDuckResource
+from airbyte_dagster.check_specs import Checks
+from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.workspace.defs import build_workspace_defs, workspace_defs
+from airbyte_dagster.workspace.snapshot import take_snapshot
+from airbyte_dagster_tests.conftest import RecordingTransport, client_of, resource_of, warehouse_of
+from airbyte_dagster_tests.dagster_runs import failures_of, log_of
+from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
+
+SHOPS = ("books", "shoes", "tea")
+
+
+class Workspace:
+    """Connections from Faker into the server's DuckDB file, each with tables of its own, and their definitions.
+
+    Attributes:
+        ids: Of the connections, by name.
+    """
+
+    def __init__(self, server: RunningAirbyte, api: Api) -> None:
+        self.server = server
+        self.api = api
+        self.source = api.source(count=7)
+        self.destination = api.destination(str(server.home.warehouse))
+        self.ids = {name: self.connect(name) for name in SHOPS}
+
+    def connect(
+        self, name: str, streams: tuple[str, ...] = ("users", "products"), mode: str = "full_refresh_overwrite"
+    ) -> str:
+        return self.api.connection(
+            self.source,
+            self.destination,
+            [{"name": stream, "syncMode": mode} for stream in streams],
+            name=name,
+            prefix=f"{name}_",
+        )
+
+    def definitions(self, **options: Any) -> dg.Definitions:
+        snapshot = take_snapshot(client_of(self.server), self.server.workspace_id)
+        settings = options.pop("airbyte", {})
+        return workspace_defs(
+            snapshot,
+            airbyte=resource_of(self.server, workspace_id=self.server.workspace_id, **settings),
+            **{"warehouse": warehouse_of(self.server, lock_timeout=5), **options},
+        )
+
+    def jobs(self) -> Counter[str]:
+        """How many jobs each connection had."""
+        listed = self.api.ok("GET", "/jobs", params={"limit": 100})["data"]
+        names = {connection_id: name for name, connection_id in self.ids.items()}
+        return Counter(names.get(job["connectionId"], job["connectionId"]) for job in listed)
+
+
+@pytest.fixture
+def workspace(airbyte: RunningAirbyte, api: Api) -> Workspace:
+    return Workspace(airbyte, api)
+
+
+def run(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, *keys: str, **options: Any
+) -> dg.ExecuteInProcessResult:
+    selection = [dg.AssetKey.from_user_string(key) for key in keys] or None
+    return definitions.resolve_job_def("sync_workspace").execute_in_process(
+        instance=instance, raise_on_error=False, asset_selection=selection, **options
+    )
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    return {
+        event.materialization.asset_key.to_user_string(): {
+            name: value.value for name, value in event.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+    }
+
+
+def checked(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {item.asset_key.to_user_string(): item.passed for item in result.get_asset_check_evaluations()}
+
+
+ALL = {f"{shop}/{stream}" for shop in SHOPS for stream in ("users", "products")}
+
+
+def test_all_connections_sync_and_each_stream_is_verified(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """One job for each connection; a materialization and a check of each stream, with what is in the warehouse."""
+    result = run(workspace.definitions(), instance)
+
+    assert result.success, failures_of(result)
+    assert workspace.jobs() == dict.fromkeys(SHOPS, 1)
+    assert set(materialized(result)) == ALL
+    assert checked(result) == dict.fromkeys(ALL, True)
+    users = materialized(result)["tea/users"]
+    assert (users["dagster/row_count"], users["airbyte/rows_reported"]) == (7, 7)
+    assert users["dagster/table_name"].endswith(".main.tea_users")
+    assert {column.name for column in users["dagster/column_schema"].columns} >= {"id", "name"}
+
+
+def test_selected_streams_decide_which_connections_sync(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """The others have no job; of a connection only the selected streams are told of, and that it moves as a whole."""
+    result = run(workspace.definitions(), instance, "books/users", "tea/users", "tea/products")
+
+    assert result.success
+    assert workspace.jobs() == {"books": 1, "tea": 1}
+    assert set(materialized(result)) == {"books/users", "tea/users", "tea/products"}
+    assert any("'books' only some streams are selected" in line for line in log_of(instance, result))
+
+
+def test_a_few_connections_of_many_cost_few_calls(
+    workspace: Workspace, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No list of jobs of a connection, no poll of a job: a list call tells of all."""
+    definitions = workspace.definitions()
+    transport = RecordingTransport()
+    client = client_of(workspace.server, transport)
+    monkeypatch.setattr("airbyte_dagster.resource._shared_client", lambda **_settings: client)
+
+    result = run(definitions, instance)
+
+    assert result.success
+    routes = Counter(transport.sent)
+    assert routes["POST", "/jobs"] == len(SHOPS)
+    assert routes["GET", "/connections"] == 1
+    assert [path for _, path in transport.sent if path.startswith("/jobs/")] == []
+    assert sum(path.endswith("get_without_logs") for _, path in transport.sent) == len(SHOPS)
+
+
+def test_one_failure_stops_no_other_and_is_named_at_the_end(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """The run fails, after all others were told of; the failed streams have an observation that says why."""
+    workspace.server.engine.fail_next("Out of stock")
+
+    result = run(workspace.definitions(max_concurrent_syncs=1), instance)
+
+    assert not result.success
+    done = {key.split("/")[0] for key in materialized(result)}
+    [failed] = set(SHOPS) - done
+    [failure] = failures_of(result)
+    assert failure.startswith("1 of 3 connections did not succeed.")
+    assert failed in failure
+    assert "Out of stock" in failure
+    observed = instance.fetch_observations(dg.AssetKey([failed, "users"]), limit=1).records
+    assert "Out of stock" in (observed[0].event_log_entry.asset_observation.description or "")  # type: ignore[union-attr]
+
+
+def test_re_execution_from_failure_syncs_just_what_failed(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """And again, if that fails, too: what the first run did stays done."""
+    definitions = workspace.definitions(max_concurrent_syncs=1)
+    workspace.server.engine.fail_next("Out of stock")
+    first = run(definitions, instance)
+    [failed] = set(SHOPS) - {key.split("/")[0] for key in materialized(first)}
+
+    def again(parent: dg.ExecuteInProcessResult) -> dg.ExecuteInProcessResult:
+        root = parent.dagster_run.root_run_id or parent.run_id
+        tags = {
+            "dagster/parent_run_id": parent.run_id,
+            "dagster/root_run_id": root,
+            "dagster/is_resume_retry": "true",
+        }
+        return run(definitions, instance, tags=tags)
+
+    workspace.server.engine.fail_next("Still out of stock")
+    second = again(first)
+    third = again(second)
+
+    assert not second.success
+    assert materialized(second) == {}
+    assert third.success
+    assert set(materialized(third)) == {f"{failed}/users", f"{failed}/products"}
+    assert workspace.jobs() == {**dict.fromkeys(SHOPS, 1), failed: 3}
+
+
+def test_re_executing_all_syncs_all_anew(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """Whoever wants that gets it."""
+    definitions = workspace.definitions()
+    first = run(definitions, instance)
+
+    second = run(
+        definitions, instance, tags={"dagster/parent_run_id": first.run_id, "dagster/root_run_id": first.run_id}
+    )
+
+    assert set(materialized(second)) == ALL
+    assert workspace.jobs() == dict.fromkeys(SHOPS, 2)
+
+
+def test_streams_that_appear_and_disappear_after_loading(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """New ones are materialized, missing ones are warned of; the run succeeds."""
+    definitions = workspace.definitions()
+    streams = [{"name": name, "syncMode": "full_refresh_overwrite"} for name in ("users", "purchases")]
+    workspace.api.ok("PATCH", f"/connections/{workspace.ids['tea']}", json={"configurations": {"streams": streams}})
+
+    result = run(definitions, instance)
+
+    assert result.success, failures_of(result)
+    assert set(materialized(result)) - {"tea/purchases"} == ALL - {"tea/products"}
+    appeared = instance.fetch_materializations(dg.AssetKey(["tea", "purchases"]), limit=1).records
+    assert appeared[0].asset_materialization is not None
+    assert appeared[0].asset_materialization.metadata["dagster/row_count"].value == 7
+    log = log_of(instance, result)
+    assert any("No longer streams of 'tea', so not materialized: tea/products." in line for line in log)
+    assert any("New streams of 'tea', materialized without a definition: tea/purchases." in line for line in log)
+
+
+def test_a_connection_that_was_renamed_keeps_its_assets(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """It is known by its id."""
+    definitions = workspace.definitions()
+    workspace.api.ok("PATCH", f"/connections/{workspace.ids['tea']}", json={"name": "coffee"})
+
+    result = run(definitions, instance)
+
+    assert set(materialized(result)) == ALL
+    assert any("'tea' is called 'coffee' by now" in line for line in log_of(instance, result))
+
+
+@pytest.mark.parametrize("selected", [(), ("tea/users", "books/users")], ids=["all", "some"])
+def test_a_connection_that_was_deleted_is_a_clear_error(
+    workspace: Workspace, instance: dg.DagsterInstance, selected: tuple[str, ...]
+) -> None:
+    """The others sync."""
+    definitions = workspace.definitions()
+    workspace.api.ok("DELETE", f"/connections/{workspace.ids['tea']}")
+
+    result = run(definitions, instance, *selected)
+
+    assert not result.success
+    [failure] = failures_of(result)
+    assert "The connection 'tea'" in failure
+    assert "airbyte-dagster refresh" in failure
+    assert {key.split("/")[0] for key in materialized(result)} == ({"books"} if selected else {"books", "shoes"})
+
+
+def test_a_connection_that_was_switched_off_says_so(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """It has no job."""
+    definitions = workspace.definitions()
+    workspace.api.ok("PATCH", f"/connections/{workspace.ids['tea']}", json={"status": "inactive"})
+
+    result = run(definitions, instance)
+
+    [failure] = failures_of(result)
+    assert "is inactive" in failure
+    assert workspace.jobs() == {"books": 1, "shoes": 1}
+
+
+def test_rows_before_are_counted_for_the_modes_that_need_them(
+    airbyte: RunningAirbyte, api: Api, instance: dg.DagsterInstance
+) -> None:
+    """Appended rows are verified, not only counted."""
+    workspace = Workspace(airbyte, api)
+    workspace.ids["log"] = workspace.connect("log", ("users",), mode="full_refresh_append")
+    definitions = workspace.definitions()
+
+    run(definitions, instance, "log/users")
+    second = run(definitions, instance, "log/users")
+
+    assert checked(second) == {"log/users": True}
+    [evaluation] = second.get_asset_check_evaluations()
+    assert "had 7 rows and has 14, Airbyte reports 7 more" in (evaluation.description or "")
+
+
+def test_checks_run_by_themselves(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """Without a sync: what the last job claimed is held against what is there now."""
+    definitions = workspace.definitions(checks=Checks(schema=True))
+    run(definitions, instance)
+    selection = dg.AssetSelection.checks_for_assets(dg.AssetKey(["tea", "users"]))
+    alone = dg.define_asset_job("alone", selection=selection, executor_def=dg.in_process_executor)
+    both = dg.Definitions(assets=definitions.assets, resources=definitions.resources, jobs=[alone])
+
+    result = both.resolve_job_def("alone").execute_in_process(instance=instance)
+
+    assert {item.check_name for item in result.get_asset_check_evaluations()} == {"row_count", "schema"}
+    assert checked(result) == {"tea/users": True}
+    assert workspace.jobs()["tea"] == 1
+
+
+def test_without_a_warehouse_nothing_is_checked(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """Airbyte's own numbers are told; there is no check that would have nothing to look at."""
+    result = run(workspace.definitions(warehouse=None), instance)
+
+    assert result.success
+    assert set(materialized(result)) == ALL
+    assert materialized(result)["tea/users"]["airbyte/rows_reported"] == 7
+    assert checked(result) == {}
+
+
+def test_a_warehouse_that_cannot_be_read_fails_no_sync(
+    workspace: Workspace, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """Materializations are there; checks say that they could not look."""
+    file = tmp_path / "no.duckdb"
+    file.write_text("This is no database.")
+    warehouse = MotherDuckResource(database=str(file))
+
+    result = run(workspace.definitions(warehouse=warehouse), instance)
+
+    assert set(materialized(result)) == ALL
+    assert checked(result) == dict.fromkeys(ALL, False)
+
+
+def test_an_op_for_each_connection_where_that_is_wanted(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """Then Dagster retries and shows each by itself."""
+    result = run(workspace.definitions(one_op_per_connection=True), instance)
+
+    assert result.success
+    assert len({event.step_key for event in result.get_asset_materialization_events()}) == len(SHOPS)
+    assert checked(result) == dict.fromkeys(ALL, True)
+    assert workspace.jobs() == dict.fromkeys(SHOPS, 1)
+
+
+def test_settings_that_contradict_each_other_are_refused(workspace: Workspace) -> None:
+    """When definitions are built, with what to do."""
+    with pytest.raises(ConfigurationError, match="no warehouse"):
+        workspace.definitions(warehouse=None, checks=Checks())
+    with pytest.raises(ConfigurationError, match="max_concurrent_syncs is 0"):
+        workspace.definitions(max_concurrent_syncs=0)
+    with pytest.raises(ConfigurationError, match="deferred"):
+        workspace.definitions(wait="deferred", sync_sensor=False)
+
+
+def test_definitions_load_from_the_file_with_airbyte_down(
+    workspace: Workspace, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """It is asked once; later loads call nothing."""
+    state = tmp_path / "state.json"
+    airbyte = resource_of(workspace.server, workspace_id=workspace.server.workspace_id)
+    build_workspace_defs(airbyte, state_path=state)
+    server_url = workspace.server.server_url
+    nobody = AirbyteResource(server_url=server_url, client_id="nobody", client_secret="wrong")
+
+    definitions = build_workspace_defs(nobody, state_path=state)
+
+    assert json.loads(state.read_text())["workspace_id"] == workspace.server.workspace_id
+    assert {key.to_user_string() for key in definitions.resolve_all_asset_keys()} >= ALL
+
+
+def test_deferred_syncs_are_told_of_by_the_sensor(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """The run starts them and ends; whoever starts Dagster anew in between loses nothing; checks follow."""
+    definitions = workspace.definitions(wait="deferred")
+    [sensor] = definitions.sensors or []
+    assert isinstance(sensor, dg.SensorDefinition)
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    repository = definitions.get_repository_def()
+
+    def tick(cursor: str | None) -> Any:
+        with dg.build_sensor_context(
+            instance, cursor=cursor, repository_def=repository, resources=definitions.resources, sensor_name=sensor.name
+        ) as context:
+            return sensor.evaluate_tick(context)
+
+    first = tick(None)
+    workspace.server.engine.hold()
+    result = run(definitions, instance)
+    assert result.success, failures_of(result)
+    assert materialized(result) == {}
+    assert workspace.jobs() == dict.fromkeys(SHOPS, 1)
+    early = tick(first.cursor)
+    workspace.server.engine.release()
+    for job in workspace.api.ok("GET", "/jobs", params={"limit": 100})["data"]:
+        workspace.api.finish(job["jobId"])
+    late = tick(early.cursor)
+
+    assert not early.asset_events
+    told = {event.asset_key.to_user_string(): event for event in late.asset_events}
+    assert set(told) == ALL
+    assert {event.metadata["dagster/row_count"].value for event in told.values()} == {7}
+    [request] = late.run_requests or []
+    assert len(request.asset_check_keys or []) == len(ALL)
+
+
+def test_a_sensor_for_syncs_of_airbytes_own_is_there_if_wanted(workspace: Workspace) -> None:
+    """It is off until somebody switches it on; without a warehouse it looks into none."""
+    definitions = workspace.definitions(sync_sensor=True, warehouse=None)
+
+    [sensor] = definitions.sensors or []
+    assert isinstance(sensor, dg.SensorDefinition)
+    assert sensor.name == "workspace_syncs"
+    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
+    assert sensor.required_resource_keys == {"airbyte"}
+    dg.Definitions.validate_loadable(definitions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
 
-from airbyte_dagster.client.urls import normalise_server_url
+from airbyte_dagster.client.urls import CLOUD_SERVER_URL, normalise_server_url
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
 from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.secret_fields import plain
@@ -22,6 +23,10 @@ from airbyte_dagster.workspace.snapshot import OtherVersion, WorkspaceSnapshot, 
 _LOG = logging.getLogger("airbyte_dagster")
 
 _REFRESH = "Run `airbyte-dagster refresh` (with -m or -f and your definitions) where Airbyte can be reached."
+
+
+#: States that are kept for runs of code locations that were loaded from them.
+_KEPT = 5
 
 
 class WorkspaceState:
@@ -34,19 +39,21 @@ class WorkspaceState:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def load(self) -> WorkspaceSnapshot | None:
+    def load(self, version: str | None = None) -> WorkspaceSnapshot | None:
         """Return the snapshot; ``None`` if nothing is stored.
+
+        Args:
+            version: Of `keep`: this one, if it is still kept, though another was stored since.
 
         Raises:
             OtherVersion: Another version of this package wrote it.
             ConfigurationError: The file can't be read, or is something else.
         """
-        try:
-            text = self.path.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
+        text = self._text()
+        if text is None:
             return None
-        except OSError as error:
-            raise ConfigurationError(f"{self.path} can't be read: {error.strerror or error}.") from None
+        if version is not None and version != _version(text):
+            text = self._kept_text(version) or text
         try:
             return WorkspaceSnapshot.from_json(text)
         except OtherVersion as error:
@@ -56,6 +63,28 @@ class WorkspaceState:
                 f"{self.path}: {error.message}", guidance="Delete the file, or give another state_path."
             ) from None
 
+    def keep(self) -> str | None:
+        """Keep what is stored beside it, whatever is stored later; the last few are kept.
+
+        Returns:
+            What `load` finds it by; ``None`` if nothing is stored.
+        """
+        text = self._text()
+        if text is None:
+            return None
+        version = _version(text)
+        # Where nothing can be written, nothing can be stored later either.
+        with contextlib.suppress(OSError):
+            kept = self._kept(version)
+            if kept.exists():
+                kept.touch()
+            else:
+                self._write(kept, text)
+            newest_first = sorted(self.path.parent.glob(self._kept("*").name), key=lambda path: -path.stat().st_mtime)
+            for path in newest_first[_KEPT:]:
+                path.unlink(missing_ok=True)
+        return version
+
     def save(self, snapshot: WorkspaceSnapshot) -> None:
         """Store a snapshot in place of what is there; only this user may read it.
 
@@ -64,19 +93,44 @@ class WorkspaceState:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(snapshot.to_json())
-                Path(name).replace(self.path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            self._write(self.path, snapshot.to_json())
         except OSError as error:
             raise ConfigurationError(
                 f"The state of the workspace can't be written to {self.path}: {error.strerror or error}.",
                 guidance="Give another state_path.",
             ) from None
+
+    def _kept(self, version: str) -> Path:
+        return self.path.with_name(f".{self.path.name}.{version}.kept")
+
+    def _kept_text(self, version: str) -> str | None:
+        try:
+            return self._kept(version).read_text(encoding="utf-8")
+        except OSError:
+            _LOG.warning("%s was stored anew after the code location was loaded, and is read as it is now.", self.path)
+            return None
+
+    def _text(self) -> str | None:
+        try:
+            return self.path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigurationError(f"{self.path} can't be read: {error.strerror or error}.") from None
+
+    def _write(self, path: Path, text: str) -> None:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def _version(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -123,7 +177,7 @@ def snapshot_of(airbyte: AirbyteResource, path: Path | None, *, refresh: bool) -
     """Return a workspace as it is stored; if it is not, read it from Airbyte, once, and store it.
 
     Only the loading of a code location reads from Airbyte: the processes of its runs and steps build the definitions
-    again, and are to have the same ones.
+    again, and are to have the same ones, whatever is stored in between.
 
     Args:
         airbyte: Where the workspace is.
@@ -134,15 +188,30 @@ def snapshot_of(airbyte: AirbyteResource, path: Path | None, *, refresh: bool) -
         ConfigurationError: Nothing is stored and Airbyte can't be asked, or what is stored is another workspace.
     """
     state = state_of(airbyte, path)
-    is_run = _is_run_process()
-    stored = _stored(state, airbyte, replaceable=not is_run)
-    if is_run and stored is None:
+    if _is_run_process():
+        return _snapshot_of_run(state, airbyte)
+    snapshot = _snapshot_of_location(state, airbyte, refresh=refresh)
+    if DefinitionsLoadContext.is_set():
+        DefinitionsLoadContext.get().add_to_pending_reconstruction_metadata(_pin(state), state.keep())
+    return snapshot
+
+
+def _snapshot_of_run(state: WorkspaceState, airbyte: AirbyteResource) -> WorkspaceSnapshot:
+    """Return what the code location was loaded from."""
+    stored = state.load(DefinitionsLoadContext.get().reconstruction_metadata.get(_pin(state)))
+    if stored is None:
         raise ConfigurationError(
             f"The state of the workspace is not at {state.path}, where this process of a run looks for it.",
             guidance="It needs the file that the code location was loaded from: give state_path, or "
             "AIRBYTE_DAGSTER_HOME, a place that all processes see.",
         )
-    if stored is not None and (is_run or not refresh):
+    check_is_of(stored, airbyte, state.path)
+    return stored
+
+
+def _snapshot_of_location(state: WorkspaceState, airbyte: AirbyteResource, *, refresh: bool) -> WorkspaceSnapshot:
+    stored = _stored(state, airbyte)
+    if stored is not None and not refresh:
         return stored
     try:
         done = _read_and_store(state, airbyte, stored)
@@ -173,17 +242,11 @@ def refresh(airbyte: AirbyteResource, path: Path | None) -> Refreshed:
     return _read_here.pop(state.path, None) or _read_and_store(state, airbyte, _stored(state, airbyte))
 
 
-def _stored(state: WorkspaceState, airbyte: AirbyteResource, *, replaceable: bool = True) -> WorkspaceSnapshot | None:
-    """Return what is stored, of this workspace.
-
-    Args:
-        replaceable: Whether it may be as good as nothing if another version wrote it.
-    """
+def _stored(state: WorkspaceState, airbyte: AirbyteResource) -> WorkspaceSnapshot | None:
+    """Return what is stored, of this workspace; what another version wrote is as good as nothing."""
     try:
         stored = state.load()
     except OtherVersion as error:
-        if not replaceable:
-            raise
         _LOG.warning("%s It is read from Airbyte.", error.message)
         return None
     if stored is not None:
@@ -197,8 +260,10 @@ def check_is_of(stored: WorkspaceSnapshot, airbyte: AirbyteResource, path: Path)
     Raises:
         ConfigurationError: It is of another one.
     """
-    # Variables that are not set say nothing: definitions load without them.
+    # Variables that are not set say nothing: definitions load without them. Nobody signs in to Cloud with nothing.
     server_url, workspace_id = _server_url(airbyte), plain(airbyte.workspace_id)
+    if server_url == CLOUD_SERVER_URL and not _signs_in(airbyte):
+        return
     if server_url and server_url != stored.server_url:
         raise _of_another(path, f"the server {stored.server_url}", server_url)
     if workspace_id and workspace_id != stored.workspace_id:
@@ -232,9 +297,19 @@ def read_workspace(airbyte: AirbyteResource) -> WorkspaceSnapshot:
     return take_snapshot(airbyte.client(), workspace_id)
 
 
+def _signs_in(airbyte: AirbyteResource) -> bool:
+    given = (airbyte.client_id, airbyte.bearer_token, airbyte.username)
+    return bool(airbyte.extra_headers) or any(plain(value) for value in given)
+
+
 def _server_url(airbyte: AirbyteResource) -> str | None:
     url = plain(airbyte.server_url)
     return normalise_server_url(url) if url else None
+
+
+def _pin(state: WorkspaceState) -> str:
+    """Return what Dagster hands the kept state to the processes of runs by."""
+    return f"airbyte_dagster/workspace_state/{state.path}"
 
 
 def _is_run_process() -> bool:

@@ -212,6 +212,17 @@ def test_the_address_may_be_unknown_where_the_path_is_not(
         snapshot_of(airbyte, None, refresh=False)
 
 
+def test_an_environment_that_names_no_airbyte_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where images are built, say, nothing is set; but who signs in to Cloud means Cloud."""
+    for name in ("SERVER_URL", "CLIENT_ID", "CLIENT_SECRET", "WORKSPACE_ID"):
+        monkeypatch.delenv(f"AIRBYTE_{name}", raising=False)
+    WorkspaceState(tmp_path / "s.json").save(snapshot(connection("shop")))
+
+    assert len(snapshot_of(AirbyteResource.from_env(), tmp_path / "s.json", refresh=False).connections) == 1
+    with pytest.raises(ConfigurationError, match=r"not of https://api\.airbyte\.com/v1"):
+        snapshot_of(AirbyteResource(bearer_token="x"), tmp_path / "s.json", refresh=False)
+
+
 # Processes of runs
 
 

@@ -50,6 +50,8 @@ NAMES = st.one_of(
 )
 STREAMS = st.builds(StreamRecord, NAMES, st.none() | NAMES.filter(bool), st.just("full_refresh_append"))
 
+SEVERAL_STREAMS = st.lists(STREAMS, max_size=6, unique_by=lambda item: item.key)
+
 
 @st.composite
 def connections(draw: st.DrawFn) -> list[ConnectionRecord]:
@@ -57,7 +59,7 @@ def connections(draw: st.DrawFn) -> list[ConnectionRecord]:
     return [
         connection(
             draw(NAMES),
-            draw(st.lists(STREAMS, max_size=6, unique_by=lambda item: item.key)),
+            draw(SEVERAL_STREAMS),
             id=id_,
             created_at=draw(st.integers(0, 3)),
         )
@@ -89,7 +91,7 @@ def test_a_later_connection_changes_no_key(several: list[ConnectionRecord], name
     assert {id_: key for id_, key in with_it.items() if id_ != "later"} == connection_keys(several)
 
 
-@given(st.lists(STREAMS, max_size=8, unique_by=lambda item: item.key))
+@given(SEVERAL_STREAMS)
 def test_the_order_of_streams_says_nothing(several: list[StreamRecord]) -> None:
     """Airbyte's has none."""
     assert stream_paths(several) == stream_paths(list(reversed(several)))

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
+import uuid
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +24,7 @@ from airbyte_dagster.workspace.snapshot import take_snapshot
 from airbyte_dagster_tests.conftest import RecordingTransport, client_of, resource_of, warehouse_of
 from airbyte_dagster_tests.dagster_runs import failures_of, log_of
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
+from airbyte_dagster_tests.local.processes import real_server
 
 SHOPS = ("books", "shoes", "tea")
 
@@ -386,3 +393,89 @@ def test_a_sensor_for_syncs_of_airbytes_own_is_there_if_wanted(workspace: Worksp
     assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
     assert sensor.required_resource_keys == {"airbyte"}
     dg.Definitions.validate_loadable(definitions)
+
+
+#: Runs the workspace's job in a process of its own, which can be killed. Arguments: state, home of Dagster, server's
+#: address, id and secret, warehouse, run id of this process's run.
+PROCESS = """
+import sys
+import dagster as dg
+from airbyte_dagster import AirbyteResource, MotherDuckResource, build_workspace_defs
+state, home, server_url, client_id, client_secret, warehouse, run_id = sys.argv[1:]
+definitions = build_workspace_defs(
+    AirbyteResource(server_url=server_url, client_id=client_id, client_secret=client_secret),
+    warehouse=MotherDuckResource(database=warehouse),
+    state_path=state,
+)
+with dg.DagsterInstance.local_temp(home) as instance:
+    definitions.resolve_job_def("sync_workspace").execute_in_process(instance=instance, run_id=run_id)
+"""
+
+
+def test_a_process_that_is_killed_doubles_no_sync(workspace: Workspace, tmp_path: Path) -> None:
+    """Whoever retries the run adopts all jobs that it started, and tells of them."""
+    home = tmp_path / "dagster"
+    home.mkdir()
+    server, state = workspace.server, tmp_path / "state.json"
+    airbyte = resource_of(server, workspace_id=server.workspace_id)
+    definitions = build_workspace_defs(airbyte, state_path=state, warehouse=warehouse_of(server, lock_timeout=5))
+    server.engine.hold()
+    run_id = str(uuid.uuid4())
+    arguments = (state, home, server.server_url, server.client_id, server.client_secret, server.home.warehouse, run_id)
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROCESS, *map(str, arguments)], stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        server.engine.wait_for_start(timeout=120)
+        with dg.DagsterInstance.local_temp(str(home)) as instance:
+            # The ids of the jobs are noted just after they were made.
+            until(lambda: sum(" job=" in text for text in tags_of(instance, run_id).values()) == len(SHOPS))
+            process.send_signal(signal.SIGKILL)
+            process.wait(30)
+            server.engine.release()
+            result = run(definitions, instance, tags={"dagster/parent_run_id": run_id, "dagster/root_run_id": run_id})
+    finally:
+        process.kill()
+        process.wait(30)
+
+    assert result.success, failures_of(result)
+    assert set(materialized(result)) == ALL
+    assert workspace.jobs() == dict.fromkeys(SHOPS, 1)
+
+
+def tags_of(instance: dg.DagsterInstance, run_id: str) -> Mapping[str, str]:
+    found = instance.get_run_by_id(run_id)
+    return found.tags if found else {}
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.real
+def test_a_dozen_real_syncs(real_home: Path, instance: dg.DagsterInstance) -> None:
+    """Real connectors, one run: each stream of each connection is there, as Airbyte reports it."""
+    dozen = [f"shop {number}" for number in range(12)]
+    with real_server(real_home) as server, server.api() as api:
+        source, destination = api.source(count=20), api.destination(str(server.home.warehouse))
+        for number, name in enumerate(dozen):
+            api.connection(source, destination, ["users", "products"], name=name, prefix=f"shop_{number}_")
+        snapshot = take_snapshot(client_of(server), server.workspace_id)
+        definitions = workspace_defs(
+            snapshot,
+            airbyte=resource_of(server, workspace_id=server.workspace_id),
+            warehouse=warehouse_of(server),
+            max_concurrent_syncs=6,
+        )
+
+        result = run(definitions, instance)
+
+    assert result.success, failures_of(result)
+    keys = {f"shop_{number}/{stream}" for number in range(12) for stream in ("users", "products")}
+    assert {key: item["dagster/row_count"] for key, item in materialized(result).items()} == dict.fromkeys(keys, 20)
+    assert checked(result) == dict.fromkeys(keys, True)

@@ -22,6 +22,7 @@ from airbyte_dagster.local import settings
 from airbyte_dagster_tests.command_line import Commands, wait_for
 from airbyte_dagster_tests.dg_project import Project
 from airbyte_dagster_tests.local.client import Api
+from airbyte_dagster_tests.local.fakes import RunningAirbyte
 from airbyte_dagster_tests.local.processes import TINY
 from airbyte_dagster_tests.test_package import all_errors
 
@@ -268,10 +269,17 @@ def test_no_command_hides_in_a_block_that_is_not_run() -> None:
 
 
 @pytest.mark.parametrize(("page", "block"), blocks("python"), ids=lambda value: value.splitlines()[0])
-def test_examples_run(page: str, block: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they stand; definitions in them can be loaded, with Airbyte down and nothing in the environment."""
+def test_examples_run(page: str, block: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """As they stand; definitions in them can be loaded, with Airbyte down and nothing in the environment.
+
+    Those of a workspace are read from Airbyte, once.
+    """
     for name in ("MOTHERDUCK_APIKEY", "AIRBYTE_CLIENT_ID", "AIRBYTE_CLIENT_SECRET"):
         monkeypatch.delenv(name, raising=False)
+    if "build_workspace_defs(" in block:
+        server: RunningAirbyte = request.getfixturevalue("airbyte")
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
     names: dict[str, object] = {}
 
     exec(compile(block, page, "exec"), names)  # noqa: S102 - our own pages

@@ -217,9 +217,28 @@ def export(shell: Shell, block: str) -> None:
     assert (project.defs / "shop_users" / "defs.yaml").exists()
 
 
+def refresh(shell: Shell, block: str) -> None:
+    example = next(text for page, text in blocks("python") if page == "workspace.md")
+    file = shell.home / "my_workspace.py"
+    file.write_text(example)
+    with shell.serving():
+        output = shell.block(f'eval "$(airbyte-dagster local env)"\n{block.replace(file.name, str(file))}')
+
+    assert "nothing was stored before" in output
+
+
+def workspace_component(shell: Shell, block: str) -> None:
+    with shell.serving():
+        output = in_a_project(shell, f'eval "$(airbyte-dagster local env)"\n{block}')
+
+    assert "All definitions loaded successfully." in output
+
+
 RUN_AS: dict[str, Callable[[Shell, str], None]] = {
     "dg list components": component,
     "dg utils generate-component-schema": component_schema,
+    "dg scaffold defs airbyte_dagster.AirbyteWorkspaceComponent": workspace_component,
+    "airbyte-dagster refresh": refresh,
     "make run\nmake test\n": try_it,
     "make dev\n": dev,
     "export AIRBYTE_CLIENT_ID": own_airbyte,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import logging
 import os
@@ -50,10 +51,10 @@ class WorkspaceState:
             ConfigurationError: The file can't be read, or is something else.
         """
         text = self._text()
+        if version is not None and (text is None or version != _version(text)):
+            text = self._kept_text(version) or text
         if text is None:
             return None
-        if version is not None and version != _version(text):
-            text = self._kept_text(version) or text
         try:
             return WorkspaceSnapshot.from_json(text)
         except OtherVersion as error:
@@ -63,15 +64,13 @@ class WorkspaceState:
                 f"{self.path}: {error.message}", guidance="Delete the file, or give another state_path."
             ) from None
 
-    def keep(self) -> str | None:
-        """Keep what is stored beside it, whatever is stored later; the last few are kept.
+    def keep(self, snapshot: WorkspaceSnapshot) -> str:
+        """Keep a snapshot beside what is stored, whatever is stored later; the last few are kept.
 
         Returns:
-            What `load` finds it by; ``None`` if nothing is stored.
+            What `load` finds it by.
         """
-        text = self._text()
-        if text is None:
-            return None
+        text = snapshot.to_json()
         version = _version(text)
         # Where nothing can be written, nothing can be stored later either.
         with contextlib.suppress(OSError):
@@ -80,8 +79,8 @@ class WorkspaceState:
                 kept.touch()
             else:
                 self._write(kept, text)
-            newest_first = sorted(self.path.parent.glob(self._kept("*").name), key=lambda path: -path.stat().st_mtime)
-            for path in newest_first[_KEPT:]:
+            others = self.path.parent.glob(f".{glob.escape(self.path.name)}.*.kept")
+            for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT:]:
                 path.unlink(missing_ok=True)
         return version
 
@@ -188,17 +187,23 @@ def snapshot_of(airbyte: AirbyteResource, path: Path | None, *, refresh: bool) -
         ConfigurationError: Nothing is stored and Airbyte can't be asked, or what is stored is another workspace.
     """
     state = state_of(airbyte, path)
-    if _is_run_process():
-        return _snapshot_of_run(state, airbyte)
-    snapshot = _snapshot_of_location(state, airbyte, refresh=refresh)
-    if DefinitionsLoadContext.is_set():
-        DefinitionsLoadContext.get().add_to_pending_reconstruction_metadata(_pin(state), state.keep())
+    if not DefinitionsLoadContext.is_set():
+        return _snapshot_of_location(state, airbyte, refresh=refresh)
+    context, pin = DefinitionsLoadContext.get(), f"airbyte_dagster/workspace_state/{state.path}"
+    if context.load_type is DefinitionsLoadType.RECONSTRUCTION:
+        version = context.reconstruction_metadata.get(pin)
+        snapshot = _snapshot_of_run(state, airbyte, version)
+    else:
+        snapshot = _snapshot_of_location(state, airbyte, refresh=refresh)
+        version = state.keep(snapshot)
+    if version is not None:
+        context.add_to_pending_reconstruction_metadata(pin, version)
     return snapshot
 
 
-def _snapshot_of_run(state: WorkspaceState, airbyte: AirbyteResource) -> WorkspaceSnapshot:
-    """Return what the code location was loaded from."""
-    stored = state.load(DefinitionsLoadContext.get().reconstruction_metadata.get(_pin(state)))
+def _snapshot_of_run(state: WorkspaceState, airbyte: AirbyteResource, version: str | None) -> WorkspaceSnapshot:
+    """Return what the code location was loaded from, for a process of one of its runs."""
+    stored = state.load(version)
     if stored is None:
         raise ConfigurationError(
             f"The state of the workspace is not at {state.path}, where this process of a run looks for it.",
@@ -305,14 +310,3 @@ def _signs_in(airbyte: AirbyteResource) -> bool:
 def _server_url(airbyte: AirbyteResource) -> str | None:
     url = plain(airbyte.server_url)
     return normalise_server_url(url) if url else None
-
-
-def _pin(state: WorkspaceState) -> str:
-    """Return what Dagster hands the kept state to the processes of runs by."""
-    return f"airbyte_dagster/workspace_state/{state.path}"
-
-
-def _is_run_process() -> bool:
-    """Whether definitions are built again for a run or a step, whose code location was loaded before."""
-    context = DefinitionsLoadContext
-    return context.is_set() and context.get().load_type is DefinitionsLoadType.RECONSTRUCTION

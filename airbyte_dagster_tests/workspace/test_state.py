@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import stat
 import threading
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
+from dagster._core.code_pointer import CodePointer
 from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
+from dagster._core.definitions.reconstruct import (
+    initialize_repository_def_from_pointer,
+    reconstruct_repository_def_from_pointer,
+)
+from dagster._core.definitions.repository_definition import RepositoryLoadData
+from dagster_shared.serdes import deserialize_value
 
 from airbyte_dagster import AirbyteResource
 from airbyte_dagster.errors import ConfigurationError
@@ -251,6 +261,94 @@ def test_a_run_that_finds_another_version(server: HttpServer, tmp_path: Path) ->
     with pytest.raises(OtherVersion, match="airbyte-dagster refresh"):
         names(server, path)
     assert server.requests == []
+
+
+def dagster_process(file: Path, data: RepositoryLoadData | None = None) -> tuple[set[str], RepositoryLoadData | None]:
+    """Load a file as Dagster does: first as a code location; with what that gave, as a process of one of its runs.
+
+    Returns:
+        Names of the connections, and what processes of runs are given.
+    """
+    with DefinitionsLoadContext.scoped(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION)):
+        # One process loads a file once; each copy is another's.
+        copy = file.with_name(f"defs_{uuid.uuid4().hex}.py")
+        copy.write_text(file.read_text())
+        pointer = CodePointer.from_python_file(str(copy), "defs", None)
+        repository = (
+            reconstruct_repository_def_from_pointer(pointer, data)
+            if data
+            else initialize_repository_def_from_pointer(pointer)
+        )
+        names = {key.path[0] for key in repository.assets_defs_by_key}
+        return names, repository.repository_load_data
+
+
+def _handed_on(data: RepositoryLoadData | None) -> RepositoryLoadData:
+    """To another process."""
+    return deserialize_value(dg.serialize_value(data), RepositoryLoadData)
+
+
+DEFINITIONS = """\
+from airbyte_dagster import AirbyteResource, build_workspace_defs
+
+defs = build_workspace_defs(
+    AirbyteResource(server_url={url!r}, workspace_id="w-1"), state_path={path!r}, refresh_on_load={on_load}
+)
+"""
+
+
+@pytest.mark.parametrize("on_load", [False, True])
+def test_runs_are_of_what_the_code_location_was_loaded_from(
+    server: HttpServer, tmp_path: Path, *, on_load: bool
+) -> None:
+    """Though it is refreshed in between; a code location that is loaded afterwards has what is new."""
+    file, path = tmp_path / "defs.py", tmp_path / "s.json"
+    file.write_text(DEFINITIONS.format(url=server.url, path=str(path), on_load=on_load))
+    loaded, data = dagster_process(file)
+    server.on("GET", f"{BASE}/connections", page({**CONNECTION, "name": "store"}))
+    refresh(airbyte_at(server), path)
+    refresh(airbyte_at(server), path)
+    asked = len(server.requests)
+
+    in_run, data_of_run = dagster_process(file, _handed_on(data))
+    in_step, _ = dagster_process(file, _handed_on(data_of_run))
+
+    assert (loaded, in_run, in_step) == ({"shop"}, {"shop"}, {"shop"})
+    assert len(server.requests) == asked
+    assert dagster_process(file)[0] == {"store"}
+    assert (len(server.requests) > asked) == on_load
+
+
+def test_a_run_takes_what_is_stored_if_nothing_else_is_kept(
+    tmp_path: Path, server: HttpServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a container that has the file alone, say. It is said."""
+    state = WorkspaceState(tmp_path / "s.json")
+    version = state.keep(snapshot(connection("old")))
+    state.save(snapshot(connection("new")))
+    assert state.load(version) == snapshot(connection("old"))
+    (kept,) = tmp_path.glob(".*.kept")
+    kept.unlink()
+
+    with caplog.at_level(logging.WARNING, "airbyte_dagster"):
+        assert state.load(version) == snapshot(connection("new"))
+
+    assert "stored anew after the code location was loaded" in caplog.text
+    assert server.requests == []
+
+
+def test_few_are_kept(tmp_path: Path) -> None:
+    """The last five; the file may be anywhere, be called anything, or be where nothing can be written."""
+    state = WorkspaceState(tmp_path / "s[1].json")
+    versions = []
+    for number in range(8):
+        versions.append(state.keep(snapshot(connection(f"{number}"))))
+        os.utime(tmp_path / f".s[1].json.{versions[-1]}.kept", (number, number))
+    again = state.keep(snapshot(connection("3")))
+
+    assert again == versions[3]
+    assert {path.name.split(".")[-2] for path in tmp_path.glob(".*.kept")} == {*versions[4:], again}
+    assert WorkspaceState(tmp_path / "none" / "s.json").keep(snapshot(connection("3"))) == again
 
 
 # Other files

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,20 @@ def test_all_that_python_says_yaml_says(project: Project, capsys: pytest.Capture
     assert (component.airbyte_key, component.warehouse_key) == ("the_airbyte", "the_warehouse")
     assert component.defs_state_config.key == "mine"
     assert not component.defs_state_config.refresh_if_dev
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "workspace.md"
+
+
+@pytest.mark.parametrize("text", re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+def test_examples_of_the_page_are_right(text: str, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """With nothing in the environment."""
+    project.write("example", text)
+    url = "https://airbyte.example.com/api/public/v1"
+    store(project, snapshot(connection("shop_eu", tags=("nightly",)), connection("crm"), server_url=url), "lake")
+
+    assert project.yaml_problems(capsys) == []
+    assert keys(project.load()) == {"airbyte/shop_eu/users"}
 
 
 def test_nothing_is_left_out_above() -> None:

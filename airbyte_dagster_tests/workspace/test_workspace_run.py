@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 from airbyte_dagster import AirbyteResource, MotherDuckResource
 from airbyte_dagster.check_specs import Checks
 from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.many_syncs import ManySyncs, Outcome
 from airbyte_dagster.workspace.defs import build_workspace_defs, workspace_defs
 from airbyte_dagster.workspace.snapshot import take_snapshot
 from airbyte_dagster_tests.conftest import RecordingTransport, client_of, resource_of, warehouse_of
@@ -479,3 +480,30 @@ def test_a_dozen_real_syncs(real_home: Path, instance: dg.DagsterInstance) -> No
     keys = {f"shop_{number}/{stream}" for number in range(12) for stream in ("users", "products")}
     assert {key: item["dagster/row_count"] for key, item in materialized(result).items()} == dict.fromkeys(keys, 20)
     assert checked(result) == dict.fromkeys(keys, True)
+
+
+@pytest.mark.parametrize(("slots", "wanted", "most"), [(2, None, 2), (2, 1, 1), (None, 3, 3), (None, None, None)])
+def test_a_pool_bounds_the_syncs_of_a_run(
+    workspace: Workspace,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    slots: int | None,
+    wanted: int | None,
+    most: int | None,
+) -> None:
+    """The run is one step, which takes one slot; its syncs are not to be more than the pool allows steps."""
+    made: list[ManySyncs] = []
+
+    class Recorded(ManySyncs):
+        def run(self, connection_ids: Sequence[str]) -> Iterator[Outcome]:
+            made.append(self)
+            return super().run(connection_ids)
+
+    monkeypatch.setattr("airbyte_dagster.workspace.sync_run.ManySyncs", Recorded)
+    if slots is not None:
+        instance.event_log_storage.set_concurrency_slots("airbyte", slots)
+
+    result = run(workspace.definitions(pool="airbyte", max_concurrent_syncs=wanted), instance, "tea/users")
+
+    assert result.success, failures_of(result)
+    assert [syncs.most for syncs in made] == [most]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -15,7 +16,9 @@ from typing import Any
 import duckdb
 import psutil
 import pytest
+from rich.console import Console
 
+from airbyte_dagster.commands import dev as dev_command
 from airbyte_dagster_tests.command_line import MARK, PATIENCE, Commands, wait_for
 from airbyte_dagster_tests.conftest import client_of
 from airbyte_dagster_tests.dagster_runs import LosingEngine
@@ -273,3 +276,23 @@ def test_dev_serves_runs_and_ends(real_home: Path) -> None:
     commands.wait_until_none_is_left()
     with duckdb.connect(str(real_home / "lms.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (35,)
+
+
+def test_dev_makes_the_storage_before_those_that_share_it_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Web server and daemon find it: if both made it at once, its version would be noted twice."""
+    found: list[str] = []
+
+    def start(*_arguments: object, **_options: object) -> None:
+        found.extend(sorted(path.name for path in (tmp_path / "dagster").rglob("*.db")))
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setattr("airbyte_dagster.commands.dev.subprocess.Popen", start)
+    monkeypatch.setattr(dev_command, "airbyte_environment", lambda *_arguments, **_options: contextlib.nullcontext())
+
+    with pytest.raises(KeyboardInterrupt):
+        dev_command.dev(tmp_path, port=None, airbyte_port=None, code_location=[], console=Console(quiet=True))
+
+    assert found == ["index.db", "runs.db", "schedules.db"]

@@ -40,7 +40,7 @@ def dev(
     Raises:
         AirbyteDagsterError: Local Airbyte could not be started.
     """
-    prepare_dagster_home(home)
+    _prepare_storage(prepare_dagster_home(home))
     with Progress(console) as progress, airbyte_environment(home, port=airbyte_port, say=progress.step):
         chosen = free_port(port or _FIRST_PORT)
         if port and chosen != port:
@@ -60,6 +60,19 @@ def dev(
             return 0
         finally:
             _stop_group(process)
+
+
+def _prepare_storage(dagster_home: Path) -> None:
+    """Make Dagster's database, if there is none: its web server and daemon would both, at the same time.
+
+    Each of two notes the version of the tables that it makes, and with two notes none can be opened again.
+    """
+    if (dagster_home / "schedules").exists():
+        return
+    from dagster import DagsterInstance  # noqa: PLC0415 - heavy, and needed only at the first start
+
+    with DagsterInstance.get() as instance:
+        _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
 
 
 def free_port(first: int) -> int:

@@ -86,6 +86,7 @@ def draw(figures: Sequence[dict[str, Any]], path: Path) -> None:
         left = (index % columns) * (_LEFT + _WIDTH) + _LEFT
         top = (index // columns) * (_HEIGHT + _GAP) + _TOP
         parts += _panel(figures, title, series, left, top)
+    parts.append(f'<text x="{width / 2}" y="{height - 8}" text-anchor="middle">connections of ten streams each</text>')
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*parts, "</svg>"]) + "\n")
 

@@ -78,6 +78,7 @@ def main() -> None:
         SyncSettings(),
         InMemory(),
         most=most or None,
+        learn=lambda job: client.job_stream_stats(job.id),
         clock=clock,
         sleep=clock.sleep,
         pause=pause,

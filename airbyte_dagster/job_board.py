@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from airbyte_dagster.client import AirbyteClient
-from airbyte_dagster.client.calls import PAGE_SIZE
 from airbyte_dagster.client.job_changes import JobChanges
 from airbyte_dagster.models import Job
 
@@ -53,7 +52,7 @@ class JobBoard:
         """
         changes = self._client.changed_jobs(self._workspace_id, self._since)
         self._step(changes)
-        self.last_calls = 1 + len(changes.jobs) // PAGE_SIZE
+        self.last_calls = changes.calls
         for job in changes.jobs:
             self.newest = max(self.newest, job.id)
             if job.id > self.opened_at:

@@ -27,8 +27,9 @@ _BATCH = 64
 _FRESH_SECONDS = 10.0
 #: While jobs are being started, this often is looked which have been.
 _START_SECONDS = 0.2
-#: Seconds between two looks at the list: the first for a few young jobs, the second for a hundred and more.
-_LEAST_SECONDS, _MANY_SECONDS = 0.4, 1.0
+#: Seconds between two looks at the list: the first for a few young jobs, the second for a hundred and more. That leaves
+#: room within a call a second for jobs that are asked for by themselves.
+_LEAST_SECONDS, _MANY_SECONDS = 0.4, 1.2
 _LOOKS_PER_AGE = 20
 #: A job that no list has shown for so long is asked for by itself: a row may be written later than its time says.
 _UNSEEN_SECONDS = 60.0

@@ -30,11 +30,13 @@ class JobChanges:
         reached: What had changed before this time, and was shown when the reading began, is among the jobs. ``None``
             if there are none.
         complete: Whether they are all that there were; if not, go on from `reached`.
+        calls: How many pages were read.
     """
 
     jobs: tuple[Job, ...]
     reached: dt.datetime | None
     complete: bool
+    calls: int
 
 
 def read_changes(get_page: GetPage, since: dt.datetime | None, *, page_size: int, max_pages: int) -> JobChanges:
@@ -67,10 +69,10 @@ def read_changes(get_page: GetPage, since: dt.datetime | None, *, page_size: int
         certain = max((job.changed for job in page if not job.active), default=certain)
         if len(page) < page_size:
             reached = max((job.changed for job in found.values()), default=None)
-            return JobChanges(tuple(found.values()), reached, complete=True)
+            return JobChanges(tuple(found.values()), reached, complete=True, calls=pages)
         has_come_far = certain is not None and (since is None or certain > since)
         ignores_offset = has_moved and is_known
         if ignores_offset or (pages >= max_pages and has_come_far):
             break
         offset, last = offset + len(page) - 1, page[-1].id
-    return JobChanges(tuple(found.values()), certain or since, complete=False)
+    return JobChanges(tuple(found.values()), certain or since, complete=False, calls=pages)

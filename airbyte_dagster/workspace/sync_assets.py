@@ -10,6 +10,7 @@ import dagster as dg
 from airbyte_dagster.assets import SyncConfig, triggered
 from airbyte_dagster.check_specs import Checks
 from airbyte_dagster.checks import utc_now
+from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.evaluation import CheckTarget, Evaluation, checks_of
 from airbyte_dagster.models import Connection
 from airbyte_dagster.sensors.job_targets import JobTarget, TargetsOf
@@ -70,6 +71,7 @@ def build_sync_ops(catalog: Catalog, options: SyncOptions, *, one_op_per_connect
 def _sync_op(
     catalog: Catalog, assets: Sequence[WorkspaceAsset], options: SyncOptions, name: str
 ) -> dg.AssetsDefinition:
+    _check_deps(assets)
     # A deferred run is over before there is anything to check.
     targets = targets_of_checks(assets, options) if options.wait == "inline" else []
 
@@ -83,6 +85,7 @@ def _sync_op(
         description="Syncs the connections of the selected streams through Airbyte, and reads what arrived.",
     )
     def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Any]:
+        _remember_output_keys(context)
         airbyte = getattr(context.resources, options.airbyte_key)
         run = WorkspaceRun(
             context,
@@ -105,6 +108,30 @@ def _sync_op(
             yield from run.results()
 
     return sync
+
+
+def _check_deps(assets: Sequence[WorkspaceAsset]) -> None:
+    keys = {asset.key for asset in assets}
+    for asset in assets:
+        within = next((dep.asset_key for dep in asset.spec.deps if dep.asset_key in keys), None)
+        if within is not None:
+            raise ConfigurationError(
+                f"The translator lets {asset.key.to_user_string()!r} depend on {within.to_user_string()!r}, but one op "
+                "makes both, each when its connection has ended.",
+                guidance="Say one_op_per_connection=True, and let no stream depend on one of its own connection.",
+            )
+
+
+def _remember_output_keys(context: dg.AssetExecutionContext) -> None:
+    """Have Dagster look up the assets of this step once.
+
+    It does so for each output, and for that goes through all assets of the op for each of them
+    (``StepExecutionContext.get_output_asset_keys``): a thousand connections would take hours. What is selected does not
+    change within a step.
+    """
+    keys = frozenset(context.selected_asset_keys)
+    step: Any = context.op_execution_context.get_step_execution_context()
+    step.get_output_asset_keys = lambda: keys
 
 
 def _most(context: dg.AssetExecutionContext, options: SyncOptions) -> int | None:

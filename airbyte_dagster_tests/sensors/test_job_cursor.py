@@ -31,7 +31,7 @@ def active(job_id: int, seconds: float) -> Job:
 
 
 def changes(*jobs: Job, complete: bool = True) -> JobChanges:
-    return JobChanges(jobs, max((job.changed for job in jobs), default=None), complete)
+    return JobChanges(jobs, max((job.changed for job in jobs), default=None), complete, calls=1)
 
 
 def ids(jobs: Iterable[Job]) -> list[int]:

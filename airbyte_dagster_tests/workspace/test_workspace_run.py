@@ -15,11 +15,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.assets.job.asset_layer import AssetLayer
 
-from airbyte_dagster import AirbyteResource, MotherDuckResource
+from airbyte_dagster import AirbyteResource, AirbyteStreamProps, AirbyteTranslator, MotherDuckResource
 from airbyte_dagster.check_specs import Checks
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.many_syncs import ManySyncs, Outcome
+from airbyte_dagster.workspace import sync_assets
 from airbyte_dagster.workspace.defs import build_workspace_defs, workspace_defs
 from airbyte_dagster.workspace.snapshot import take_snapshot
 from airbyte_dagster_tests.conftest import RecordingTransport, client_of, resource_of, warehouse_of
@@ -199,6 +201,53 @@ def test_re_executing_all_syncs_all_anew(workspace: Workspace, instance: dg.Dags
 
     assert set(materialized(second)) == ALL
     assert workspace.jobs() == dict.fromkeys(SHOPS, 2)
+
+
+def test_dagster_looks_up_the_assets_of_the_run_once(
+    workspace: Workspace, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself it goes through all assets for each of them and each output: a thousand connections would not end."""
+    asked = 0
+    looked_up: list[tuple[set[dg.AssetKey], set[dg.AssetKey]]] = []
+    of_node, remember = AssetLayer.get_selected_entity_keys_for_node, sync_assets._remember_output_keys
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return of_node(*arguments)
+
+    def compared(context: dg.AssetExecutionContext) -> None:
+        step = context.op_execution_context.get_step_execution_context()
+        by_dagster = set(step.get_output_asset_keys())
+        remember(context)
+        looked_up.append((by_dagster, set(step.get_output_asset_keys())))
+
+    definitions = workspace.definitions(warehouse=None)
+    monkeypatch.setattr(AssetLayer, "get_selected_entity_keys_for_node", counted)
+
+    assert run(definitions, instance).success
+    once = asked
+    monkeypatch.setattr(sync_assets, "_remember_output_keys", compared)
+    assert run(definitions, instance, "tea/users", "books/users").success
+
+    assert once <= 3 * len(ALL)
+    assert looked_up == [({dg.AssetKey(["tea", "users"]), dg.AssetKey(["books", "users"])},) * 2]
+
+
+def test_deps_within_one_op_are_refused(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """Connections end in any order, which Dagster would not let an op do; with an op for each they are fine."""
+
+    class Chained(AirbyteTranslator):
+        def get_asset_spec(self, props: AirbyteStreamProps) -> dg.AssetSpec:
+            spec = super().get_asset_spec(props)
+            is_last = props.connection.name == "tea"
+            return spec.replace_attributes(deps=[dg.AssetKey(["books", "users"])]) if is_last else spec
+
+    with pytest.raises(ConfigurationError, match="depend on 'books/users'"):
+        workspace.definitions(translator=Chained())
+    result = run(workspace.definitions(translator=Chained(), one_op_per_connection=True), instance)
+
+    assert set(materialized(result)) == ALL
 
 
 def test_streams_that_appear_and_disappear_after_loading(workspace: Workspace, instance: dg.DagsterInstance) -> None:

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import click
 
-from airbyte_dagster.commands.airbyte import missing_locally, running_local_environment
+from airbyte_dagster.commands.which_airbyte import airbyte_at_hand
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.export import Exported, choose, export, read_contents
-from airbyte_dagster.resource import AirbyteResource
 
-_NAMES_AN_AIRBYTE = ("AIRBYTE_SERVER_URL", "AIRBYTE_CLIENT_ID", "AIRBYTE_CLIENT_SECRET")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _FILE = "defs.yaml"
 
@@ -36,7 +34,7 @@ def export_connections(
         SpecError: A connection can't be declared. Nothing was written.
         AirbyteError: Airbyte can't be read.
     """
-    airbyte = _airbyte(home)
+    airbyte = airbyte_at_hand(home, instead="run: airbyte-dagster local serve")
     client = airbyte.client()
     if workspace is None:
         found = airbyte.find_workspace()
@@ -44,7 +42,7 @@ def export_connections(
         found = client.find_workspace(workspace_id=workspace)
     else:
         found = client.find_workspace(name=workspace)
-    _say(f"Reading the workspace {found.name!r} ({found.id}) …")
+    _say(f"Reading the workspace {found.name!r} ({found.id}) at {client.settings.server_url} …")
     contents = read_contents(client, found)
     exported = export(contents, choose(contents, wanted), workspace_id=found.id if workspace else None)
     if output is None:
@@ -53,25 +51,6 @@ def export_connections(
         _write(exported, output, force=force)
     _say(f"{len(exported)} of {len(contents.connections)} connections exported.")
     _tell_variables(exported)
-
-
-def _airbyte(home: Path) -> AirbyteResource:
-    if any(os.environ.get(name) for name in _NAMES_AN_AIRBYTE):
-        return AirbyteResource.from_env()
-    local = None if missing_locally() else running_local_environment(home)
-    if local is None:
-        raise ConfigurationError(
-            f"The environment names no Airbyte, and no local Airbyte runs for {home}.",
-            guidance="Set AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET, and AIRBYTE_SERVER_URL for a self-managed one; "
-            "or run: airbyte-dagster local serve.",
-        )
-    _say(f"Local Airbyte runs at {local['AIRBYTE_SERVER_URL']}")
-    return AirbyteResource(
-        server_url=local["AIRBYTE_SERVER_URL"],
-        client_id=local["AIRBYTE_CLIENT_ID"],
-        client_secret=local["AIRBYTE_CLIENT_SECRET"],
-        workspace_id=local["AIRBYTE_WORKSPACE_ID"],
-    )
 
 
 def _write(exported: Sequence[Exported], output: Path, *, force: bool) -> None:

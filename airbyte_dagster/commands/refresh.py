@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from airbyte_dagster.commands.airbyte import missing_locally, running_local_environment
 from airbyte_dagster.commands.output import Progress
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.settings import HOME_VARIABLE
@@ -59,20 +58,10 @@ def _declared(module: str | None, file: Path | None) -> Sequence[DeclaredWorkspa
 
 
 def _of_environment(home: Path) -> DeclaredWorkspace:
-    """Return the workspace that the environment names; else that of the local Airbyte that runs."""
+    from airbyte_dagster.commands.which_airbyte import airbyte_at_hand  # noqa: PLC0415 - loads Dagster
     from airbyte_dagster.declared import DeclaredWorkspace  # noqa: PLC0415 - loads Dagster
-    from airbyte_dagster.resource import AirbyteResource  # noqa: PLC0415 - loads Dagster
 
-    if not os.environ.get("AIRBYTE_SERVER_URL") and not os.environ.get("AIRBYTE_CLIENT_ID"):
-        found = None if missing_locally() else running_local_environment(home)
-        if found is None:
-            raise ConfigurationError(
-                f"The environment names no Airbyte, and no local Airbyte runs for {home}.",
-                guidance="Set AIRBYTE_SERVER_URL, AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET; or give your "
-                "definitions with -m or -f.",
-            )
-        os.environ.update(found)
-    return DeclaredWorkspace("workspace", AirbyteResource.from_env(), None)
+    return DeclaredWorkspace("workspace", airbyte_at_hand(home, instead="give your definitions with -m or -f"), None)
 
 
 def _show(name: str, done: Refreshed, console: Console) -> None:

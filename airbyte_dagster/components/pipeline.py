@@ -11,9 +11,16 @@ import dagster as dg
 from pydantic import BaseModel, BeforeValidator, Field, GetJsonSchemaHandler, RootModel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+from typing_extensions import Self
 
+from airbyte_dagster.components.attributes import (
+    AIRBYTE_KEY,
+    KEY_PATTERN,
+    WAREHOUSE_KEY,
+    ReadsAttributes,
+    without_executor,
+)
 from airbyte_dagster.components.json_schema import schema_of
-from airbyte_dagster.components.positions import located
 from airbyte_dagster.components.resources import (
     AirbyteSettings,
     WarehouseSettings,
@@ -31,10 +38,6 @@ from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.spec import AirbytePipeline
 from airbyte_dagster.stream_assets import stream_assets
 from airbyte_dagster.warehouse_resource import WarehouseResource
-
-_AIRBYTE_KEY = "airbyte"
-_WAREHOUSE_KEY = "motherduck"
-_KEY = r"^[A-Za-z0-9_]+$"
 
 
 class PipelineAttributes(AirbytePipeline):
@@ -56,12 +59,12 @@ class PipelineAttributes(AirbytePipeline):
     )
     airbyte_key: str | None = Field(
         default=None,
-        pattern=_KEY,
+        pattern=KEY_PATTERN,
         description="Key of the resource: airbyte by default, or NAME_airbyte where airbyte is given.",
     )
     warehouse_key: str | None = Field(
         default=None,
-        pattern=_KEY,
+        pattern=KEY_PATTERN,
         description="Key of the resource: NAME_warehouse by default, or motherduck where warehouse is null.",
     )
 
@@ -81,7 +84,7 @@ def _schema() -> JsonSchemaValue:
 
 @dg.scaffold_with(PipelineScaffolder)
 @dataclass
-class AirbytePipelineComponent(dg.Component, dg.Resolvable):
+class AirbytePipelineComponent(ReadsAttributes):
     """An Airbyte pipeline: a source, a destination and a connection, as assets that are synced and checked.
 
     In a ``defs.yaml`` it takes all that an `AirbytePipeline` does, and ``airbyte`` and ``warehouse`` for where it runs.
@@ -99,8 +102,8 @@ class AirbytePipelineComponent(dg.Component, dg.Resolvable):
     pipeline: AirbytePipeline
     airbyte: AirbyteResource | None = None
     warehouse: WarehouseResource | None = None
-    airbyte_key: str = _AIRBYTE_KEY
-    warehouse_key: str = _WAREHOUSE_KEY
+    airbyte_key: str = AIRBYTE_KEY
+    warehouse_key: str = WAREHOUSE_KEY
 
     @classmethod
     def model(cls) -> type[BaseModel]:
@@ -108,33 +111,20 @@ class AirbytePipelineComponent(dg.Component, dg.Resolvable):
         return _Written
 
     @classmethod
-    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> AirbytePipelineComponent:
-        """Make the component of a ``defs.yaml``; without attributes, it says which are missing."""
-        return super().load(attributes or _Written({}), context)
+    def _written(cls, attributes: Mapping[str, Any]) -> BaseModel:
+        return _Written(dict(attributes))
 
     @classmethod
-    def resolve_from_model(cls, context: dg.ResolutionContext, model: BaseModel) -> AirbytePipelineComponent:
-        """Make the component of its attributes.
-
-        Raises:
-            SpecError: They are not valid; each problem has its file and line.
-        """
-        try:
-            return cls._of(context, model.model_dump())
-        except SpecError as error:
-            raise located(error, context) from None
-
-    @classmethod
-    def _of(cls, context: dg.ResolutionContext, written: Mapping[str, Any]) -> AirbytePipelineComponent:
+    def _of(cls, context: dg.ResolutionContext, written: Mapping[str, Any]) -> Self:
         attributes = PipelineAttributes(**_rendered(context, written))
         given = attributes.model_fields_set
         pipeline = AirbytePipeline(
             **{name: getattr(attributes, name) for name in AirbytePipeline.model_fields if name in given}
         )
         _check_streams(pipeline)
-        own_airbyte = f"{pipeline.name}_airbyte" if attributes.airbyte else _AIRBYTE_KEY
+        own_airbyte = f"{pipeline.name}_airbyte" if attributes.airbyte else AIRBYTE_KEY
         warehouse = attributes.warehouse if "warehouse" in given else _warehouse_behind(pipeline)
-        own_warehouse = f"{pipeline.name}_warehouse" if warehouse else _WAREHOUSE_KEY
+        own_warehouse = f"{pipeline.name}_warehouse" if warehouse else WAREHOUSE_KEY
         return cls(
             pipeline=pipeline,
             airbyte=attributes.airbyte if "airbyte" in given else airbyte_of({}),
@@ -152,14 +142,7 @@ class AirbytePipelineComponent(dg.Component, dg.Resolvable):
             airbyte_key=self.airbyte_key,
             warehouse_key=self.warehouse_key,
         )
-        return dg.Definitions(
-            assets=built.assets,
-            asset_checks=built.asset_checks,
-            jobs=built.jobs,
-            schedules=built.schedules,
-            sensors=built.sensors,
-            resources=built.resources,
-        )
+        return without_executor(built)
 
 
 def _rendered(context: dg.ResolutionContext, written: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,10 +18,17 @@ from dagster_shared.serdes.objects.models.defs_state_info import DefsStateManage
 from pydantic import BaseModel, BeforeValidator, Field, GetJsonSchemaHandler, RootModel, create_model
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+from typing_extensions import Self
 
 from airbyte_dagster.check_specs import Checks
+from airbyte_dagster.components.attributes import (
+    AIRBYTE_KEY,
+    KEY_PATTERN,
+    WAREHOUSE_KEY,
+    ReadsAttributes,
+    without_executor,
+)
 from airbyte_dagster.components.json_schema import schema_of
-from airbyte_dagster.components.positions import located
 from airbyte_dagster.components.resources import (
     AirbyteSettings,
     WarehouseSettings,
@@ -33,7 +40,7 @@ from airbyte_dagster.components.resources import (
 from airbyte_dagster.components.templates import rendered
 from airbyte_dagster.components.workspace_scaffold import WorkspaceScaffolder
 from airbyte_dagster.declaration import Declaration
-from airbyte_dagster.errors import AirbyteDagsterError, SpecError
+from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.warehouse_resource import WarehouseResource
 from airbyte_dagster.workspace.defs import workspace_defs
@@ -44,9 +51,6 @@ from airbyte_dagster.workspace.translator import AirbyteStreamProps, AirbyteTran
 
 _LOG = logging.getLogger("airbyte_dagster")
 
-_KEY = r"^[A-Za-z0-9_]+$"
-_AIRBYTE_KEY = "airbyte"
-_WAREHOUSE_KEY = "motherduck"
 
 #: Changes the asset of a stream.
 Translation = Callable[[dg.AssetSpec, AirbyteStreamProps], dg.AssetSpec]
@@ -96,7 +100,7 @@ class WorkspaceAttributes(Declaration):
 
     name: str = Field(
         default="workspace",
-        pattern=_KEY,
+        pattern=KEY_PATTERN,
         description="Begins the names of what is made, such as the job sync_NAME, and of the stored state.",
     )
     airbyte: Annotated[AirbyteResource, BeforeValidator(as_airbyte, json_schema_input_type=AirbyteSettings)] = Field(
@@ -135,11 +139,11 @@ class WorkspaceAttributes(Declaration):
     pool: str | None = Field(default=None, description="Dagster pool of the ops.")
     airbyte_key: str | None = Field(
         default=None,
-        pattern=_KEY,
+        pattern=KEY_PATTERN,
         description="Key of the resource: airbyte by default, or NAME_airbyte where airbyte is given.",
     )
     warehouse_key: str | None = Field(
-        default=None, pattern=_KEY, description="Key of the resource: NAME_warehouse by default."
+        default=None, pattern=KEY_PATTERN, description="Key of the resource: NAME_warehouse by default."
     )
     defs_state: DefsStateConfigArgs = Field(
         default_factory=DefsStateConfigArgs.local_filesystem,
@@ -162,7 +166,7 @@ def _schema() -> JsonSchemaValue:
 
 @dg.scaffold_with(WorkspaceScaffolder)
 @dataclass
-class AirbyteWorkspaceComponent(dg.StateBackedComponent, dg.Resolvable):
+class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
     """The connections that a workspace of Airbyte has already, as assets that are synced and checked.
 
     What the workspace has is read by ``dg utils refresh-defs-state``, and whenever ``dg dev`` starts or reloads; in
@@ -200,8 +204,8 @@ class AirbyteWorkspaceComponent(dg.StateBackedComponent, dg.Resolvable):
     sync_sensor: bool | None = None
     one_op_per_connection: bool = False
     pool: str | None = None
-    airbyte_key: str = _AIRBYTE_KEY
-    warehouse_key: str = _WAREHOUSE_KEY
+    airbyte_key: str = AIRBYTE_KEY
+    warehouse_key: str = WAREHOUSE_KEY
     defs_state: DefsStateConfigArgs | None = None
 
     @classmethod
@@ -210,29 +214,16 @@ class AirbyteWorkspaceComponent(dg.StateBackedComponent, dg.Resolvable):
         return _Written
 
     @classmethod
-    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> AirbyteWorkspaceComponent:
-        """Make the component of a ``defs.yaml``; it needs no attributes."""
-        return super().load(attributes or _Written({}), context)
+    def _written(cls, attributes: Mapping[str, Any]) -> BaseModel:
+        return _Written(dict(attributes))
 
     @classmethod
-    def resolve_from_model(cls, context: dg.ResolutionContext, model: BaseModel) -> AirbyteWorkspaceComponent:
-        """Make the component of its attributes.
-
-        Raises:
-            SpecError: They are not valid; each problem has its file and line.
-        """
-        try:
-            return cls._of(context, model.model_dump())
-        except SpecError as error:
-            raise located(error, context) from None
-
-    @classmethod
-    def _of(cls, context: dg.ResolutionContext, written: Mapping[str, Any]) -> AirbyteWorkspaceComponent:
+    def _of(cls, context: dg.ResolutionContext, written: Mapping[str, Any]) -> Self:
         attributes = WorkspaceAttributes(**_rendered(context, written))
         own = {name: getattr(attributes, name) for name in attributes.model_fields_set}
         own["airbyte"] = attributes.airbyte
         own["airbyte_key"] = attributes.airbyte_key or (
-            f"{attributes.name}_airbyte" if written.get("airbyte") else _AIRBYTE_KEY
+            f"{attributes.name}_airbyte" if written.get("airbyte") else AIRBYTE_KEY
         )
         own["warehouse_key"] = attributes.warehouse_key or f"{attributes.name}_warehouse"
         if attributes.translation is not None:
@@ -293,14 +284,7 @@ class AirbyteWorkspaceComponent(dg.StateBackedComponent, dg.Resolvable):
             airbyte_key=self.airbyte_key,
             warehouse_key=self.warehouse_key,
         )
-        return dg.Definitions(
-            assets=built.assets,
-            asset_checks=built.asset_checks,
-            jobs=built.jobs,
-            schedules=built.schedules,
-            sensors=built.sensors,
-            resources=built.resources,
-        )
+        return without_executor(built)
 
     def get_asset_spec(self, props: AirbyteStreamProps) -> dg.AssetSpec:
         """Return how Dagster shows a stream: as the translator says, with the changes of the translation."""

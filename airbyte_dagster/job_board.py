@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from airbyte_dagster.client import AirbyteClient
 from airbyte_dagster.client.job_changes import JobChanges
 from airbyte_dagster.models import Job
 
-#: After so many looks that showed nothing newer than one second, that second is over, on the server's clock too.
-_LOOKS_AT_ONE_TIME = 5
+#: A look that shows nothing newer than a second that was shown so many seconds before: that one is over.
+_OVER_SECONDS = 3.0
 
 
 class JobBoard:
     """Reads what has changed since it last looked.
+
+    Args:
+        client: Asks.
+        workspace_id: Where the jobs are.
+        clock: Monotonic seconds.
 
     Attributes:
         newest: The highest id of a job that was seen.
@@ -23,11 +28,12 @@ class JobBoard:
         last_calls: How many calls the last look took.
     """
 
-    def __init__(self, client: AirbyteClient, workspace_id: str) -> None:
+    def __init__(self, client: AirbyteClient, workspace_id: str, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._client = client
         self._workspace_id = workspace_id
         self._since: dt.datetime | None = None
-        self._looks_at_one_time = 0
+        self._first_shown = 0.0
         self._since_opened: defaultdict[str, set[int]] = defaultdict(set)
         self.newest = 0
         self.opened_at = 0
@@ -67,10 +73,14 @@ class JobBoard:
         """
         if changes.reached is None:
             return
-        is_same = changes.complete and changes.reached == self._since
-        self._looks_at_one_time = self._looks_at_one_time + 1 if is_same else 0
-        is_over = self._looks_at_one_time >= _LOOKS_AT_ONE_TIME
-        self._since = changes.reached + dt.timedelta(seconds=1) if is_over else changes.reached
+        now = self._clock()
+        # What is told of a running job's last change is never later than it was, and may be a second earlier.
+        reached = max(changes.reached, self._since or changes.reached)
+        is_same = changes.complete and reached == self._since
+        is_over = is_same and now - self._first_shown >= _OVER_SECONDS
+        if is_over or not is_same:
+            self._first_shown = now
+        self._since = reached + dt.timedelta(seconds=1) if is_over else reached
 
     def has_others(self, connection_id: str, job_id: int) -> bool:
         """Whether a connection had another job than this one since the board was opened."""

@@ -27,9 +27,10 @@ _BATCH = 64
 _FRESH_SECONDS = 10.0
 #: While jobs are being started, this often is looked which have been.
 _START_SECONDS = 0.2
-#: Seconds between two looks at the list: the first for a few young jobs, the second for a hundred and more. That leaves
-#: room within a call a second for jobs that are asked for by themselves.
-_LEAST_SECONDS, _MANY_SECONDS = 0.4, 1.2
+#: Seconds between two looks at the list: the first for a few young jobs, the second for hundreds, ...
+_LEAST_SECONDS, _MANY_SECONDS = 0.4, 2.0
+#: ... and for each call of a look that took several.
+_CALL_SECONDS = 1.2
 _LOOKS_PER_AGE = 20
 #: A job that no list has shown for so long is asked for by itself: a row may be written later than its time says.
 _UNSEEN_SECONDS = 60.0
@@ -184,7 +185,7 @@ class _Run:
         self._many = many
         self._queued = deque(dict.fromkeys(connection_ids))
         self._executor = many.executor()
-        self._board = JobBoard(many.client, many.workspace_id)
+        self._board = JobBoard(many.client, many.workspace_id, many.clock)
         self._noted: dict[str, JobNote] = {}
         self._starting: dict[Future[Started | _Busy], str] = {}
         self._watched: dict[str, _Watched] = {}
@@ -335,7 +336,7 @@ class _Run:
         if self._silent_since is None:
             calls += self._ask_for_unseen(now, most=max(1, int(wait_seconds / 2)))
         # However much there is to read: in the long run one call a second.
-        pause = calls * _MANY_SECONDS if calls > 1 else 0.0
+        pause = calls * _CALL_SECONDS if calls > 1 else 0.0
         self._next_look = max(began + wait_seconds, now + pause)
         yield from self._take_up(now)
 

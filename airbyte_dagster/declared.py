@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from airbyte_dagster import spec
 from airbyte_dagster.resource import AirbyteResource
@@ -25,11 +27,13 @@ class DeclaredWorkspace:
     Attributes:
         name: Of its definitions.
         state_path: File that keeps it; ``None`` for the default one.
+        columns_of: Connections of whose streams the columns are asked for; ``None`` for none.
     """
 
     name: str
     airbyte: AirbyteResource
     state_path: Path | None
+    columns_of: Callable[[Any], bool] | None = None
 
 
 _pipelines: dict[str, DeclaredPipeline] = {}
@@ -46,9 +50,9 @@ def declared_pipelines() -> tuple[DeclaredPipeline, ...]:
     return tuple(_pipelines.values())
 
 
-def declare_workspace(name: str, *, airbyte: AirbyteResource, state_path: Path | None) -> None:
+def declare_workspace(workspace: DeclaredWorkspace) -> None:
     """Remember a workspace; one of the same name is replaced, as a code location can't have two."""
-    _workspaces[name] = DeclaredWorkspace(name, airbyte, state_path)
+    _workspaces[workspace.name] = workspace
 
 
 def declared_workspaces() -> tuple[DeclaredWorkspace, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,18 +105,23 @@ def synced_metadata(
     metadata: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
     if len(present) == len(claims) == 1:
         metadata["dagster/table_name"] = present[0].full_name
-        metadata[COLUMN_SCHEMA] = _column_schema(present[0], claims[0].primary_key)
+        keys = {found[0] for found in map(present[0].column, claims[0].primary_key) if found}
+        metadata[COLUMN_SCHEMA] = table_schema(present[0].columns, keys)
     return {**metadata, **job_metadata(job, links), _STREAMS: dg.MetadataValue.json(_claims_to_json(claims))}
 
 
-def _column_schema(table: Table, primary_key: Sequence[str]) -> dg.TableSchema:
-    """Return the columns, with a word on those of the primary key and those that Airbyte adds."""
-    keys = {found[0] for found in map(table.column, primary_key) if found}
+def table_schema(columns: Iterable[tuple[str, str]], keys: Collection[str]) -> dg.TableSchema:
+    """Return columns as Dagster shows them, with a word on those of the primary key and those that Airbyte adds.
+
+    Args:
+        columns: Names and types.
+        keys: Names of those that make the primary key.
+    """
     part = "Primary key." if len(keys) == 1 else "Part of the primary key."
     return dg.TableSchema(
         columns=[
             dg.TableColumn(name, type=type_, description=part if name in keys else _AIRBYTE_COLUMNS.get(name.lower()))
-            for name, type_ in table.columns
+            for name, type_ in columns
         ]
     )
 

@@ -42,7 +42,10 @@ def refresh(home: Path, *, module: str | None, file: Path | None, console: Conso
 
         for declared in _declared(module, file) if module or file else [_of_environment(home)]:
             progress.waiting(f"Reading workspace {declared.name!r} …")
-            _show(declared.name, state.refresh(declared.airbyte, declared.state_path), console)
+            done = state.refresh(
+                declared.airbyte, declared.state_path, declared.columns_of, tell=progress.waiting
+            )
+            _show(declared.name, done, console)
 
 
 def _declared(module: str | None, file: Path | None) -> Sequence[DeclaredWorkspace]:

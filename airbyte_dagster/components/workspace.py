@@ -43,6 +43,7 @@ from airbyte_dagster.declaration import Declaration
 from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.warehouse_resource import WarehouseResource
+from airbyte_dagster.workspace.columns import with_columns
 from airbyte_dagster.workspace.defs import workspace_defs
 from airbyte_dagster.workspace.selector import ConnectionSelector, Selector
 from airbyte_dagster.workspace.state import WorkspaceState, check_is_of, read_workspace
@@ -125,6 +126,11 @@ class WorkspaceAttributes(Declaration):
         WarehouseResource | None, BeforeValidator(as_warehouse, json_schema_input_type=WarehouseSettings | None)
     ] = Field(default=None, description="Where the destinations write. Without it, nothing is counted and checked.")
     checks: Checks | None = Field(default=None, description="Of each stream; the row count alone if left out.")
+    column_schemas: bool = Field(
+        default=False,
+        description="Ask Airbyte for the columns of streams, too, when the workspace is read: a call for each source, "
+        "whose schema Airbyte may have to discover.",
+    )
     max_concurrent_syncs: int | None = Field(
         default=None, ge=1, description="How many syncs a run has on their way at once; all if left out."
     )
@@ -182,6 +188,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         translation: Changes what the translator says.
         warehouse: Where the destinations write.
         checks: Of each stream.
+        column_schemas: Ask for the columns of streams, too, when the workspace is read: a call for each source.
         max_concurrent_syncs: How many syncs a run has on their way at once.
         wait: ``inline`` or ``deferred``.
         sync_sensor: Whether there is a sensor that records what Airbyte syncs by itself.
@@ -199,6 +206,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
     translation: Translation | None = None
     warehouse: WarehouseResource | None = None
     checks: Checks | None = None
+    column_schemas: bool = False
     max_concurrent_syncs: int | None = None
     wait: Wait = "inline"
     sync_sensor: bool | None = None
@@ -237,8 +245,11 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         return DefsStateConfig.from_args(args, default_key=f"AirbyteWorkspaceComponent[{self.name}]")
 
     def write_state_to_path(self, state_path: Path) -> None:
-        """Read the workspace from Airbyte, with list calls alone, and store it."""
-        WorkspaceState(state_path).save(read_workspace(self.airbyte))
+        """Read the workspace from Airbyte, with list calls alone unless columns are wanted, and store it."""
+        snapshot = read_workspace(self.airbyte)
+        if self.column_schemas:
+            snapshot = with_columns(self.airbyte.client(), snapshot, self.selector or ConnectionSelector())
+        WorkspaceState(state_path).save(snapshot)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build the definitions; of what is stored, if ``dg dev`` wants the workspace read anew and Airbyte is down."""

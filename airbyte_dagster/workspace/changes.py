@@ -32,7 +32,7 @@ class ConnectionChange:
 
     @property
     def streams_changed(self) -> tuple[str, ...]:
-        """Streams with another sync mode or primary key."""
+        """Streams with another sync mode, primary key, selection of fields, or columns."""
         before = {stream.key: stream for stream in self.old.streams}
         return tuple(_named(stream) for stream in self.new.streams if before.get(stream.key, stream) != stream)
 

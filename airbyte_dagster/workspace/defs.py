@@ -7,13 +7,13 @@ from pathlib import Path
 import dagster as dg
 
 from airbyte_dagster.check_specs import Checks
-from airbyte_dagster.declared import declare_workspace
+from airbyte_dagster.declared import DeclaredWorkspace, declare_workspace
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
 from airbyte_dagster.warehouse_resource import WarehouseResource
 from airbyte_dagster.workspace.catalog import Catalog, build_catalog
-from airbyte_dagster.workspace.selector import Selector
+from airbyte_dagster.workspace.selector import ConnectionSelector, Selector
 from airbyte_dagster.workspace.snapshot import WorkspaceSnapshot
 from airbyte_dagster.workspace.state import snapshot_of
 from airbyte_dagster.workspace.sync_assets import SyncOptions, Wait, build_check_op, build_sync_ops, workspace_targets
@@ -30,6 +30,7 @@ def build_workspace_defs(
     name: str = "workspace",
     state_path: Path | str | None = None,
     refresh_on_load: bool = False,
+    column_schemas: bool = False,
     max_concurrent_syncs: int | None = None,
     wait: Wait = "inline",
     sync_sensor: bool | None = None,
@@ -59,6 +60,10 @@ def build_workspace_defs(
             underscores.
         state_path: File that keeps what was read; below ``AIRBYTE_DAGSTER_HOME`` by default.
         refresh_on_load: Read anew whenever the code location is loaded; runs still read the file.
+        column_schemas: Ask for the columns of the selected connections' streams, too, when the workspace is read
+            (``GET /streams``): a call for each source, whose schema Airbyte may have to discover, which takes minutes.
+            They are kept in the file; names alone, as Airbyte tells no types. Without it, Dagster knows columns, with
+            types, from the warehouse after a sync.
         max_concurrent_syncs: How many syncs a run has on their way at once; all of them by default.
         wait: ``inline``: the run waits for its syncs. ``deferred``: it starts them and ends, and the sync sensor tells
             of their ends: for syncs of many hours.
@@ -77,8 +82,9 @@ def build_workspace_defs(
         ConfigurationError: There is no state and Airbyte can't be asked; or a translator gives two streams one key.
     """
     path = Path(state_path) if state_path is not None else None
-    snapshot = snapshot_of(airbyte, path, refresh=refresh_on_load)
-    declare_workspace(name, airbyte=airbyte, state_path=path)
+    columns_of = (selector or ConnectionSelector()) if column_schemas else None
+    snapshot = snapshot_of(airbyte, path, refresh=refresh_on_load, columns_of=columns_of)
+    declare_workspace(DeclaredWorkspace(name, airbyte, path, columns_of))
     return workspace_defs(
         snapshot,
         airbyte=airbyte,

@@ -25,12 +25,20 @@ class OtherVersion(ConfigurationError):
 
 @dataclass(frozen=True)
 class StreamRecord:
-    """A stream of a connection, as `models.Stream` has it; `primary_key` has one path for each part of the key."""
+    """A stream of a connection, as `models.Stream` has it.
+
+    Attributes:
+        primary_key: One path for each part of the key.
+        selected_fields: Top-level fields that are synced; empty means all.
+        columns: Top-level fields that the source has; empty where they were not asked for.
+    """
 
     name: str
     namespace: str | None
     sync_mode: str
     primary_key: tuple[tuple[str, ...], ...] = ()
+    selected_fields: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str | None, str]:
@@ -151,6 +159,10 @@ def _stream_to_json(stream: StreamRecord) -> dict[str, Any]:
         content["namespace"] = stream.namespace
     if stream.primary_key:
         content["primary_key"] = stream.primary_key
+    if stream.selected_fields:
+        content["selected_fields"] = stream.selected_fields
+    if stream.columns:
+        content["columns"] = stream.columns
     return content
 
 
@@ -161,6 +173,8 @@ def _connection_from_json(item: Mapping[str, Any], actors: Mapping[str, ActorRec
             stream.get("namespace"),
             stream["sync_mode"],
             tuple(map(tuple, stream.get("primary_key", ()))),
+            tuple(stream.get("selected_fields", ())),
+            tuple(stream.get("columns", ())),
         )
         for stream in item["streams"]
     )
@@ -240,7 +254,13 @@ def _connection(connection: models.Connection, actors: Mapping[str, ActorRecord]
         source=source,
         destination=destination,
         streams=tuple(
-            StreamRecord(stream.name, stream.namespace, stream.sync_mode or _USUAL_SYNC_MODE, stream.primary_key)
+            StreamRecord(
+                stream.name,
+                stream.namespace,
+                stream.sync_mode or _USUAL_SYNC_MODE,
+                stream.primary_key,
+                stream.selected_fields,
+            )
             for stream in connection.streams
         ),
     )

@@ -9,6 +9,7 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
 from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.secret_fields import plain
 from airbyte_dagster.settings import home_directory
+from airbyte_dagster.workspace.columns import with_columns
+from airbyte_dagster.workspace.selector import Selector
 from airbyte_dagster.workspace.snapshot import OtherVersion, WorkspaceSnapshot, take_snapshot
 
 _LOG = logging.getLogger("airbyte_dagster")
@@ -172,7 +175,9 @@ def state_of(airbyte: AirbyteResource, path: Path | None) -> WorkspaceState:
     return WorkspaceState(home_directory() / "workspaces" / f"{digest[:16]}.json")
 
 
-def snapshot_of(airbyte: AirbyteResource, path: Path | None, *, refresh: bool) -> WorkspaceSnapshot:
+def snapshot_of(
+    airbyte: AirbyteResource, path: Path | None, *, refresh: bool, columns_of: Selector | None = None
+) -> WorkspaceSnapshot:
     """Return a workspace as it is stored; if it is not, read it from Airbyte, once, and store it.
 
     Only the loading of a code location reads from Airbyte: the processes of its runs and steps build the definitions
@@ -182,19 +187,21 @@ def snapshot_of(airbyte: AirbyteResource, path: Path | None, *, refresh: bool) -
         airbyte: Where the workspace is.
         path: The file; see `state_of`.
         refresh: Read it from Airbyte though it is stored. If Airbyte can't be asked, what is stored is taken.
+        columns_of: Connections of whose streams the columns are asked for, if the workspace is read: those that are
+            not stored yet.
 
     Raises:
         ConfigurationError: Nothing is stored and Airbyte can't be asked, or what is stored is another workspace.
     """
     state = state_of(airbyte, path)
     if not DefinitionsLoadContext.is_set():
-        return _snapshot_of_location(state, airbyte, refresh=refresh)
+        return _snapshot_of_location(state, airbyte, columns_of, refresh=refresh)
     context, pin = DefinitionsLoadContext.get(), f"airbyte_dagster/workspace_state/{state.path}"
     if context.load_type is DefinitionsLoadType.RECONSTRUCTION:
         version = context.reconstruction_metadata.get(pin)
         snapshot = _snapshot_of_run(state, airbyte, version)
     else:
-        snapshot = _snapshot_of_location(state, airbyte, refresh=refresh)
+        snapshot = _snapshot_of_location(state, airbyte, columns_of, refresh=refresh)
         version = state.keep(snapshot)
     if version is not None:
         context.add_to_pending_reconstruction_metadata(pin, version)
@@ -214,12 +221,14 @@ def _snapshot_of_run(state: WorkspaceState, airbyte: AirbyteResource, version: s
     return stored
 
 
-def _snapshot_of_location(state: WorkspaceState, airbyte: AirbyteResource, *, refresh: bool) -> WorkspaceSnapshot:
+def _snapshot_of_location(
+    state: WorkspaceState, airbyte: AirbyteResource, columns_of: Selector | None, *, refresh: bool
+) -> WorkspaceSnapshot:
     stored = _stored(state, airbyte)
     if stored is not None and not refresh:
         return stored
     try:
-        done = _read_and_store(state, airbyte, stored)
+        done = _read_and_store(state, airbyte, stored, columns_of, anew=False)
     except AirbyteDagsterError as error:
         if stored is None:
             raise ConfigurationError(
@@ -233,18 +242,28 @@ def _snapshot_of_location(state: WorkspaceState, airbyte: AirbyteResource, *, re
     return done.new
 
 
-def refresh(airbyte: AirbyteResource, path: Path | None) -> Refreshed:
+def refresh(
+    airbyte: AirbyteResource,
+    path: Path | None,
+    columns_of: Selector | None = None,
+    *,
+    tell: Callable[[str], None] = _LOG.info,
+) -> Refreshed:
     """Read a workspace from Airbyte and store it; if loading its definitions has just done that, tell of it.
 
     Args:
         airbyte: Where the workspace is.
         path: The file; see `state_of`.
+        columns_of: Connections of whose streams the columns are asked for, too, though they may be stored.
+        tell: Told of the progress.
 
     Raises:
         AirbyteDagsterError: It can't be read or stored, or something else is at the path.
     """
     state = state_of(airbyte, path)
-    return _read_here.pop(state.path, None) or _read_and_store(state, airbyte, _stored(state, airbyte))
+    return _read_here.pop(state.path, None) or _read_and_store(
+        state, airbyte, _stored(state, airbyte), columns_of, anew=True, tell=tell
+    )
 
 
 def _stored(state: WorkspaceState, airbyte: AirbyteResource) -> WorkspaceSnapshot | None:
@@ -281,10 +300,20 @@ def _of_another(path: Path, stored: str, wanted: str) -> ConfigurationError:
     )
 
 
-def _read_and_store(state: WorkspaceState, airbyte: AirbyteResource, old: WorkspaceSnapshot | None) -> Refreshed:
+def _read_and_store(
+    state: WorkspaceState,
+    airbyte: AirbyteResource,
+    old: WorkspaceSnapshot | None,
+    columns_of: Selector | None,
+    *,
+    anew: bool,
+    tell: Callable[[str], None] = _LOG.info,
+) -> Refreshed:
     client = airbyte.client()
     calls, began = client.calls, time.monotonic()
     new = read_workspace(airbyte)
+    if columns_of:
+        new = with_columns(client, new, columns_of, known=old, anew=anew, tell=tell)
     done = Refreshed(state.path, old, new, client.calls - calls, time.monotonic() - began)
     state.save(new)
     return done

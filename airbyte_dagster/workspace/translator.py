@@ -9,6 +9,7 @@ import dagster as dg
 
 from airbyte_dagster.links import Links
 from airbyte_dagster.naming import dagster_name, writes_to_motherduck
+from airbyte_dagster.recorded import COLUMN_SCHEMA, table_schema
 from airbyte_dagster.workspace.snapshot import ActorRecord, ConnectionRecord, StreamRecord
 from airbyte_dagster.workspace.tables import stream_table_name
 
@@ -88,6 +89,8 @@ class AirbyteTranslator:
         table = props.table_name
         if table:
             metadata["dagster/table_name"] = table
+        if props.stream.columns:
+            metadata[COLUMN_SCHEMA] = _columns(props.stream)
         return dg.AssetSpec(
             dg.AssetKey([props.connection_key, *props.stream_path]),
             description=f"Stream '{props.stream.name}' of '{source.name}', brought to '{destination.name}' by Airbyte.",
@@ -95,3 +98,9 @@ class AirbyteTranslator:
             kinds={dagster_name(kind) for kind in kinds if kind},
             metadata=metadata,
         )
+
+
+def _columns(stream: StreamRecord) -> dg.TableSchema:
+    """Return the columns that are synced, of a type that Airbyte does not tell: Dagster shows none for ``?``."""
+    synced = [name for name in stream.columns if not stream.selected_fields or name in stream.selected_fields]
+    return table_schema([(name, "?") for name in synced], {path[0] for path in stream.primary_key if len(path) == 1})

@@ -10,8 +10,10 @@ from airbyte_dagster.workspace.snapshot import ActorRecord, ConnectionRecord, St
 SERVER_URL = "http://airbyte.test/api/public/v1"
 
 
-def stream(name: str, namespace: str | None = None, sync_mode: str = "full_refresh_overwrite") -> StreamRecord:
-    return StreamRecord(name, namespace, sync_mode)
+def stream(
+    name: str, namespace: str | None = None, sync_mode: str = "full_refresh_overwrite", **changes: Any
+) -> StreamRecord:
+    return StreamRecord(name, namespace, sync_mode, **changes)
 
 
 def connection(name: str, streams: Sequence[str | StreamRecord] = ("users",), **changes: Any) -> ConnectionRecord:

@@ -87,6 +87,22 @@ def test_what_changed_is_said(airbyte: RunningAirbyte, api: Api, shop: str, tmp_
     assert "nothing changed" in third
 
 
+def test_columns_are_asked_for_too(airbyte: RunningAirbyte, api: Api, shop: str, tmp_path: Path) -> None:
+    """Where the definitions want them; those of a source that got new ones are changes."""
+    file = definitions(airbyte, tmp_path)
+    refreshed(tmp_path, file=file)
+    file.write_text(file.read_text().replace("    name=", "    column_schemas=True,\n    name="))
+
+    output = refreshed(tmp_path, file=file)
+
+    assert "~ 'shop': 1 stream changed (users)" in output
+    assert "4 calls, " in output
+    stored = WorkspaceState(tmp_path / "lake.json").load()
+    assert stored is not None
+    assert [(one.id, one.streams[0].columns) for one in stored.connections] == [(shop, ("id", "name", "updated_at"))]
+    assert api is not None
+
+
 def test_long_lists_are_cut(airbyte: RunningAirbyte, api: Api, shop: str, tmp_path: Path) -> None:
     """Twenty lines, and how many more."""
     file = definitions(airbyte, tmp_path)

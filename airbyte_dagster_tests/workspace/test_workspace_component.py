@@ -120,6 +120,7 @@ EVERYTHING = """\
     freshness_policy: null
   warehouse: {database: /tmp/lake.duckdb}
   checks: {moved_something: true}
+  column_schemas: true
   max_concurrent_syncs: 5
   wait: deferred
   sync_sensor: true
@@ -150,7 +151,7 @@ def test_all_that_python_says_yaml_says(project: Project, capsys: pytest.Capture
     assert component.warehouse == MotherDuckResource(database="/tmp/lake.duckdb")
     assert component.checks == Checks(moved_something=True)
     assert (component.max_concurrent_syncs, component.wait, component.pool) == (5, "deferred", "airbyte")
-    assert (component.sync_sensor, component.one_op_per_connection) == (True, False)
+    assert (component.sync_sensor, component.one_op_per_connection, component.column_schemas) == (True, False, True)
     assert (component.airbyte_key, component.warehouse_key) == ("the_airbyte", "the_warehouse")
     assert component.defs_state_config.key == "mine"
     assert not component.defs_state_config.refresh_if_dev

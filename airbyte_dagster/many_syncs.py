@@ -28,7 +28,7 @@ _FRESH_SECONDS = 10.0
 #: While jobs are being started, this often is looked which have been.
 _START_SECONDS = 0.2
 #: Seconds between two looks at the list: the first for a few young jobs, the second for hundreds, ...
-_LEAST_SECONDS, _MANY_SECONDS = 0.4, 2.0
+_LEAST_SECONDS, _MANY_SECONDS = 0.4, 3.0
 #: ... and for each call of a look that took several.
 _CALL_SECONDS = 1.2
 _LOOKS_PER_AGE = 20

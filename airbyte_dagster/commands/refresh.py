@@ -42,9 +42,7 @@ def refresh(home: Path, *, module: str | None, file: Path | None, console: Conso
 
         for declared in _declared(module, file) if module or file else [_of_environment(home)]:
             progress.waiting(f"Reading workspace {declared.name!r} …")
-            done = state.refresh(
-                declared.airbyte, declared.state_path, declared.columns_of, tell=progress.waiting
-            )
+            done = state.refresh(declared.airbyte, declared.state_path, declared.columns_of, tell=progress.waiting)
             _show(declared.name, done, console)
 
 

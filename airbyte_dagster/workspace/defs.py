@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -136,7 +139,6 @@ def workspace_defs(
         raise ConfigurationError(f"max_concurrent_syncs is {max_concurrent_syncs}: at least 1 is needed.")
     if checks is not None and warehouse is None:
         raise ConfigurationError("There are checks, but no warehouse to look into.", guidance="Give warehouse, too.")
-    catalog = build_catalog(snapshot, selector, translator)
     options = SyncOptions(
         name=name,
         airbyte_key=airbyte_key,
@@ -148,14 +150,29 @@ def workspace_defs(
     )
     executor = executor or dg.in_process_executor
     has_sensor = wait == "deferred" or bool(sync_sensor)
+    with _nothing_collected():
+        catalog = build_catalog(snapshot, selector, translator)
+        ops = build_sync_ops(catalog, options, one_op_per_connection=one_op_per_connection)
     return dg.Definitions(
-        assets=build_sync_ops(catalog, options, one_op_per_connection=one_op_per_connection),
+        assets=ops,
         asset_checks=build_check_op(catalog, options) if wait == "deferred" else [],
         jobs=_jobs(catalog, name, executor),
         sensors=[_sensor(catalog, options, executor)] if has_sensor and catalog.assets else [],
         resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
         executor=executor,
     )
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Put garbage collection off: of what is made meanwhile nothing is garbage, but it would look time and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _jobs(catalog: Catalog, name: str, executor: dg.ExecutorDefinition) -> list[dg.UnresolvedAssetJobDefinition]:

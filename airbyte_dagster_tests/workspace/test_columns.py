@@ -36,7 +36,9 @@ class Airbyte:
             "crm": [{"name": "people"}],
         }
         server.on("GET", f"{BASE}/connections", self._connections)
-        server.on("GET", f"{BASE}/sources", page({"sourceId": "s-1", "name": "one"}, {"sourceId": "s-2", "name": "two"}))
+        server.on(
+            "GET", f"{BASE}/sources", page({"sourceId": "s-1", "name": "one"}, {"sourceId": "s-2", "name": "two"})
+        )
         server.on("GET", f"{BASE}/destinations", page({"destinationId": "d-1", "name": "duck"}))
         server.on("GET", f"{BASE}/streams", self._streams)
 

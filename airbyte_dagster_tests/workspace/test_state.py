@@ -70,8 +70,8 @@ def airbyte_at(server: HttpServer, **settings: Any) -> AirbyteResource:
     return AirbyteResource(**{"server_url": server.url, "workspace_id": "w-1", "max_attempts": 1, **settings})
 
 
-def names(server: HttpServer, path: Path | None, **options: bool) -> list[str]:
-    return [one.name for one in snapshot_of(airbyte_at(server), path, **{"refresh": False, **options}).connections]
+def names(server: HttpServer, path: Path | None, *, refresh: bool = False) -> list[str]:
+    return [one.name for one in snapshot_of(airbyte_at(server), path, refresh=refresh).connections]
 
 
 # The file

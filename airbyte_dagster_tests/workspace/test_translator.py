@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from airbyte_dagster import AirbyteStreamProps, AirbyteTranslator, ConnectionSelector
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.workspace.catalog import build_catalog
+from airbyte_dagster.workspace.defs import workspace_defs
 from airbyte_dagster.workspace.keys import connection_keys, key_part, stream_paths
 from airbyte_dagster.workspace.snapshot import ActorRecord, ConnectionRecord, StreamRecord
 from airbyte_dagster_tests.workspace.records import connection, snapshot, stream
@@ -237,6 +239,38 @@ class Mine(AirbyteTranslator):
             metadata={"url": props.connection_url},
             kinds={props.destination.type, "mine"},
         )
+
+
+def test_nothing_is_collected_while_a_large_workspace_is_made() -> None:
+    """Looking for garbage again and again would take as long as making it; afterwards all is as it was."""
+    several = snapshot(*(connection(f"c {number}", [f"s {n}" for n in range(10)]) for number in range(100)))
+    collected_at: list[int] = []
+    made: list[dg.AssetSpec] = []
+
+    class Counting(AirbyteTranslator):
+        def get_asset_spec(self, props: AirbyteStreamProps) -> dg.AssetSpec:
+            made.append(super().get_asset_spec(props))
+            return made[-1]
+
+    def note(_phase: str, _info: dict[str, int]) -> None:
+        collected_at.append(len(made))
+
+    gc.callbacks.append(note)
+    try:
+        workspace_defs(several, airbyte=None, translator=Counting())
+        with pytest.raises(ConfigurationError):
+            workspace_defs(several, airbyte=None, translator=_AllOneKey())
+    finally:
+        gc.callbacks.remove(note)
+
+    assert len(made) == 1000
+    assert [number for number in collected_at if 0 < number < 1000] == []
+    assert gc.isenabled()
+
+
+class _AllOneKey(AirbyteTranslator):
+    def get_asset_spec(self, props: AirbyteStreamProps) -> dg.AssetSpec:
+        return super().get_asset_spec(props).replace_attributes(key="one")
 
 
 def test_a_translator_changes_what_it_wants() -> None:

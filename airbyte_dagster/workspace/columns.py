@@ -34,8 +34,8 @@ def with_columns(
 ) -> WorkspaceSnapshot:
     """Return a snapshot whose selected connections have the columns of their streams.
 
-    It takes a call for each source. Airbyte answers from what it has discovered before; else it runs discover, which may
-    take minutes.
+    It takes a call for each source. Airbyte answers from what it has discovered before; else it runs discover, for
+    minutes perhaps.
 
     Args:
         client: Asks.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
+from airbyte_dagster.naming import writes_to_motherduck
 from airbyte_dagster.secret_fields import SecretFieldsResource, plain
-from airbyte_dagster.warehouse import DuckDBWarehouse, PostgresWarehouse, Warehouse
+from airbyte_dagster.warehouse import MOTHERDUCK_PREFIXES, DuckDBWarehouse, PostgresWarehouse, Warehouse
 
 
 class WarehouseResource(SecretFieldsResource, ABC):
@@ -18,6 +21,17 @@ class WarehouseResource(SecretFieldsResource, ABC):
     @abstractmethod
     def warehouse(self) -> Warehouse:
         """Return the reader of this warehouse."""
+
+    @abstractmethod
+    def is_elsewhere(self, destination_type: str, place: Mapping[str, object]) -> bool:
+        """Whether a destination certainly writes to another database than this one.
+
+        The same database may have several addresses, so where it can't be told, it is taken for this one.
+
+        Args:
+            destination_type: Airbyte's ``destinationType``; ``""`` where it is not known.
+            place: Of its configuration: ``destination_path``, ``database``.
+        """
 
 
 class MotherDuckResource(WarehouseResource):
@@ -39,6 +53,21 @@ class MotherDuckResource(WarehouseResource):
         if not database.startswith(("md:", "motherduck:")):
             database = os.path.expanduser(database)  # noqa: PTH111 - stays text, as it may be a URL of DuckDB's
         return DuckDBWarehouse(database, motherduck_token=plain(self.motherduck_token), lock_timeout=self.lock_timeout)
+
+    def is_elsewhere(self, destination_type: str, place: Mapping[str, object]) -> bool:
+        """Whether it is no DuckDB, or one of another name: directories differ where Airbyte runs in a container."""
+        if destination_type not in ("", "duckdb", "motherduck"):
+            return True
+        path, database = place.get("destination_path"), plain(self.database)
+        if not isinstance(path, str) or not database:
+            return False
+        is_here_at_motherduck = database.startswith(MOTHERDUCK_PREFIXES)
+        if is_here_at_motherduck != writes_to_motherduck(destination_type, path):
+            return True
+        here, there = (re.split(r"[/\\:]", text)[-1] for text in (database, path))
+        if is_here_at_motherduck:
+            here, there = here.partition("?")[0].lower(), there.lower()
+        return bool(here and there) and here != there
 
 
 class PostgresWarehouseResource(WarehouseResource):
@@ -77,3 +106,10 @@ class PostgresWarehouseResource(WarehouseResource):
             connect_timeout=self.connect_timeout,
             extension_directory=self.extension_directory,
         )
+
+    def is_elsewhere(self, destination_type: str, place: Mapping[str, object]) -> bool:
+        """Whether it is no PostgreSQL, or a database of another name: hosts differ where there are several networks."""
+        if destination_type not in ("", "postgres"):
+            return True
+        here, there = plain(self.database), place.get("database")
+        return bool(here and there) and here != there

@@ -53,7 +53,7 @@ class Catalog:
         self._paths: dict[str, dict[tuple[str | None, str], tuple[str, ...]]] = {}
         by_key: dict[dg.AssetKey, WorkspaceAsset] = {}
         for connection in snapshot.connections:
-            if selector(connection):
+            if _is_selected(selector, connection):
                 self._of_connection[connection.id] = self._add(connection, by_key)
         self.by_key = MappingProxyType(by_key)
         self.assets = tuple(by_key.values())
@@ -96,9 +96,18 @@ class Catalog:
     def _spec(
         self, connection: ConnectionRecord, stream: StreamRecord, connection_key: str, path: tuple[str, ...]
     ) -> dg.AssetSpec:
-        return self._translator.get_asset_spec(
-            AirbyteStreamProps(connection, stream, connection_key, path, self._links)
-        )
+        props = AirbyteStreamProps(connection, stream, connection_key, path, self._links)
+        try:
+            spec = self._translator.get_asset_spec(props)
+        except Exception as error:
+            raise ConfigurationError(f"The translator fails on {_named(connection, stream)}: {error!r}") from error
+        if not isinstance(spec, dg.AssetSpec):
+            raise ConfigurationError(f"The translator gives {spec!r} for {_named(connection, stream)}, no AssetSpec.")
+        if spec.partitions_def is not None:
+            raise ConfigurationError(
+                f"The translator gives partitions to {_named(connection, stream)}: Airbyte syncs whole connections."
+            )
+        return spec
 
 
 def build_catalog(
@@ -112,19 +121,36 @@ def build_catalog(
         translator: How Dagster shows their streams; `AirbyteTranslator` by default.
 
     Raises:
-        ConfigurationError: The translator gives two streams one key.
+        ConfigurationError: The selector or the translator is none, or fails; or the translator gives two streams one
+            key, or gives what no asset of a sync can have.
     """
+    if selector is not None and not callable(selector):
+        raise ConfigurationError(
+            f"selector is {selector!r}: it is a ConnectionSelector, or a function of a connection.",
+            guidance="To select by name, say ConnectionSelector(name='shop_*').",
+        )
+    if translator is not None and not isinstance(translator, AirbyteTranslator):
+        raise ConfigurationError(f"translator is {translator!r}: it is an object of a subclass of AirbyteTranslator.")
     return Catalog(snapshot, selector or ConnectionSelector(), translator or AirbyteTranslator())
+
+
+def _is_selected(selector: Selector, connection: ConnectionRecord) -> bool:
+    try:
+        return bool(selector(connection))
+    except Exception as error:
+        raise ConfigurationError(
+            f"The selector fails on connection {connection.name!r} ({connection.id}): {error!r}"
+        ) from error
 
 
 def _collision(one: WorkspaceAsset, other: WorkspaceAsset) -> ConfigurationError:
     return ConfigurationError(
-        f"The translator gives {_named(one)} and {_named(other)} one key: {one.key.to_user_string()!r}.",
+        f"The translator gives {_named(one.connection, one.stream)} and {_named(other.connection, other.stream)} "
+        f"one key: {one.key.to_user_string()!r}.",
         guidance="Let its keys depend on the connection, as connection_key does, and on the stream's namespace.",
     )
 
 
-def _named(asset: WorkspaceAsset) -> str:
-    stream = asset.stream
+def _named(connection: ConnectionRecord, stream: StreamRecord) -> str:
     name = f"{stream.namespace}.{stream.name}" if stream.namespace else stream.name
-    return f"stream {name!r} of connection {asset.connection.name!r} ({asset.connection.id})"
+    return f"stream {name!r} of connection {connection.name!r} ({connection.id})"

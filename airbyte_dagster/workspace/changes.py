@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from airbyte_dagster.workspace.keys import connection_keys
 from airbyte_dagster.workspace.snapshot import ConnectionRecord, StreamRecord, WorkspaceSnapshot
 
 
 @dataclass(frozen=True)
 class ConnectionChange:
-    """A connection that two snapshots have, and that is not the same in them."""
+    """A connection that two snapshots have, and that is not the same in them.
+
+    Attributes:
+        old_key: First part of its assets' keys, unless a translator says otherwise.
+    """
 
     old: ConnectionRecord
     new: ConnectionRecord
+    old_key: str
+    new_key: str
 
     @property
     def renamed(self) -> bool:
@@ -50,6 +57,8 @@ class ConnectionChange:
         old = replace(self.old, name=self.new.name, status=self.new.status, streams=self.new.streams)
         if old != self.new:
             parts.append("other settings")
+        if self.old_key != self.new_key:
+            parts.append(f"key {self.old_key} → {self.new_key}")
         return f"~ {self.old.name!r}: {', '.join(parts)}"
 
 
@@ -89,13 +98,15 @@ def diff(old: WorkspaceSnapshot | None, new: WorkspaceSnapshot) -> WorkspaceChan
     """Compare a workspace with what it was; all is new if there is nothing to compare with."""
     before = {connection.id: connection for connection in old.connections} if old else {}
     after = {connection.id: connection for connection in new.connections}
+    old_keys, new_keys = connection_keys(before.values()), connection_keys(after.values())
     return WorkspaceChanges(
         added=tuple(after[id_] for id_ in after if id_ not in before),
         removed=tuple(before[id_] for id_ in before if id_ not in after),
         changed=tuple(
-            ConnectionChange(before[id_], after[id_])
+            ConnectionChange(before[id_], after[id_], old_keys[id_], new_keys[id_])
             for id_ in after
-            if id_ in before and before[id_] != _in_order_of(before[id_], after[id_])
+            if id_ in before
+            and (before[id_] != _in_order_of(before[id_], after[id_]) or old_keys[id_] != new_keys[id_])
         ),
     )
 

@@ -26,13 +26,13 @@ _Columns: TypeAlias = Mapping[_SourceStream, tuple[str, ...]]
 def with_columns(
     client: AirbyteClient,
     snapshot: WorkspaceSnapshot,
-    selector: Selector,
+    selector: Selector | None,
     *,
     known: WorkspaceSnapshot | None = None,
     anew: bool = True,
     tell: Callable[[str], None] = _LOG.info,
 ) -> WorkspaceSnapshot:
-    """Return a snapshot whose selected connections have the columns of their streams.
+    """Return a snapshot whose selected connections have the columns of their streams; others have what was known.
 
     It takes a call for each source. Airbyte answers from what it has discovered before; else it runs discover, for
     minutes perhaps.
@@ -40,13 +40,13 @@ def with_columns(
     Args:
         client: Asks.
         snapshot: As it was just read, without columns.
-        selector: Which connections.
+        selector: Which connections; ``None`` for none.
         known: What was stored before. It answers for sources that can't be asked, of which the log warns.
         anew: Ask for all sources; else only for those that have streams of unknown columns.
         tell: Told of each source that has been asked.
     """
     found = _known(known.connections) if known else {}
-    selected = [connection for connection in snapshot.connections if selector(connection)]
+    selected = [connection for connection in snapshot.connections if selector and selector(connection)]
     sources = {
         connection.source.id: connection.source.name
         for connection in selected
@@ -54,13 +54,9 @@ def with_columns(
     }
     for asked in _asked(client, sources, tell):
         found = {**found, **asked}
-    chosen = {connection.id for connection in selected}
-    return replace(
-        snapshot,
-        connections=tuple(
-            _filled(connection, found) if connection.id in chosen else connection for connection in snapshot.connections
-        ),
-    )
+    if not found:
+        return snapshot
+    return replace(snapshot, connections=tuple(_filled(connection, found) for connection in snapshot.connections))
 
 
 def _known(connections: Iterable[ConnectionRecord]) -> _Columns:

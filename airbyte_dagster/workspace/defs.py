@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_args
 
 import dagster as dg
 
 from airbyte_dagster.check_specs import Checks
 from airbyte_dagster.declared import DeclaredWorkspace, declare_workspace
 from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.naming import dagster_name
 from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
 from airbyte_dagster.warehouse_resource import WarehouseResource
@@ -21,6 +24,8 @@ from airbyte_dagster.workspace.snapshot import WorkspaceSnapshot
 from airbyte_dagster.workspace.state import snapshot_of
 from airbyte_dagster.workspace.sync_assets import SyncOptions, Wait, build_check_op, build_sync_ops, workspace_targets
 from airbyte_dagster.workspace.translator import AirbyteTranslator
+
+_LOG = logging.getLogger("airbyte_dagster")
 
 
 def build_workspace_defs(
@@ -57,7 +62,8 @@ def build_workspace_defs(
         selector: Which connections; active ones by default. A `ConnectionSelector`, or any function of a
             `ConnectionRecord`.
         translator: Says how Dagster shows a stream: key, group, kinds, tags, owners, deps, automation condition.
-        warehouse: Where the destinations write, to count there and to know columns. Without it nothing is checked.
+        warehouse: Where the destinations write, to count there and to know columns. Without it nothing is checked;
+            neither is what goes to a destination that writes elsewhere, which the log names.
         checks: Of each stream; the row count alone by default.
         name: Begins the names of what is made: ``sync_NAME``, ``NAME_sync``, ``NAME_syncs``. Letters, digits and
             underscores.
@@ -130,6 +136,8 @@ def workspace_defs(
     Raises:
         ConfigurationError: Settings contradict each other, or a translator gives two streams one key.
     """
+    if wait not in get_args(Wait):
+        raise ConfigurationError(f"wait is {wait!r}: it is one of {', '.join(get_args(Wait))}.")
     if wait == "deferred" and sync_sensor is False:
         raise ConfigurationError(
             "Nothing would tell when deferred syncs have ended.",
@@ -139,19 +147,28 @@ def workspace_defs(
         raise ConfigurationError(f"max_concurrent_syncs is {max_concurrent_syncs}: at least 1 is needed.")
     if checks is not None and warehouse is None:
         raise ConfigurationError("There are checks, but no warehouse to look into.", guidance="Give warehouse, too.")
-    options = SyncOptions(
-        name=name,
-        airbyte_key=airbyte_key,
-        warehouse_key=warehouse_key if warehouse else None,
-        checks=checks or Checks(),
-        max_concurrent_syncs=max_concurrent_syncs,
-        wait=wait,
-        pool=pool,
-    )
+    if dagster_name(name) != name:
+        raise ConfigurationError(f"name is {name!r}: Dagster takes letters, digits and underscores alone.")
     executor = executor or dg.in_process_executor
     has_sensor = wait == "deferred" or bool(sync_sensor)
     with _nothing_collected():
         catalog = build_catalog(snapshot, selector, translator)
+        if not catalog.assets:
+            _LOG.warning(
+                "The workspace %r has no assets: of its %d connections none is selected, or those have no streams.",
+                name,
+                len(snapshot.connections),
+            )
+        options = SyncOptions(
+            name=name,
+            airbyte_key=airbyte_key,
+            warehouse_key=warehouse_key if warehouse else None,
+            elsewhere=_elsewhere(catalog, warehouse) if warehouse else frozenset(),
+            checks=checks or Checks(),
+            max_concurrent_syncs=max_concurrent_syncs,
+            wait=wait,
+            pool=pool,
+        )
         ops = build_sync_ops(catalog, options, one_op_per_connection=one_op_per_connection)
     return dg.Definitions(
         assets=ops,
@@ -175,6 +192,20 @@ def _nothing_collected() -> Iterator[None]:
             gc.enable()
 
 
+def _elsewhere(catalog: Catalog, warehouse: WarehouseResource) -> frozenset[str]:
+    """Return the destinations, by id, that write elsewhere: tables of the same names in the warehouse are others'."""
+    destinations = {asset.connection.destination.id: asset.connection.destination for asset in catalog.assets}
+    found = {
+        destination.id: destination.name
+        for destination in destinations.values()
+        if warehouse.is_elsewhere(destination.type, destination.place)
+    }
+    if found:
+        names = ", ".join(f"'{name}'" for name in sorted(set(found.values())))
+        _LOG.warning("Not counted and checked, since the warehouse is another database, is what goes to %s.", names)
+    return frozenset(found)
+
+
 def _jobs(catalog: Catalog, name: str, executor: dg.ExecutorDefinition) -> list[dg.UnresolvedAssetJobDefinition]:
     if not catalog.assets:
         return []
@@ -191,7 +222,7 @@ def _jobs(catalog: Catalog, name: str, executor: dg.ExecutorDefinition) -> list[
 def _sensor(catalog: Catalog, options: SyncOptions, executor: dg.ExecutorDefinition) -> dg.SensorDefinition:
     is_deferred = options.wait == "deferred"
     return build_job_sensor(
-        workspace_targets(catalog),
+        workspace_targets(catalog, options.elsewhere),
         [asset.key for asset in catalog.assets],
         name=f"{options.name}_syncs",
         airbyte_key=options.airbyte_key,

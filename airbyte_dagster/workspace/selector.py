@@ -7,9 +7,12 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
+from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.workspace.snapshot import ConnectionRecord
 
 Texts: TypeAlias = str | Iterable[str] | None
+
+_STATUSES = {"active", "inactive"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class ConnectionSelector:
             # Kept as they are read again and again, which some iterables can't be.
             several = None if given is None else tuple([given] if isinstance(given, str) else given)
             object.__setattr__(self, field.name, several)
+        unknown = sorted(set(self.status or ()) - _STATUSES)
+        if unknown:
+            raise ConfigurationError(f"No connection is {unknown[0]!r}: its status is one of active, inactive.")
 
     def __call__(self, connection: ConnectionRecord) -> bool:
         """Tell whether a connection fits."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
 
 from airbyte_dagster.client.urls import CLOUD_SERVER_URL, normalise_server_url
-from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
+from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError, InvalidRequest, WorkspaceError
 from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.secret_fields import plain
 from airbyte_dagster.settings import home_directory
@@ -228,7 +228,7 @@ def _snapshot_of_location(
     if stored is not None and not refresh:
         return stored
     try:
-        done = _read_and_store(state, airbyte, stored, columns_of, anew=False)
+        done = _read(state, airbyte, stored, columns_of, anew=False)
     except AirbyteDagsterError as error:
         if stored is None:
             raise ConfigurationError(
@@ -238,6 +238,7 @@ def _snapshot_of_location(
             ) from error
         _LOG.warning("The workspace is taken as it was at %s: %s", stored.taken_at, error)
         return stored
+    state.save(done.new)
     _read_here[state.path] = done
     return done.new
 
@@ -261,9 +262,11 @@ def refresh(
         AirbyteDagsterError: It can't be read or stored, or something else is at the path.
     """
     state = state_of(airbyte, path)
-    return _read_here.pop(state.path, None) or _read_and_store(
-        state, airbyte, _stored(state, airbyte), columns_of, anew=True, tell=tell
-    )
+    done = _read_here.pop(state.path, None)
+    if done is None:
+        done = _read(state, airbyte, _stored(state, airbyte), columns_of, anew=True, tell=tell)
+        state.save(done.new)
+    return done
 
 
 def _stored(state: WorkspaceState, airbyte: AirbyteResource) -> WorkspaceSnapshot | None:
@@ -300,7 +303,7 @@ def _of_another(path: Path, stored: str, wanted: str) -> ConfigurationError:
     )
 
 
-def _read_and_store(
+def _read(
     state: WorkspaceState,
     airbyte: AirbyteResource,
     old: WorkspaceSnapshot | None,
@@ -312,11 +315,8 @@ def _read_and_store(
     client = airbyte.client()
     calls, began = client.calls, time.monotonic()
     new = read_workspace(airbyte)
-    if columns_of:
-        new = with_columns(client, new, columns_of, known=old, anew=anew, tell=tell)
-    done = Refreshed(state.path, old, new, client.calls - calls, time.monotonic() - began)
-    state.save(new)
-    return done
+    new = with_columns(client, new, columns_of, known=old, anew=anew, tell=tell)
+    return Refreshed(state.path, old, new, client.calls - calls, time.monotonic() - began)
 
 
 def read_workspace(airbyte: AirbyteResource) -> WorkspaceSnapshot:
@@ -328,7 +328,13 @@ def read_workspace(airbyte: AirbyteResource) -> WorkspaceSnapshot:
     workspace_id = plain(airbyte.workspace_id)
     if not workspace_id or plain(airbyte.workspace_name):
         workspace_id = airbyte.find_workspace().id
-    return take_snapshot(airbyte.client(), workspace_id)
+    try:
+        return take_snapshot(airbyte.client(), workspace_id)
+    except InvalidRequest as error:
+        raise WorkspaceError(
+            f"Airbyte knows nothing by the id {workspace_id!r}: {error.message}",
+            guidance="Set workspace_id, or AIRBYTE_WORKSPACE_ID, to the id in the address of Airbyte's pages.",
+        ) from error
 
 
 def _signs_in(airbyte: AirbyteResource) -> bool:

@@ -29,12 +29,14 @@ class SyncOptions:
     Attributes:
         name: Names of ops begin with it.
         warehouse_key: ``None`` if there is no warehouse to look into.
+        elsewhere: Ids of destinations that write to another one.
         now: Tells the time.
     """
 
     name: str
     airbyte_key: str
     warehouse_key: str | None
+    elsewhere: frozenset[str]
     checks: Checks
     max_concurrent_syncs: int | None
     wait: Wait
@@ -92,6 +94,7 @@ def _sync_op(
             catalog,
             airbyte,
             getattr(context.resources, options.warehouse_key).warehouse() if options.warehouse_key else None,
+            options.elsewhere,
             config.over(triggered(airbyte.sync_settings(), context.run.tags)),
             _most(context, options),
             options.checks,
@@ -166,14 +169,25 @@ def build_check_op(catalog: Catalog, options: SyncOptions) -> list[dg.AssetCheck
 
 
 def targets_of_checks(assets: Sequence[WorkspaceAsset], options: SyncOptions) -> list[CheckTarget]:
-    """Return the checks of some assets; none without a warehouse."""
+    """Return the checks of some assets: of those whose tables the warehouse has."""
     if options.warehouse_key is None:
         return []
-    return checks_of([checked_asset(asset, options.checks) for asset in assets])
+    return checks_of(
+        [
+            checked_asset(asset, options.checks)
+            for asset in assets
+            if asset.connection.destination.id not in options.elsewhere
+        ]
+    )
 
 
-def workspace_targets(catalog: Catalog) -> TargetsOf:
-    """Return what finds the assets of a connection for the sync sensor."""
+def workspace_targets(catalog: Catalog, elsewhere: frozenset[str]) -> TargetsOf:
+    """Return what finds the assets of a connection for the sync sensor.
+
+    Args:
+        catalog: The assets.
+        elsewhere: See `SyncOptions`.
+    """
 
     def targets_of(connection: Connection) -> list[JobTarget]:
         streams = {(stream.namespace, stream.name): as_declared(stream) for stream in connection.streams}
@@ -181,7 +195,9 @@ def workspace_targets(catalog: Catalog) -> TargetsOf:
             JobTarget(
                 asset.key,
                 (stream,),
-                {stream.key: table_places(asset.connection, connection).ref(stream)},
+                {}
+                if asset.connection.destination.id in elsewhere
+                else {stream.key: table_places(asset.connection, connection).ref(stream)},
             )
             for asset in catalog.of_connection(connection.id)
             if (stream := streams.get(asset.stream.key)) is not None

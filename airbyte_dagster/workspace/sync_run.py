@@ -91,6 +91,7 @@ class WorkspaceRun:
         catalog: The assets of the workspace.
         airbyte: Where the connections are.
         warehouse: Where their destinations write; ``None`` if nothing is to be looked into.
+        elsewhere: Ids of destinations that write to another one.
         settings: Of each sync.
         most: How many syncs may be on their way at once.
         checks: Of each asset.
@@ -101,6 +102,7 @@ class WorkspaceRun:
     catalog: Catalog
     airbyte: AirbyteResource
     warehouse: Warehouse | None
+    elsewhere: frozenset[str]
     settings: SyncSettings
     most: int | None
     checks: Checks
@@ -228,10 +230,11 @@ class WorkspaceRun:
         refs = {
             key: item.places.ref(stream)
             for item in live
+            if item.record.destination.id not in self.elsewhere
             for key, stream in item.all_streams.items()
             if needs_count(stream)
         }
-        return rows_before(self.warehouse, refs, warn=self.context.log.warning)
+        return rows_before(self.warehouse, refs, warn=self.context.log.warning) if refs else {}
 
     def _syncs(self, **options: Any) -> ManySyncs:
         return ManySyncs(
@@ -303,7 +306,7 @@ class WorkspaceRun:
             if job is None:
                 continue
             for key, stream in live.all_streams.items():
-                found = None if tables is None else [tables[key, stream.key]]
+                found = [tables[key, stream.key]] if tables and (key, stream.key) in tables else None
                 metadata = synced_metadata(
                     [claims[key]],
                     found,
@@ -325,8 +328,13 @@ class WorkspaceRun:
         if self.warehouse is None:
             return None, {}
         refs: dict[tuple[dg.AssetKey, _StreamKey], TableRef] = {
-            (key, stream.key): live.places.ref(stream) for live, _ in ended for key, stream in live.all_streams.items()
+            (key, stream.key): live.places.ref(stream)
+            for live, _ in ended
+            if live.record.destination.id not in self.elsewhere
+            for key, stream in live.all_streams.items()
         }
+        if not refs:
+            return None, {}
         wanted = self.context.op_execution_context.selected_asset_check_keys
         targets = [
             target

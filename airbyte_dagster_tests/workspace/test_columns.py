@@ -177,6 +177,17 @@ def _forget_what_was_read(airbyte: Airbyte) -> None:
     assert airbyte.asked == asked
 
 
+def test_whoever_does_not_ask_for_them_keeps_them(airbyte: Airbyte) -> None:
+    """Several definitions may have one file."""
+    airbyte.columns()
+    _forget_what_was_read(airbyte)
+
+    refresh(airbyte.resource, airbyte.path)
+
+    assert airbyte.columns() == ALL
+    assert airbyte.asked == ["s-1", "s-2"]
+
+
 def test_a_source_that_cannot_be_asked(
     airbyte: Airbyte, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from airbyte_dagster import ConnectionSelector
+from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.workspace.catalog import build_catalog
 from airbyte_dagster.workspace.snapshot import ActorRecord, ConnectionRecord
 from airbyte_dagster_tests.workspace.records import connection, snapshot
@@ -53,6 +54,26 @@ def test_iterables_may_be_read_once_only() -> None:
     selector = ConnectionSelector(name=(name for name in ["shop_*", "crm"]))
 
     assert [one.name for one in CONNECTIONS if selector(one)] == ["shop_eu", "shop_us", "crm"]
+
+
+def test_a_status_that_there_is_not_is_refused() -> None:
+    """It would select nothing."""
+    with pytest.raises(ConfigurationError, match=r"'Active'.*active, inactive"):
+        ConnectionSelector(status=["inactive", "Active"])
+
+
+@pytest.mark.parametrize("wrong", ["shop_*", {"name": "shop_*"}])
+def test_what_is_no_selector_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"selector is .*ConnectionSelector\(name='shop_\*'\)"):
+        build_catalog(snapshot(*CONNECTIONS), wrong)
+
+
+def test_a_selector_that_fails_names_the_connection() -> None:
+    def wanted(one: ConnectionRecord) -> bool:
+        return one.tags[0] == "nightly"
+
+    with pytest.raises(ConfigurationError, match=r"selector fails on connection '.*' \(id-.*\): IndexError"):
+        build_catalog(snapshot(*CONNECTIONS), wanted)
 
 
 def test_equal_ones_are_equal() -> None:

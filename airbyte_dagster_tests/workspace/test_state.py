@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,11 @@ from dagster._core.definitions.repository_definition import RepositoryLoadData
 from dagster_shared.serdes import deserialize_value
 
 from airbyte_dagster import AirbyteResource
-from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.errors import ConfigurationError, WorkspaceError
 from airbyte_dagster.workspace.changes import diff
 from airbyte_dagster.workspace.snapshot import ActorRecord, OtherVersion
 from airbyte_dagster.workspace.state import WorkspaceState, refresh, snapshot_of, state_of
-from airbyte_dagster_tests.client.conftest import BASE, page
+from airbyte_dagster_tests.client.conftest import BASE, page, problem
 from airbyte_dagster_tests.http_server import HttpServer, Reply
 from airbyte_dagster_tests.workspace.records import connection, snapshot, stream
 
@@ -115,15 +115,16 @@ def test_a_write_that_fails_leaves_what_is_there(tmp_path: Path, monkeypatch: py
     state = WorkspaceState(tmp_path / "state.json")
     state.save(snapshot(connection("one")))
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(Path, "replace", _disk_is_full)
     with pytest.raises(ConfigurationError, match=r"can't be written.*No space left.*state_path"):
         state.save(snapshot(connection("two")))
 
     assert state.load() == snapshot(connection("one"))
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def _disk_is_full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_a_directory_in_its_place(tmp_path: Path) -> None:
@@ -419,6 +420,25 @@ def test_what_loading_has_just_read_is_not_read_again(server: HttpServer, tmp_pa
     assert len(server.requests) == 6
 
 
+@pytest.mark.parametrize("read", [names, lambda server, path: refresh(airbyte_at(server), path)])
+def test_a_state_that_cannot_be_written_says_so(
+    server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[HttpServer, Path], object]
+) -> None:
+    """That is not Airbyte's fault."""
+    monkeypatch.setattr(Path, "replace", _disk_is_full)
+
+    with pytest.raises(ConfigurationError, match=r"^The state of the workspace can't be written to .*state_path"):
+        read(server, tmp_path / "s.json")
+
+
+def test_an_id_that_is_none_is_named(server: HttpServer, tmp_path: Path) -> None:
+    """Airbyte's own words name neither it nor the setting."""
+    server.on("GET", f"{BASE}/connections", problem(400, "try-again"))
+
+    with pytest.raises(WorkspaceError, match=r"'rubbish'.*AIRBYTE_WORKSPACE_ID"):
+        refresh(airbyte_at(server, workspace_id="rubbish"), tmp_path / "s.json")
+
+
 def test_refresh_fails_if_airbyte_is_down(server: HttpServer, tmp_path: Path) -> None:
     """Other than loading: what is stored stays."""
     names(server, tmp_path / "s.json")
@@ -444,6 +464,8 @@ def test_changes_in_words() -> None:
         connection("crm", ["a", "b", stream("c", "n")]),
         connection("off"),
         connection("moved"),
+        connection("heir", id="id-heir"),
+        connection("heir", id="id-heiress", created_at=2),
     )
     new = snapshot(
         connection("same", ["a", "b"]),
@@ -452,18 +474,21 @@ def test_changes_in_words() -> None:
         connection("crm", ["d", "e", "f", "g", stream("a", sync_mode="incremental_append"), stream("c", "n")]),
         connection("off", status="inactive"),
         connection("moved", source=ActorRecord("s-9", "elsewhere", "faker", {})),
+        connection("heir", id="id-heiress", created_at=2),
     )
 
     changes = diff(old, new)
 
-    assert str(changes) == "1 connection added, 1 connection removed, 4 connections changed (1 renamed)"
+    assert str(changes) == "1 connection added, 2 connections removed, 5 connections changed (1 renamed)"
     assert list(changes.lines()) == [
         "+ 'new': 2 streams",
         "- 'gone'",
-        "~ 'shop': is now 'store'",
+        "- 'heir'",
+        "~ 'shop': is now 'store', key shop → store",
         "~ 'crm': 4 streams added (d, e, f, …), 1 stream removed (b), 1 stream changed (a)",
         "~ 'off': is now inactive",
         "~ 'moved': other settings",
+        "~ 'heir': key heir_a700ea11 → heir",
     ]
 
 

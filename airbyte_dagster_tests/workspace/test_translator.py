@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -312,6 +314,38 @@ def test_a_collision_names_both() -> None:
 
 def key_in(catalog_of: Callable[..., dg.AssetSpec], one: ConnectionRecord, name: str) -> str:
     return catalog_of(one, stream(name)).key.to_user_string()
+
+
+class Wrong(AirbyteTranslator):
+    """Gives what it is told to."""
+
+    def __init__(self, give: Callable[[dg.AssetSpec], Any]) -> None:
+        self.give = give
+
+    def get_asset_spec(self, props: AirbyteStreamProps) -> dg.AssetSpec:
+        return self.give(super().get_asset_spec(props))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("give", "words"),
+    [
+        (lambda _: None, "gives None for {}, no AssetSpec"),
+        (lambda spec: spec.owners[0], "fails on {}: IndexError"),
+        (
+            lambda spec: spec.replace_attributes(partitions_def=dg.DailyPartitionsDefinition("2026-01-01")),
+            "gives partitions to {}",
+        ),
+    ],
+)
+def test_what_a_translator_must_not_do_names_the_stream(give: Callable[[dg.AssetSpec], Any], words: str) -> None:
+    named = "stream 'users' of connection 'shop' (id-shop)"
+    with pytest.raises(ConfigurationError, match=re.escape(words.format(named))):
+        build_catalog(snapshot(connection("shop")), None, Wrong(give))
+
+
+def test_a_class_is_no_translator() -> None:
+    with pytest.raises(ConfigurationError, match=r"translator is .*Mine.*object of a subclass"):
+        build_catalog(snapshot(connection("shop")), None, Mine)  # type: ignore[arg-type]
 
 
 def test_what_appears_later_takes_nobodys_key() -> None:

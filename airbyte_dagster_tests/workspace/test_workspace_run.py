@@ -17,13 +17,21 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.assets.job.asset_layer import AssetLayer
 
-from airbyte_dagster import AirbyteResource, AirbyteStreamProps, AirbyteTranslator, MotherDuckResource
+from airbyte_dagster import (
+    AirbyteResource,
+    AirbyteStreamProps,
+    AirbyteTranslator,
+    ConnectionSelector,
+    MotherDuckResource,
+)
 from airbyte_dagster.check_specs import Checks
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.many_syncs import ManySyncs, Outcome
 from airbyte_dagster.workspace import sync_assets
+from airbyte_dagster.workspace.catalog import build_catalog
 from airbyte_dagster.workspace.defs import build_workspace_defs, workspace_defs
 from airbyte_dagster.workspace.snapshot import take_snapshot
+from airbyte_dagster.workspace.sync_assets import workspace_targets
 from airbyte_dagster_tests.conftest import RecordingTransport, client_of, resource_of, warehouse_of
 from airbyte_dagster_tests.dagster_runs import failures_of, log_of
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
@@ -353,7 +361,7 @@ def test_a_warehouse_that_cannot_be_read_fails_no_sync(
     workspace: Workspace, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     """Materializations are there; checks say that they could not look."""
-    file = tmp_path / "no.duckdb"
+    file = tmp_path / workspace.server.home.warehouse.name
     file.write_text("This is no database.")
     warehouse = MotherDuckResource(database=str(file))
 
@@ -361,6 +369,36 @@ def test_a_warehouse_that_cannot_be_read_fails_no_sync(
 
     assert set(materialized(result)) == ALL
     assert checked(result) == dict.fromkeys(ALL, False)
+
+
+def test_what_goes_to_another_database_is_not_checked(
+    workspace: Workspace, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The warehouse may have tables of the same names: what it says of them is nothing about this destination."""
+    elsewhere = workspace.api.destination("other.duckdb")
+    workspace.api.connection(
+        workspace.api.source(count=7),
+        elsewhere,
+        [{"name": "users", "syncMode": "incremental_append"}],
+        name="wine",
+        prefix="tea_",
+    )
+
+    result = run(workspace.definitions(), instance)
+
+    assert result.success, failures_of(result)
+    assert checked(result) == dict.fromkeys(ALL, True)
+    wine = materialized(result)["wine/users"]
+    assert wine["airbyte/rows_reported"] == 7
+    assert not wine.keys() & {"dagster/row_count", "dagster/column_schema"}
+    assert "Not counted and checked" in caplog.text
+    assert "'duck'" in caplog.text
+    deferred = workspace.definitions(wait="deferred").resolve_asset_graph()
+    assert {key.asset_key.to_user_string() for key in deferred.asset_check_keys} == ALL
+    catalog = build_catalog(take_snapshot(client_of(workspace.server), workspace.server.workspace_id))
+    for connection in client_of(workspace.server).connections(workspace.server.workspace_id):
+        targets = workspace_targets(catalog, frozenset([elsewhere]))(connection)
+        assert [bool(target.tables) for target in targets] == [connection.name != "wine"] * len(connection.streams)
 
 
 def test_an_op_for_each_connection_where_that_is_wanted(workspace: Workspace, instance: dg.DagsterInstance) -> None:
@@ -381,6 +419,18 @@ def test_settings_that_contradict_each_other_are_refused(workspace: Workspace) -
         workspace.definitions(max_concurrent_syncs=0)
     with pytest.raises(ConfigurationError, match="deferred"):
         workspace.definitions(wait="deferred", sync_sensor=False)
+    with pytest.raises(ConfigurationError, match=r"wait is 'later'.*inline, deferred"):
+        workspace.definitions(wait="later")
+    with pytest.raises(ConfigurationError, match="name is 'my ws'"):
+        workspace.definitions(name="my ws")
+
+
+def test_a_workspace_without_assets_says_so(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    """A selector that nothing fits may be a mistake."""
+    definitions = workspace.definitions(selector=ConnectionSelector(id="nonsense"))
+
+    assert list(definitions.resolve_all_asset_keys()) == []
+    assert f"of its {len(SHOPS)} connections none is selected" in caplog.text
 
 
 def test_definitions_load_from_the_file_with_airbyte_down(

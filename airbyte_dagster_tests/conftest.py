@@ -12,11 +12,16 @@ import dagster as dg
 import duckdb
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from airbyte_dagster import AirbytePipeline, AirbyteResource, Connection, Destination, MotherDuckResource, Source
 from airbyte_dagster.client import AirbyteClient, ClientSettings
 from airbyte_dagster.local.environments import prepare
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
+
+# How fast the machine is just now is no finding; in a fresh checkout the first text alone takes a second to draw.
+settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any_machine")
 
 
 class RecordingTransport(httpx.HTTPTransport):

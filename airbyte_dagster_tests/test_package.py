@@ -255,3 +255,9 @@ def test_wheel_with_its_extra_does_the_main_job(wheel: Path, tmp_path: Path, env
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "What arrived" in done.stdout
+
+
+@pytest.mark.xdist_group("probe")
+def test_tests_of_one_group_share_a_worker(request: pytest.FixtureRequest) -> None:
+    """Those that share a daemon rely on it. pytest-xdist knows a group by the end of a test's id."""
+    assert request.node.nodeid.endswith("@probe") is bool(request.config.getoption("loadgroup", default=False))

@@ -149,10 +149,19 @@ class Stack:
         self._daemon = self._start("daemon", "dagster._daemon", "run", "--workspace", workspace)
 
     def kill_daemon(self) -> None:
-        """End it as a crash does, with no time for anything."""
+        """End it as a crash does, with no time for anything; but not on the way to launching a schedule's run.
+
+        Nobody launches that again, and the tests of schedules, which other tests' crashes are not about, wait for it.
+        """
         assert self._daemon is not None
+        self.eventually(lambda: not self._launching_for_schedules(), "the start of the runs of schedules")
         self._daemon.stop(signal.SIGKILL)
         self._daemon = None
+
+    def _launching_for_schedules(self) -> bool:
+        launching = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING]
+        runs = self.instance.get_runs(dg.RunsFilter(statuses=launching))
+        return any("dagster/schedule_name" in run.tags for run in runs)
 
     def stop(self) -> None:
         for process in (self._daemon, self._code_server):

@@ -11,7 +11,7 @@ import dagster as dg
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.links import Links
 from airbyte_dagster.workspace.keys import connection_keys, free_connection_key, free_stream_path, stream_paths
-from airbyte_dagster.workspace.selector import ConnectionSelector, Selector
+from airbyte_dagster.workspace.selector import ConnectionSelector, Selector, selected
 from airbyte_dagster.workspace.snapshot import ConnectionRecord, StreamRecord, WorkspaceSnapshot
 from airbyte_dagster.workspace.translator import AirbyteStreamProps, AirbyteTranslator
 
@@ -52,9 +52,8 @@ class Catalog:
         self._of_connection: dict[str, tuple[WorkspaceAsset, ...]] = {}
         self._paths: dict[str, dict[tuple[str | None, str], tuple[str, ...]]] = {}
         by_key: dict[dg.AssetKey, WorkspaceAsset] = {}
-        for connection in snapshot.connections:
-            if _is_selected(selector, connection):
-                self._of_connection[connection.id] = self._add(connection, by_key)
+        for connection in selected(selector, snapshot.connections):
+            self._of_connection[connection.id] = self._add(connection, by_key)
         self.by_key = MappingProxyType(by_key)
         self.assets = tuple(by_key.values())
 
@@ -124,23 +123,9 @@ def build_catalog(
         ConfigurationError: The selector or the translator is none, or fails; or the translator gives two streams one
             key, or gives what no asset of a sync can have.
     """
-    if selector is not None and not callable(selector):
-        raise ConfigurationError(
-            f"selector is {selector!r}: it is a ConnectionSelector, or a function of a connection.",
-            guidance="To select by name, say ConnectionSelector(name='shop_*').",
-        )
     if translator is not None and not isinstance(translator, AirbyteTranslator):
         raise ConfigurationError(f"translator is {translator!r}: it is an object of a subclass of AirbyteTranslator.")
     return Catalog(snapshot, selector or ConnectionSelector(), translator or AirbyteTranslator())
-
-
-def _is_selected(selector: Selector, connection: ConnectionRecord) -> bool:
-    try:
-        return bool(selector(connection))
-    except Exception as error:
-        raise ConfigurationError(
-            f"The selector fails on connection {connection.name!r} ({connection.id}): {error!r}"
-        ) from error
 
 
 def _collision(one: WorkspaceAsset, other: WorkspaceAsset) -> ConfigurationError:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from airbyte_dagster.client import AirbyteClient
 from airbyte_dagster.errors import AirbyteDagsterError
-from airbyte_dagster.workspace.selector import Selector
+from airbyte_dagster.workspace.selector import Selector, selected
 from airbyte_dagster.workspace.snapshot import ConnectionRecord, WorkspaceSnapshot
 
 _LOG = logging.getLogger("airbyte_dagster")
@@ -44,22 +44,25 @@ def with_columns(
         known: What was stored before. It answers for sources that can't be asked, of which the log warns.
         anew: Ask for all sources; else only for those that have streams of unknown columns.
         tell: Told of each source that has been asked.
+
+    Raises:
+        ConfigurationError: The selector is none, or fails.
     """
     found = _known(known.connections) if known else {}
-    selected = [connection for connection in snapshot.connections if selector and selector(connection)]
+    wanted = selected(selector, snapshot.connections) if selector else []
     sources = {
         connection.source.id: connection.source.name
-        for connection in selected
+        for connection in wanted
         if anew or any(key not in found for key in _keys(connection))
     }
     for asked in _asked(client, sources, tell):
-        found = {**found, **asked}
+        found.update(asked)
     if not found:
         return snapshot
     return replace(snapshot, connections=tuple(_filled(connection, found) for connection in snapshot.connections))
 
 
-def _known(connections: Iterable[ConnectionRecord]) -> _Columns:
+def _known(connections: Iterable[ConnectionRecord]) -> dict[_SourceStream, tuple[str, ...]]:
     return {
         key: stream.columns
         for connection in connections

@@ -19,7 +19,7 @@ from airbyte_dagster.resource import AirbyteResource
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
 from airbyte_dagster.warehouse_resource import WarehouseResource
 from airbyte_dagster.workspace.catalog import Catalog, build_catalog
-from airbyte_dagster.workspace.selector import ConnectionSelector, Selector
+from airbyte_dagster.workspace.selector import ConnectionSelector, Selector, check_selector
 from airbyte_dagster.workspace.snapshot import WorkspaceSnapshot
 from airbyte_dagster.workspace.state import snapshot_of
 from airbyte_dagster.workspace.sync_assets import SyncOptions, Wait, build_check_op, build_sync_ops, workspace_targets
@@ -88,10 +88,14 @@ def build_workspace_defs(
         Definitions to use as they are, or to merge with others.
 
     Raises:
-        ConfigurationError: There is no state and Airbyte can't be asked; or a translator gives two streams one key.
+        ConfigurationError: There is no state and Airbyte can't be asked; a setting, the selector or the translator is
+            wrong; or the translator gives two streams one key.
     """
     path = Path(state_path) if state_path is not None else None
-    columns_of = (selector or ConnectionSelector()) if column_schemas else None
+    selector = ConnectionSelector() if selector is None else selector
+    # Before it is asked for: what is wrong with it is not Airbyte's fault.
+    check_selector(selector)
+    columns_of = selector if column_schemas else None
     snapshot = snapshot_of(airbyte, path, refresh=refresh_on_load, columns_of=columns_of)
     declare_workspace(DeclaredWorkspace(name, airbyte, path, columns_of))
     return workspace_defs(

@@ -61,5 +61,37 @@ class ConnectionSelector:
 Selector: TypeAlias = Callable[[ConnectionRecord], bool]
 
 
+def selected(selector: Selector, connections: Iterable[ConnectionRecord]) -> list[ConnectionRecord]:
+    """Return the connections that a selector takes, in their order.
+
+    Raises:
+        ConfigurationError: It is no selector, or it fails on a connection, which is named.
+    """
+    check_selector(selector)
+    return [connection for connection in connections if _is_taken(selector, connection)]
+
+
+def check_selector(selector: object) -> None:
+    """Make sure that something can select connections.
+
+    Raises:
+        ConfigurationError: It can't.
+    """
+    if not callable(selector):
+        raise ConfigurationError(
+            f"selector is {selector!r}: it is a ConnectionSelector, or a function of a connection.",
+            guidance="To select by name, say ConnectionSelector(name='shop_*').",
+        )
+
+
+def _is_taken(selector: Selector, connection: ConnectionRecord) -> bool:
+    try:
+        return bool(selector(connection))
+    except Exception as error:
+        raise ConfigurationError(
+            f"The selector fails on connection {connection.name!r} ({connection.id}): {error!r}"
+        ) from error
+
+
 def _fits(wanted: Texts, value: str) -> bool:
     return wanted is None or value in wanted

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from airbyte_dagster import AirbyteResource, ConnectionSelector, build_workspace_defs
+from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.workspace.snapshot import WorkspaceSnapshot
 from airbyte_dagster.workspace.state import WorkspaceState, refresh
 from airbyte_dagster_tests.client.conftest import BASE, page, problem
@@ -142,6 +143,13 @@ def test_they_are_kept(airbyte: Airbyte) -> None:
 def test_connections_that_are_not_selected_cost_nothing(airbyte: Airbyte) -> None:
     assert airbyte.columns(selector=ConnectionSelector(name="crm")) == {"crm/people": ["key", "age"]}
     assert airbyte.asked == ["s-2"]
+
+
+def test_what_is_no_selector_is_refused_before_anything_is_asked(airbyte: Airbyte) -> None:
+    with pytest.raises(ConfigurationError, match=r"^selector is 'crm'"):
+        airbyte.columns(selector="crm")
+
+    assert airbyte.server.requests == []
 
 
 def test_a_load_that_reads_anew_asks_for_what_is_unknown(airbyte: Airbyte) -> None:

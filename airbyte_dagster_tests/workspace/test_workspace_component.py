@@ -292,6 +292,23 @@ def test_a_failed_refresh_is_said(project: Project) -> None:
     assert WorkspaceState(path).load() == STORED
 
 
+@pytest.mark.usefixtures("environment")
+def test_columns_are_stored_if_they_are_wanted(project: Project, api: Api, tmp_path: Path) -> None:
+    """Of the selected connections alone."""
+    for name in ("shop", "crm"):
+        api.connection(api.source(count=5), api.destination(f"{name}.duckdb"), ["users"], name=name)
+    write(project, "  name: lake\n  selector: {name: shop}\n  column_schemas: true\n")
+
+    component_of(project).write_state_to_path(tmp_path / "state")
+
+    stored = WorkspaceState(tmp_path / "state").load()
+    assert stored is not None
+    assert {one.name: one.streams[0].columns for one in stored.connections} == {
+        "crm": (),
+        "shop": ("id", "name", "updated_at"),
+    }
+
+
 @pytest.mark.usefixtures("in_dev")
 def test_dev_reads_it_anew(project: Project, environment: RunningAirbyte, api: Api) -> None:
     """Whenever the code location is loaded, unless ``refresh_if_dev`` says no."""

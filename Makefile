@@ -25,9 +25,10 @@ test-clients: $(VENV)/ready ## Run the heavy clients of other people (Airflow, D
 	@$(BIN)/airbyte-dagster local connectors install faker
 	$(BIN)/python -m pytest -m clients $(PYTEST_ARGS) airbyte_dagster_tests/clients
 
-lint: $(VENV)/ready ## Check style and format
+lint: $(VENV)/ready ## Check style, format and which layer imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 format: $(VENV)/ready ## Mend style and format
 	$(BIN)/ruff check --fix .

@@ -9,48 +9,48 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airbyte_dagster.check_specs import Checks as Checks
+    from airbyte_dagster.checks.specs import Checks as Checks
     from airbyte_dagster.components import AirbytePipelineComponent as AirbytePipelineComponent
     from airbyte_dagster.components import AirbyteWorkspaceComponent as AirbyteWorkspaceComponent
-    from airbyte_dagster.pipeline_defs import build_pipeline_defs as build_pipeline_defs
-    from airbyte_dagster.resource import AirbyteResource as AirbyteResource
-    from airbyte_dagster.sensors import build_airbyte_sync_sensor as build_airbyte_sync_sensor
+    from airbyte_dagster.pipelines.definitions import build_pipeline_defs as build_pipeline_defs
+    from airbyte_dagster.pipelines.spec import AirbytePipeline as AirbytePipeline
+    from airbyte_dagster.pipelines.spec import Connection as Connection
+    from airbyte_dagster.pipelines.spec import Destination as Destination
+    from airbyte_dagster.pipelines.spec import Schedule as Schedule
+    from airbyte_dagster.pipelines.spec import Source as Source
+    from airbyte_dagster.pipelines.spec import Stream as Stream
+    from airbyte_dagster.pipelines.sync_sensor import build_airbyte_sync_sensor as build_airbyte_sync_sensor
+    from airbyte_dagster.resources import AirbyteResource as AirbyteResource
+    from airbyte_dagster.resources import MotherDuckResource as MotherDuckResource
+    from airbyte_dagster.resources import PostgresWarehouseResource as PostgresWarehouseResource
     from airbyte_dagster.sensors import build_file_sensor as build_file_sensor
     from airbyte_dagster.sensors import build_watermark_sensor as build_watermark_sensor
-    from airbyte_dagster.spec import AirbytePipeline as AirbytePipeline
-    from airbyte_dagster.spec import Connection as Connection
-    from airbyte_dagster.spec import Destination as Destination
-    from airbyte_dagster.spec import Schedule as Schedule
-    from airbyte_dagster.spec import Source as Source
-    from airbyte_dagster.spec import Stream as Stream
-    from airbyte_dagster.warehouse_resource import MotherDuckResource as MotherDuckResource
-    from airbyte_dagster.warehouse_resource import PostgresWarehouseResource as PostgresWarehouseResource
-    from airbyte_dagster.workspace.defs import build_workspace_defs as build_workspace_defs
-    from airbyte_dagster.workspace.selector import ConnectionSelector as ConnectionSelector
-    from airbyte_dagster.workspace.translator import AirbyteStreamProps as AirbyteStreamProps
-    from airbyte_dagster.workspace.translator import AirbyteTranslator as AirbyteTranslator
+    from airbyte_dagster.workspaces.definitions import build_workspace_defs as build_workspace_defs
+    from airbyte_dagster.workspaces.selector import ConnectionSelector as ConnectionSelector
+    from airbyte_dagster.workspaces.translator import AirbyteStreamProps as AirbyteStreamProps
+    from airbyte_dagster.workspaces.translator import AirbyteTranslator as AirbyteTranslator
 
 _MODULES = {
-    "AirbytePipeline": "spec",
+    "AirbytePipeline": "pipelines.spec",
     "AirbytePipelineComponent": "components",
-    "AirbyteResource": "resource",
-    "AirbyteStreamProps": "workspace.translator",
-    "AirbyteTranslator": "workspace.translator",
+    "AirbyteResource": "resources",
+    "AirbyteStreamProps": "workspaces.translator",
+    "AirbyteTranslator": "workspaces.translator",
     "AirbyteWorkspaceComponent": "components",
-    "Checks": "check_specs",
-    "Connection": "spec",
-    "ConnectionSelector": "workspace.selector",
-    "Destination": "spec",
-    "MotherDuckResource": "warehouse_resource",
-    "PostgresWarehouseResource": "warehouse_resource",
-    "Schedule": "spec",
-    "Source": "spec",
-    "Stream": "spec",
-    "build_airbyte_sync_sensor": "sensors",
+    "Checks": "checks.specs",
+    "Connection": "pipelines.spec",
+    "ConnectionSelector": "workspaces.selector",
+    "Destination": "pipelines.spec",
+    "MotherDuckResource": "resources",
+    "PostgresWarehouseResource": "resources",
+    "Schedule": "pipelines.spec",
+    "Source": "pipelines.spec",
+    "Stream": "pipelines.spec",
+    "build_airbyte_sync_sensor": "pipelines.sync_sensor",
     "build_file_sensor": "sensors",
-    "build_pipeline_defs": "pipeline_defs",
+    "build_pipeline_defs": "pipelines.definitions",
     "build_watermark_sensor": "sensors",
-    "build_workspace_defs": "workspace.defs",
+    "build_workspace_defs": "workspaces.definitions",
 }
 
 __all__ = [

@@ -1,5 +1,5 @@
 """``python -m airbyte_dagster`` is ``airbyte-dagster``."""
 
-from airbyte_dagster.cli import main
+from airbyte_dagster.cli.main import main
 
 main()

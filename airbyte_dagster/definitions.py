@@ -10,13 +10,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from airbyte_dagster.check_specs import Checks
-from airbyte_dagster.pipeline_defs import build_pipeline_defs
-from airbyte_dagster.resource import AirbyteResource
-from airbyte_dagster.sensors import build_airbyte_sync_sensor
-from airbyte_dagster.settings import home_directory
-from airbyte_dagster.spec import AirbytePipeline, Connection, Destination, Schedule, Source
-from airbyte_dagster.warehouse_resource import MotherDuckResource
+from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.paths import home_directory
+from airbyte_dagster.pipelines.definitions import build_pipeline_defs
+from airbyte_dagster.pipelines.spec import AirbytePipeline, Connection, Destination, Schedule, Source
+from airbyte_dagster.pipelines.sync_sensor import build_airbyte_sync_sensor
+from airbyte_dagster.resources import AirbyteResource, MotherDuckResource
 
 MOTHERDUCK_DATABASE = "md:lms"
 MOTHERDUCK_VARIABLE = "MOTHERDUCK_APIKEY"

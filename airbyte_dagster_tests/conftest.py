@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from airbyte_dagster import AirbytePipeline, AirbyteResource, Connection, Destination, MotherDuckResource, Source
-from airbyte_dagster.client import AirbyteClient, ClientSettings
+from airbyte_dagster.airbyte import AirbyteClient, ClientSettings
 from airbyte_dagster.local.environments import prepare
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
 

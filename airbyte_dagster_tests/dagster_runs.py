@@ -8,7 +8,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from airbyte_dagster import AirbytePipeline, build_pipeline_defs, models
+from airbyte_dagster import AirbytePipeline, build_pipeline_defs
+from airbyte_dagster.airbyte import records
 from airbyte_dagster_tests.conftest import resource_of, warehouse_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, ScriptedRun
 
@@ -21,11 +22,11 @@ def definitions_of(server: RunningAirbyte, pipeline: AirbytePipeline, **settings
     )
 
 
-def a_job(job_id: int = 1, **changes: Any) -> models.Job:
+def a_job(job_id: int = 1, **changes: Any) -> records.Job:
     """A job that succeeded."""
     start = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
     fields = {"id": job_id, "connection_id": "c", "job_type": "sync", "status": "succeeded", "start_time": start}
-    return models.Job(**{**fields, **changes})
+    return records.Job(**{**fields, **changes})
 
 
 def run_sync(

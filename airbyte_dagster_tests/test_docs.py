@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 
 from airbyte_dagster import AirbyteResource, Checks, MotherDuckResource, PostgresWarehouseResource
-from airbyte_dagster.check_specs import Check
+from airbyte_dagster.checks.specs import Check
 from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster.local import settings
 from airbyte_dagster_tests.command_line import Commands, wait_for

@@ -10,9 +10,9 @@ import pytest
 from airbyte_api import api, models
 
 from airbyte_dagster import AirbyteResource, MotherDuckResource
-from airbyte_dagster.client import CLOUD_SERVER_URL
+from airbyte_dagster.airbyte import CLOUD_SERVER_URL
 from airbyte_dagster.errors import ConfigurationError, WorkspaceError
-from airbyte_dagster.sync import SyncSettings
+from airbyte_dagster.sync.runner import SyncSettings
 from airbyte_dagster_tests.conftest import client_of, resource_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
 

@@ -13,7 +13,7 @@ import duckdb
 from rich.table import Table
 
 from airbyte_dagster import AirbytePipeline, MotherDuckResource
-from airbyte_dagster.checks import build_checks
+from airbyte_dagster.pipelines.checks import build_checks
 
 _STREAMS = 100
 _ROWS = 1_000_000

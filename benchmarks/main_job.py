@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.table import Table
 
 from airbyte_dagster.local.environments import ENGINE, Environments, prepare
-from airbyte_dagster.settings import home_directory
+from airbyte_dagster.paths import home_directory
 
 _RUNS = 3
 

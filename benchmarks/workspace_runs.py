@@ -16,7 +16,7 @@ from benchmarks.simulated_airbyte.process import RunningSimulation, running_simu
 
 PYTHON = Path(sys.executable)
 #: Arguments of ``load_defs``.
-OURS = ("defs_ours", "airbyte_dagster.workspace.defs")
+OURS = ("defs_ours", "airbyte_dagster.workspaces.definitions")
 #: A load is short, so that what else the machine does shows in it: the best of some counts.
 _TIMES = 3
 

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from airbyte_dagster.definitions import pipeline
 from airbyte_dagster.local.environments import prepare
-from airbyte_dagster.settings import home_directory
+from airbyte_dagster.paths import home_directory
 from airbyte_dagster_tests.command_line import Commands
 from airbyte_dagster_tests.ui.browser import chromium, open_page
 from airbyte_dagster_tests.ui.dagster_process import free_port, wait_until_up

@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from airbyte_dagster import check_specs, spec
+from airbyte_dagster.checks import specs
+from airbyte_dagster.pipelines import spec
 
 JsonSchema = dict[str, Any]
 
@@ -114,7 +115,7 @@ def _has_a_type(key: str, examples: Sequence[str]) -> JsonSchema:
     }
 
 
-_BUILT_IN_CHECKS = [field.alias or name for name, field in check_specs.Checks.model_fields.items() if name != "sql"]
+_BUILT_IN_CHECKS = [field.alias or name for name, field in specs.Checks.model_fields.items() if name != "sql"]
 
 #: What the validators of the models hold to and pydantic's own schema does not say, by the name of the model.
 #: Rules that JSON schema has no words for, such as "a key among the selected fields", are left to the models.
@@ -126,7 +127,7 @@ _RULES: dict[str, list[JsonSchema]] = {
                 {"properties": {"blocking": unless_template({"enum": [False]})}},
             )
         ]
-        for kind in check_specs.Check.__subclasses__()
+        for kind in specs.Check.__subclasses__()
     },
     "Source": [_has_a_type("sourceType", ["faker", "file", "postgres"])],
     "Destination": [_has_a_type("destinationType", ["duckdb", "postgres"])],

@@ -33,11 +33,10 @@ from airbyte_dagster.components.resources import (
 from airbyte_dagster.components.scaffold import PipelineScaffolder
 from airbyte_dagster.components.templates import rendered
 from airbyte_dagster.errors import SpecError
-from airbyte_dagster.pipeline_defs import build_pipeline_defs
-from airbyte_dagster.resource import AirbyteResource
-from airbyte_dagster.spec import AirbytePipeline
-from airbyte_dagster.stream_assets import stream_assets
-from airbyte_dagster.warehouse_resource import WarehouseResource
+from airbyte_dagster.pipelines.definitions import build_pipeline_defs
+from airbyte_dagster.pipelines.spec import AirbytePipeline
+from airbyte_dagster.pipelines.stream_assets import stream_assets
+from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 
 
 class PipelineAttributes(AirbytePipeline):

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import dagster as dg
 from pydantic import Field, create_model
 
-from airbyte_dagster import spec
+from airbyte_dagster.airbyte.configuration import declared_value
 from airbyte_dagster.components.templates import LateTemplate
-from airbyte_dagster.configuration import declared_value
 from airbyte_dagster.declaration import Declaration
 from airbyte_dagster.errors import SpecError
-from airbyte_dagster.resource import AirbyteResource
-from airbyte_dagster.secret_fields import SecretFieldsResource
-from airbyte_dagster.warehouse_resource import MotherDuckResource, PostgresWarehouseResource, WarehouseResource
+from airbyte_dagster.pipelines import spec
+from airbyte_dagster.resources import (
+    AirbyteResource,
+    MotherDuckResource,
+    PostgresWarehouseResource,
+    SecretFieldsResource,
+    WarehouseResource,
+)
 
 _Resource = TypeVar("_Resource", bound=SecretFieldsResource)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 import dagster as dg
 from pydantic import BaseModel, Field
 
-from airbyte_dagster.naming import dagster_name
-from airbyte_dagster.settings import HOME_VARIABLE
-from airbyte_dagster.warehouse import MOTHERDUCK_PREFIXES
+from airbyte_dagster.destinations.tables import MOTHERDUCK_PREFIXES
+from airbyte_dagster.paths import HOME_VARIABLE
+from airbyte_dagster.runs.keys import dagster_name
 
 if TYPE_CHECKING:
     from dagster.components.scaffold.scaffold import ScaffoldRequest

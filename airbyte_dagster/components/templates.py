@@ -16,7 +16,7 @@ import dagster as dg
 from jinja2 import StrictUndefined, TemplateError, Undefined, UndefinedError, meta, nodes
 from jinja2.nativetypes import NativeEnvironment
 
-from airbyte_dagster.configuration import TYPE_KEYS
+from airbyte_dagster.airbyte.configuration import TYPE_KEYS
 from airbyte_dagster.errors import ConfigurationError, SpecError
 
 _MARKS = ("{{", "{%")

@@ -20,7 +20,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import Self
 
-from airbyte_dagster.check_specs import Checks
+from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.components.attributes import (
     AIRBYTE_KEY,
     KEY_PATTERN,
@@ -41,14 +41,13 @@ from airbyte_dagster.components.templates import rendered
 from airbyte_dagster.components.workspace_scaffold import WorkspaceScaffolder
 from airbyte_dagster.declaration import Declaration
 from airbyte_dagster.errors import AirbyteDagsterError
-from airbyte_dagster.resource import AirbyteResource
-from airbyte_dagster.warehouse_resource import WarehouseResource
-from airbyte_dagster.workspace.columns import with_columns
-from airbyte_dagster.workspace.defs import workspace_defs
-from airbyte_dagster.workspace.selector import ConnectionSelector, Selector
-from airbyte_dagster.workspace.state import WorkspaceState, check_is_of, read_workspace
-from airbyte_dagster.workspace.sync_assets import Wait
-from airbyte_dagster.workspace.translator import AirbyteStreamProps, AirbyteTranslator
+from airbyte_dagster.resources import AirbyteResource, WarehouseResource
+from airbyte_dagster.workspaces.columns import with_columns
+from airbyte_dagster.workspaces.definitions import workspace_defs
+from airbyte_dagster.workspaces.selector import ConnectionSelector, Selector
+from airbyte_dagster.workspaces.state import WorkspaceState, check_is_of, read_workspace
+from airbyte_dagster.workspaces.sync_assets import Wait
+from airbyte_dagster.workspaces.translator import AirbyteStreamProps, AirbyteTranslator
 
 _LOG = logging.getLogger("airbyte_dagster")
 

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from airbyte_dagster.components.scaffold import name_of, write_scaffold
-from airbyte_dagster.warehouse import MOTHERDUCK_PREFIXES
+from airbyte_dagster.destinations.tables import MOTHERDUCK_PREFIXES
 
 if TYPE_CHECKING:
     from dagster.components.scaffold.scaffold import ScaffoldRequest

@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from airbyte_dagster import models
-from airbyte_dagster.client import AirbyteClient
+from airbyte_dagster.airbyte import AirbyteClient, records
 from airbyte_dagster.errors import ConfigurationError
 
 _NEAR_NAMES = 5
@@ -19,13 +18,13 @@ _NEAR_NAMES = 5
 class Contents:
     """What a workspace has."""
 
-    workspace: models.Workspace
-    sources: Sequence[models.Actor]
-    destinations: Sequence[models.Actor]
-    connections: Sequence[models.Connection]
+    workspace: records.Workspace
+    sources: Sequence[records.Actor]
+    destinations: Sequence[records.Actor]
+    connections: Sequence[records.Connection]
 
 
-def read_contents(client: AirbyteClient, workspace: models.Workspace) -> Contents:
+def read_contents(client: AirbyteClient, workspace: records.Workspace) -> Contents:
     """Read the three lists of a workspace, side by side.
 
     Raises:
@@ -38,7 +37,7 @@ def read_contents(client: AirbyteClient, workspace: models.Workspace) -> Content
     return Contents(workspace, sources.result(), destinations.result(), connections)
 
 
-def choose(contents: Contents, wanted: Iterable[str]) -> list[models.Connection]:
+def choose(contents: Contents, wanted: Iterable[str]) -> list[records.Connection]:
     """Return the connections that are meant, each once, by name.
 
     Args:
@@ -47,7 +46,7 @@ def choose(contents: Contents, wanted: Iterable[str]) -> list[models.Connection]
     Raises:
         ConfigurationError: Nothing fits one of them; the message has the names that are near.
     """
-    chosen: dict[str, models.Connection] = {}
+    chosen: dict[str, records.Connection] = {}
     for text in wanted:
         found = [item for item in contents.connections if text in (item.name, item.id)] or [
             item for item in contents.connections if fnmatchcase(item.name, text)

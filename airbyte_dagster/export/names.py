@@ -10,10 +10,10 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from airbyte_dagster import models
-from airbyte_dagster.configuration import Path
+from airbyte_dagster.airbyte import records
+from airbyte_dagster.airbyte.configuration import Path
+from airbyte_dagster.airbyte.records import SECRET_MASK, ActorKind
 from airbyte_dagster.export.contents import Contents
-from airbyte_dagster.models import SECRET_MASK, ActorKind
 
 _DIGITS = 8
 #: Letters of a pipeline's name, which is the name of a directory, too.
@@ -42,14 +42,14 @@ class Variable:
         return f"{self.name}: {self.path} of the {self.kind} {self.actor!r}"
 
 
-def pipeline_names(connections: Iterable[models.Connection]) -> dict[str, str]:
+def pipeline_names(connections: Iterable[records.Connection]) -> dict[str, str]:
     """Return a pipeline's name for each connection, by id: the same whichever of them are exported."""
     return _told_apart({item.id: _slug(item.name).lower()[:_LONGEST] or "connection" for item in connections})
 
 
 def variables_of(contents: Contents) -> dict[tuple[str, Path], Variable]:
     """Return a variable for each secret of a workspace, by actor and path."""
-    kinds: tuple[tuple[ActorKind, Sequence[models.Actor]], ...] = (
+    kinds: tuple[tuple[ActorKind, Sequence[records.Actor]], ...] = (
         ("source", contents.sources),
         ("destination", contents.destinations),
     )

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from airbyte_dagster import models, spec
-from airbyte_dagster.configuration import Path, has_mask
+from airbyte_dagster.airbyte import records
+from airbyte_dagster.airbyte.configuration import Path, has_mask
+from airbyte_dagster.airbyte.records import SECRET_MASK
+from airbyte_dagster.destinations.tables import MOTHERDUCK_PREFIXES
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError, SpecError
 from airbyte_dagster.export.contents import Contents
 from airbyte_dagster.export.names import Variable, masked_paths, pipeline_names, variables_of
@@ -19,12 +21,11 @@ from airbyte_dagster.export.settings import (
     settings_left,
 )
 from airbyte_dagster.export.text import comment, dumped, escaped, indented
-from airbyte_dagster.fingerprint import InMemoryAppliedStore
-from airbyte_dagster.models import SECRET_MASK
-from airbyte_dagster.reconcile import ActorAction, ConnectionAction, Plan, plan
-from airbyte_dagster.stream_assets import stream_assets
-from airbyte_dagster.warehouse import MOTHERDUCK_PREFIXES
-from airbyte_dagster.warehouse_resource import PostgresWarehouseResource
+from airbyte_dagster.pipelines import spec
+from airbyte_dagster.pipelines.fingerprint import InMemoryAppliedStore
+from airbyte_dagster.pipelines.reconcile import ActorAction, ConnectionAction, Plan, plan
+from airbyte_dagster.pipelines.stream_assets import stream_assets
+from airbyte_dagster.resources import PostgresWarehouseResource
 
 _RELATIVE = (
     "The checks look for {!r} from where Dagster runs. If Airbyte's is elsewhere, give its path: "
@@ -44,14 +45,14 @@ class Exported:
         variables: Those that it names for secrets.
     """
 
-    connection: models.Connection
+    connection: records.Connection
     name: str
     text: str
     variables: tuple[Variable, ...]
 
 
 def export(
-    contents: Contents, connections: Sequence[models.Connection], *, workspace_id: str | None = None
+    contents: Contents, connections: Sequence[records.Connection], *, workspace_id: str | None = None
 ) -> list[Exported]:
     """Write connections as pipelines.
 
@@ -85,7 +86,7 @@ class _Export:
     def __init__(
         self,
         contents: Contents,
-        connection: models.Connection,
+        connection: records.Connection,
         name: str,
         variables: Mapping[tuple[str, Path], Variable],
         workspace_id: str | None,
@@ -180,7 +181,7 @@ class _Export:
         )
         return "" if todo.empty else f"planning them would change {', '.join(_changes(todo))}"
 
-    def _with_references(self, declared: Mapping[str, Any], actor: models.Actor) -> Any:
+    def _with_references(self, declared: Mapping[str, Any], actor: records.Actor) -> Any:
         """Return a declared source or destination with variables in place of secrets."""
 
         def written(value: Any, path: Path) -> Any:

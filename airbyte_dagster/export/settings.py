@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from airbyte_dagster import models, spec
-from airbyte_dagster.configuration import without_none
+from airbyte_dagster.airbyte import records
+from airbyte_dagster.airbyte.configuration import without_none
+from airbyte_dagster.airbyte.records import ActorKind
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.models import ActorKind
+from airbyte_dagster.pipelines import spec
 
 _USUAL_MODE = spec.Stream.model_fields["sync_mode"].default
 #: Modes that make no use of a primary key: of these, Airbyte shows what the source says.
@@ -18,7 +19,7 @@ _MODES_WITHOUT_KEY = ("full_refresh_overwrite", "full_refresh_append")
 _QUARTZ_IN_UTC = re.compile(r"\S+(\s+\S+){5}(\s+[\d*,/-]+)?")
 
 
-def actor_of(actors: Iterable[models.Actor], actor_id: str, kind: ActorKind) -> models.Actor:
+def actor_of(actors: Iterable[records.Actor], actor_id: str, kind: ActorKind) -> records.Actor:
     """Return the source or destination of a connection.
 
     Raises:
@@ -30,7 +31,7 @@ def actor_of(actors: Iterable[models.Actor], actor_id: str, kind: ActorKind) -> 
     return found
 
 
-def declared_actor(kind: ActorKind, actor: models.Actor) -> dict[str, Any]:
+def declared_actor(kind: ActorKind, actor: records.Actor) -> dict[str, Any]:
     """Return what declares a source or destination, its secrets masked.
 
     Raises:
@@ -44,7 +45,7 @@ def declared_actor(kind: ActorKind, actor: models.Actor) -> dict[str, Any]:
     return {"name": actor.name, "configuration": configuration, "definition_id": actor.definition_id}
 
 
-def declared_streams(connection: models.Connection) -> tuple[list[Any], list[str]]:
+def declared_streams(connection: records.Connection) -> tuple[list[Any], list[str]]:
     """Return the streams, and which of their settings are left out of them."""
     streams: list[Any] = []
     left: list[str] = []
@@ -79,13 +80,13 @@ def _short(path: Sequence[str]) -> str | list[str]:
     return path[0] if len(path) == 1 else list(path)
 
 
-def _has_nested_selection(stream: models.Stream) -> bool:
+def _has_nested_selection(stream: records.Stream) -> bool:
     fields = stream.raw.get("selectedFields")
     paths = [item.get("fieldPath") for item in fields if isinstance(item, Mapping)] if isinstance(fields, list) else []
     return any(isinstance(path, list) and len(path) > 1 for path in paths)
 
 
-def connection_settings(connection: models.Connection) -> tuple[dict[str, Any], list[str]]:
+def connection_settings(connection: records.Connection) -> tuple[dict[str, Any], list[str]]:
     """Return the settings that are not Airbyte's defaults, and those that have to be left as they are."""
     settings: dict[str, Any] = {}
     left: list[str] = []
@@ -105,7 +106,7 @@ def connection_settings(connection: models.Connection) -> tuple[dict[str, Any], 
     return settings, left
 
 
-def settings_left(connection: models.Connection) -> list[str]:
+def settings_left(connection: records.Connection) -> list[str]:
     """Return the settings of a connection that a pipeline has no words for."""
     left: list[str] = []
     behaviour = connection.raw.get("nonBreakingSchemaUpdatesBehavior")

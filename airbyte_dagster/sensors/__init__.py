@@ -6,8 +6,7 @@ sensors; for the one that records Airbyte's own syncs `job_cursor`, `job_targets
 """
 
 from airbyte_dagster.sensors.file_sensor import build_file_sensor
-from airbyte_dagster.sensors.sync_sensor import build_airbyte_sync_sensor
 from airbyte_dagster.sensors.target import SensorTarget
 from airbyte_dagster.sensors.watermark_sensor import build_watermark_sensor
 
-__all__ = ["SensorTarget", "build_airbyte_sync_sensor", "build_file_sensor", "build_watermark_sensor"]
+__all__ = ["SensorTarget", "build_file_sensor", "build_watermark_sensor"]

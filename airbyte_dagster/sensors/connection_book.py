@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from airbyte_dagster.client import AirbyteClient
+from airbyte_dagster.airbyte import AirbyteClient
+from airbyte_dagster.airbyte.records import Connection
 from airbyte_dagster.errors import NotFound, PermissionDenied
-from airbyte_dagster.models import Connection
 from airbyte_dagster.sensors.job_targets import JobTarget, TargetsOf
 
 #: More connections than these are cheaper to list, 100 with a call, than to ask for one by one.

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from airbyte_dagster.client.redaction import redact, secrets_of
+from airbyte_dagster.airbyte.redaction import redact, secrets_of
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.secret_fields import plain
+from airbyte_dagster.resources import plain
 from airbyte_dagster.sensors.asking import Unanswered
 from airbyte_dagster.warehouse import DuckDBWarehouse, Warehouse
 

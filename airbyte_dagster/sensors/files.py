@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airbyte_dagster.client.redaction import redact, secrets_of
-from airbyte_dagster.configuration import leaves, resolve
+from airbyte_dagster.airbyte.configuration import leaves, resolve
+from airbyte_dagster.airbyte.redaction import redact, secrets_of
 from airbyte_dagster.sensors.asking import Unanswered
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from airbyte_dagster.client.job_changes import JobChanges
-from airbyte_dagster.models import Job
+from airbyte_dagster.airbyte.job_changes import JobChanges
+from airbyte_dagster.airbyte.records import Job
 
 #: How much later than its own time a change may appear in the server's list.
 OVERLAP = dt.timedelta(seconds=30)

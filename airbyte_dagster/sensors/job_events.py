@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from airbyte_dagster.assets import reported_size, stream_claims
-from airbyte_dagster.links import Links
-from airbyte_dagster.models import FINAL_STATUSES, Job
-from airbyte_dagster.recorded import JobEvent, emptied, synced_metadata, unsuccessful, without_claims
+from airbyte_dagster.airbyte.links import Links
+from airbyte_dagster.airbyte.records import FINAL_STATUSES, Job, StreamKey
+from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.runs.events import JobEvent, emptied, synced_metadata, unsuccessful, without_claims
+from airbyte_dagster.runs.reported import reported_size, stream_claims
 from airbyte_dagster.sensors.job_facts import JobFacts, is_reset
-from airbyte_dagster.sensors.job_targets import JobTarget, StreamKey
+from airbyte_dagster.sensors.job_targets import JobTarget
 from airbyte_dagster.sensors.row_chain import needs_before, rows_after
-from airbyte_dagster.verify import Claim
 from airbyte_dagster.warehouse import Table
 
 Tables = Mapping[tuple[dg.AssetKey, StreamKey], Table | None]

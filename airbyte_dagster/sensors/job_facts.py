@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from airbyte_dagster.assets import reported_streams
-from airbyte_dagster.client import AirbyteClient
+from airbyte_dagster.airbyte import AirbyteClient
+from airbyte_dagster.airbyte.records import Job, StreamKey, StreamStats
 from airbyte_dagster.errors import AirbyteError, SyncError
-from airbyte_dagster.models import Job, StreamStats
-from airbyte_dagster.sensors.job_targets import StreamKey
-from airbyte_dagster.sync import SyncRunner
+from airbyte_dagster.runs.reported import reported_streams
+from airbyte_dagster.sync.runner import SyncRunner
 
 #: Jobs of a connection that are looked at to find what lies between two of them.
 _HISTORY = 20

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
-from airbyte_dagster.client import AirbyteClient
-from airbyte_dagster.client.calls import PAGE_SIZE
-from airbyte_dagster.dagster_state import job_claims
+from airbyte_dagster.airbyte import AirbyteClient
+from airbyte_dagster.airbyte.calls import PAGE_SIZE
+from airbyte_dagster.airbyte.links import Links
+from airbyte_dagster.airbyte.records import Job
 from airbyte_dagster.errors import AirbyteDagsterError, Conflict, NotFound
-from airbyte_dagster.links import Links
-from airbyte_dagster.models import Job
-from airbyte_dagster.recorded import job_events
-from airbyte_dagster.resource import AirbyteResource
+from airbyte_dagster.resources import AirbyteResource
+from airbyte_dagster.runs.checkpoints import job_claims
+from airbyte_dagster.runs.events import job_events
 from airbyte_dagster.sensors.asking import Asker
 from airbyte_dagster.sensors.connection_book import ConnectionBook
 from airbyte_dagster.sensors.job_cursor import RUN_PATIENCE, JobCursor, Waiting

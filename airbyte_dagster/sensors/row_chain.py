@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airbyte_dagster.sensors.job_targets import StreamKey
-from airbyte_dagster.verify import Claim
+from airbyte_dagster.airbyte.records import StreamKey
+from airbyte_dagster.checks.rules import Claim
 
 _OVERWRITE = "full_refresh_overwrite"
 _APPEND = frozenset({"full_refresh_append", "incremental_append"})

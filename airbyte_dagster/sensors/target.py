@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from airbyte_dagster.assets import ON_RUNNING_TAG
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.spec import AirbytePipeline
+from airbyte_dagster.runs.config import ON_RUNNING_TAG
+
+
+@runtime_checkable
+class HasSyncJob(Protocol):
+    """An `AirbytePipeline`, or whatever else has a job that syncs it."""
+
+    @property
+    def sync_job_name(self) -> str:
+        """Name of the job."""
+
 
 #: A pipeline, for its ``sync_NAME``; a job; the name of a job of the same code location; or a selection of assets.
-SensorTarget: TypeAlias = AirbytePipeline | str | dg.JobDefinition | UnresolvedAssetJobDefinition | dg.AssetSelection
+SensorTarget: TypeAlias = HasSyncJob | str | dg.JobDefinition | UnresolvedAssetJobDefinition | dg.AssetSelection
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
@@ -46,7 +55,7 @@ def target_arguments(name: str, target: SensorTarget) -> dict[str, Any]:
     Raises:
         ConfigurationError: It is nothing that can be run.
     """
-    if isinstance(target, AirbytePipeline | str) and target:
+    if isinstance(target, HasSyncJob | str) and target:
         return {"job_name": target_name(target)}
     if isinstance(target, dg.JobDefinition | UnresolvedAssetJobDefinition | dg.AssetSelection):
         return {"target": target}
@@ -58,6 +67,6 @@ def target_arguments(name: str, target: SensorTarget) -> dict[str, Any]:
 
 def target_name(target: SensorTarget) -> str:
     """Return what a target is called, for descriptions."""
-    if isinstance(target, AirbytePipeline):
-        return f"sync_{target.name}"
+    if isinstance(target, HasSyncJob):
+        return target.sync_job_name
     return str(target) if isinstance(target, str | dg.AssetSelection) else target.name

@@ -8,12 +8,12 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
+from airbyte_dagster.resources import WarehouseResource
 from airbyte_dagster.sensors.asking import Asker, Unanswered
 from airbyte_dagster.sensors.cursor import Kept, kept_by
 from airbyte_dagster.sensors.databases import DatabaseQuery, Query, WarehouseQuery, database_url, shown
 from airbyte_dagster.sensors.target import NOT_JOINING, SensorTarget, check_declaration, target_arguments, target_name
 from airbyte_dagster.sensors.watermark import Watermark
-from airbyte_dagster.warehouse_resource import WarehouseResource
 
 #: Tags of the runs.
 WATERMARK = "airbyte_dagster/watermark"

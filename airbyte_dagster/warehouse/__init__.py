@@ -6,20 +6,17 @@ each other in this order: `tables`, `measuring`, `problems`, `base`, then `duckd
 """
 
 from airbyte_dagster.warehouse.base import QueryFailed, Warehouse, WarehouseSession
-from airbyte_dagster.warehouse.duckdb_warehouse import MOTHERDUCK_PREFIXES, DuckDBWarehouse
+from airbyte_dagster.warehouse.duckdb_warehouse import DuckDBWarehouse
 from airbyte_dagster.warehouse.postgres_warehouse import PostgresWarehouse
-from airbyte_dagster.warehouse.tables import KeyCount, Table, TableRef, normalised, quoted
+from airbyte_dagster.warehouse.tables import KeyCount, Table, quoted
 
 __all__ = [
-    "MOTHERDUCK_PREFIXES",
     "DuckDBWarehouse",
     "KeyCount",
     "PostgresWarehouse",
     "QueryFailed",
     "Table",
-    "TableRef",
     "Warehouse",
     "WarehouseSession",
-    "normalised",
     "quoted",
 ]

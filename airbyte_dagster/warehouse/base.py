@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airbyte_dagster.destinations.tables import TableRef
 from airbyte_dagster.errors import WarehouseError
 from airbyte_dagster.warehouse import measuring
-from airbyte_dagster.warehouse.tables import Table, TableRef
+from airbyte_dagster.warehouse.tables import Table
 
 if TYPE_CHECKING:
     import duckdb

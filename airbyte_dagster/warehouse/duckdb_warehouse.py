@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import tenacity
 
+from airbyte_dagster.destinations.tables import MOTHERDUCK_PREFIXES
 from airbyte_dagster.errors import (
     ConfigurationError,
     WarehouseError,
@@ -24,8 +25,6 @@ from airbyte_dagster.warehouse.motherduck_errors import motherduck_error, own_wo
 
 if TYPE_CHECKING:
     import duckdb
-
-MOTHERDUCK_PREFIXES = ("md:", "motherduck:")
 
 _LOCKED = re.compile(r"could not set lock|conflicting lock|different configuration than existing", re.IGNORECASE)
 _TOO_NEW = re.compile(r"version number|newer version|storage version", re.IGNORECASE)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeVar
 
-from airbyte_dagster.warehouse.tables import Key, KeyCount, Table, TableRef, column_sql, find_column, literal, quoted
+from airbyte_dagster.destinations.tables import Key, TableRef
+from airbyte_dagster.warehouse.tables import KeyCount, Table, column_sql, find_column, literal, quoted
 
 _Name = TypeVar("_Name", bound=Hashable)
 

@@ -7,27 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-#: Columns of a key, by the names that the stream has for them.
-Key = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class TableRef:
-    """Where a stream's table is expected, and what to measure of it besides its rows.
-
-    Attributes:
-        schema: Schema, compared without case.
-        names: Names that the destination may have given it, best first, compared without case.
-        keys: Keys whose distinct values are to be counted.
-        not_null: Columns whose nulls are to be counted.
-        newest: A date or timestamp whose largest value is wanted.
-    """
-
-    schema: str
-    names: tuple[str, ...]
-    keys: tuple[Key, ...] = ()
-    not_null: tuple[str, ...] = ()
-    newest: str | None = None
+from airbyte_dagster.destinations.tables import Key, normalised
 
 
 class KeyCount(NamedTuple):
@@ -100,14 +80,6 @@ def column_sql(columns: tuple[tuple[str, str], ...], name: str) -> str | None:
         return quoted(own[0])
     data = find_column(columns, _RAW_DATA)
     return f"({quoted(data[0])} ->> {literal(name)})" if data is not None else None
-
-
-def normalised(name: str) -> str:
-    """Lower-case, with ``_`` for everything that is no letter, digit or underscore."""
-    return "".join(char if char in _KEPT else "_" for char in name.lower())
-
-
-_KEPT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 
 
 def quoted(identifier: str) -> str:

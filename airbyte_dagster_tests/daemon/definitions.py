@@ -22,7 +22,8 @@ from airbyte_dagster import (
     Source,
     build_pipeline_defs,
 )
-from airbyte_dagster.sensors import build_airbyte_sync_sensor, build_file_sensor, build_watermark_sensor
+from airbyte_dagster.pipelines.sync_sensor import build_airbyte_sync_sensor
+from airbyte_dagster.sensors import build_file_sensor, build_watermark_sensor
 
 ROOT_VARIABLE = "DAEMON_TEST_ROOT"
 PRICES_VARIABLE = "DAEMON_TEST_PRICES_URL"

@@ -23,7 +23,7 @@ from dagster._core.scheduler.instigation import (
     TickStatus,
 )
 
-from airbyte_dagster.models import Job
+from airbyte_dagster.airbyte.records import Job
 from airbyte_dagster_tests.conftest import client_of, resource_of
 from airbyte_dagster_tests.daemon.definitions import Places, definitions_at, read_orders
 from airbyte_dagster_tests.http_server import HttpServer

@@ -21,16 +21,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from airbyte_dagster import AirbyteResource, models
-from airbyte_dagster.client import AirbyteClient, ClientSettings
-from airbyte_dagster.dagster_state import RunJobMemory
-from airbyte_dagster.links import Links
-from airbyte_dagster.recorded import JOB_ID, synced_metadata, unsuccessful
+from airbyte_dagster import AirbyteResource
+from airbyte_dagster.airbyte import AirbyteClient, ClientSettings, records
+from airbyte_dagster.airbyte.links import Links
+from airbyte_dagster.airbyte.records import Stream
+from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.runs.checkpoints import RunJobMemory
+from airbyte_dagster.runs.events import JOB_ID, synced_metadata, unsuccessful
 from airbyte_dagster.sensors.job_recorder import JobRecorder
 from airbyte_dagster.sensors.job_targets import JobTarget
-from airbyte_dagster.spec import Stream
-from airbyte_dagster.sync import JobNote
-from airbyte_dagster.verify import Claim
+from airbyte_dagster.sync.runner import JobNote
 
 WORKSPACE = "11111111-0000-4000-8000-000000000000"
 SERVER = "http://airbyte.test/api/public/v1"
@@ -49,7 +49,7 @@ def key_of(connection: str, name: str) -> dg.AssetKey:
     return dg.AssetKey([connection.replace("-", "_"), name])
 
 
-def targets_of(connection: models.Connection) -> list[JobTarget]:
+def targets_of(connection: records.Connection) -> list[JobTarget]:
     return [JobTarget(key_of(connection.id, name), (Stream(name=name),), {}) for name in ASSETS[connection.id]]
 
 
@@ -129,8 +129,8 @@ class ScriptedResource:
     def tick_client(self) -> AirbyteClient:
         return self._client
 
-    def find_workspace(self, _client: AirbyteClient) -> models.Workspace:
-        return models.Workspace(WORKSPACE, "w")
+    def find_workspace(self, _client: AirbyteClient) -> records.Workspace:
+        return records.Workspace(WORKSPACE, "w")
 
 
 @dataclass
@@ -244,7 +244,7 @@ class Recorded(RuleBasedStateMachine):
                 self.end(run)
 
     def record(self, run: OurRun, job: ServedJob, name: str) -> None:
-        made = models.Job(job.id, job.connection, job.type, job.status, START)
+        made = records.Job(job.id, job.connection, job.type, job.status, START)
         key = key_of(run.connection, name)
         if job.status == "succeeded":
             event = dg.AssetMaterialization(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airbyte_dagster.client.job_changes import JobChanges
-from airbyte_dagster.models import Job
+from airbyte_dagster.airbyte.job_changes import JobChanges
+from airbyte_dagster.airbyte.records import Job
 from airbyte_dagster.sensors.job_cursor import OVERLAP, JobCursor, Waiting
 
 START = dt.datetime(2026, 1, 5, 10, tzinfo=dt.timezone.utc)

@@ -9,9 +9,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from airbyte_dagster.resource import AirbyteResource
+from airbyte_dagster.pipelines.sync_sensor import pipeline_targets
+from airbyte_dagster.resources import AirbyteResource
 from airbyte_dagster.sensors.job_recorder import JobRecorder, Outcome
-from airbyte_dagster.sensors.job_targets import pipeline_targets
 from airbyte_dagster_tests.conftest import resource_of, warehouse_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, running_local_airbyte
 from airbyte_dagster_tests.sensors.many_jobs import end_jobs, make_home, pipelines_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from airbyte_dagster.checks.rules import Claim
 from airbyte_dagster.sensors.row_chain import needs_before, rows_after
-from airbyte_dagster.verify import Claim
 
 OVERWRITE, APPEND, DEDUPED = "full_refresh_overwrite", "incremental_append", "incremental_deduped_history"
 

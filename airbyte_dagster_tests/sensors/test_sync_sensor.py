@@ -15,10 +15,9 @@ import pytest
 
 from airbyte_dagster import AirbytePipeline, AirbyteResource, MotherDuckResource, Stream, build_pipeline_defs
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.recorded import last_recorded
-from airbyte_dagster.sensors import build_airbyte_sync_sensor
+from airbyte_dagster.pipelines.sync_sensor import build_airbyte_sync_sensor, pipeline_targets
+from airbyte_dagster.runs.events import last_recorded
 from airbyte_dagster.sensors.job_recorder import JobRecorder
-from airbyte_dagster.sensors.job_targets import pipeline_targets
 from airbyte_dagster.warehouse import DuckDBWarehouse
 from airbyte_dagster_tests.conftest import client_of, pipeline_of
 from airbyte_dagster_tests.daemon.stack import HoldingEngine

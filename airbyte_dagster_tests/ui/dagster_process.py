@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from airbyte_dagster.commands.dev import group_lives
+from airbyte_dagster.cli.dev import group_lives
 from airbyte_dagster_tests.command_line import wait_for
 
 #: Runs start where they are launched: no daemon is needed to take them from a queue. Nothing is sent anywhere.

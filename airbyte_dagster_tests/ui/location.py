@@ -13,7 +13,7 @@ from airbyte_dagster import (
     Source,
     build_pipeline_defs,
 )
-from airbyte_dagster.settings import home_directory
+from airbyte_dagster.paths import home_directory
 
 
 @dg.asset(deps=[dg.AssetKey(["shop", "users"])], group_name="reports")

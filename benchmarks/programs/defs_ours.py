@@ -7,7 +7,7 @@ import os
 import dagster as dg
 
 from airbyte_dagster import AirbyteResource
-from airbyte_dagster.workspace.defs import build_workspace_defs
+from airbyte_dagster.workspaces.definitions import build_workspace_defs
 
 _most = os.environ.get("MOST_AT_ONCE")
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from airbyte_dagster import AirbyteResource
-from airbyte_dagster.workspace.state import snapshot_of
+from airbyte_dagster.workspaces.state import snapshot_of
 from benchmarks.programs.saying import say
 
 airbyte = AirbyteResource.from_env()

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from airbyte_dagster.client import AirbyteClient
-from airbyte_dagster.client.settings import ClientSettings
-from airbyte_dagster.many_syncs import ManySyncs
-from airbyte_dagster.sync import JobNote, SyncSettings
+from airbyte_dagster.airbyte import AirbyteClient
+from airbyte_dagster.airbyte.settings import ClientSettings
+from airbyte_dagster.sync.many import ManySyncs
+from airbyte_dagster.sync.runner import JobNote, SyncSettings
 from airbyte_dagster_tests.clock import FakeClock
 from benchmarks.programs.saying import say
 from benchmarks.simulated_airbyte import (

@@ -1,0 +1,249 @@
+"""The command ``airbyte-dagster``. The one module that may reach into `airbyte_dagster.local` besides its commands."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
+from airbyte_dagster.paths import home_directory
+
+_HOME = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=home_directory,
+    show_default="AIRBYTE_DAGSTER_HOME, or ~/.airbyte-dagster",
+    help="Where local Airbyte, the Dagster instance and the default DuckDB file live.",
+)
+_AIRBYTE_PORT = click.option(
+    "--airbyte-port",
+    type=click.IntRange(0, 65535),
+    default=None,
+    show_default="8006, or the next free one",
+    help="Port of local Airbyte.",
+)
+
+
+_DEFINITIONS = "airbyte_dagster.definitions"
+
+
+class _Commands(click.Group):
+    """Loads the commands of local Airbyte only when they are asked for: they need the extra ``local``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "local"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "local":
+            return super().get_command(ctx, cmd_name)
+        if importlib.util.find_spec("fastapi") is None:
+            return click.Command(
+                "local",
+                callback=_no_extra,
+                params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+                context_settings={"ignore_unknown_options": True},
+                short_help="Local Airbyte (needs the extra 'local').",
+            )
+        from airbyte_dagster.local.cli import local  # noqa: PLC0415
+
+        command: click.Command = local
+        return command
+
+
+def _no_extra(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - whatever was asked for, this is the answer
+    raise ConfigurationError("Local Airbyte is not installed.", guidance="Run: pip install 'airbyte-dagster[local]'.")
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="airbyte-dagster")
+def commands() -> None:
+    """Airbyte pipelines as Dagster assets.
+
+    With AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET (and AIRBYTE_SERVER_URL for a self-managed Airbyte) and
+    MOTHERDUCK_APIKEY set, run and dev work with that Airbyte and MotherDuck. Without them, with local Airbyte and a
+    DuckDB file.
+    """
+
+
+@commands.command()
+@_HOME
+@_AIRBYTE_PORT
+def run(home: Path, airbyte_port: int | None) -> None:
+    """Run the pipeline once, and show what arrived.
+
+    It is a real run in the Dagster instance that dev shows. Exit status is 0 only if every check passed.
+    """
+    from airbyte_dagster.cli.output import terminal_console  # noqa: PLC0415
+    from airbyte_dagster.cli.run import run as run_pipeline  # noqa: PLC0415
+
+    if not run_pipeline(home.absolute(), port=airbyte_port, console=terminal_console()):
+        sys.exit(1)
+
+
+@commands.command()
+@_HOME
+@_AIRBYTE_PORT
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=None,
+    show_default="3000, or the next free one",
+    help="Port of Dagster's UI.",
+)
+@click.option(
+    "-f",
+    "--python-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with your own definitions, in place of the course's pipeline.",
+)
+@click.option("-m", "--module-name", help="Module with your own definitions, in place of the course's pipeline.")
+def dev(
+    home: Path, airbyte_port: int | None, port: int | None, python_file: Path | None, module_name: str | None
+) -> None:
+    """Start local Airbyte and Dagster's UI and daemon together, until Ctrl-C.
+
+    With your own definitions, use AirbyteResource.from_env() in them: it finds local Airbyte, or the Airbyte that the
+    environment names.
+    """
+    if python_file and module_name:
+        raise click.UsageError("Give --python-file or --module-name, not both.")
+    from airbyte_dagster.cli.dev import dev as run_dev  # noqa: PLC0415
+    from airbyte_dagster.cli.output import terminal_console  # noqa: PLC0415
+
+    code_location = ["-f", str(python_file.absolute())] if python_file else ["-m", module_name or _DEFINITIONS]
+    sys.exit(
+        run_dev(
+            home.absolute(),
+            port=port,
+            airbyte_port=airbyte_port,
+            code_location=code_location,
+            console=terminal_console(),
+        )
+    )
+
+
+@commands.command()
+@_HOME
+@click.option("-m", "--module-name", "module", help="Look at the definitions of this module instead.")
+@click.option(
+    "-f",
+    "--python-file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Look at the definitions of this file instead.",
+)
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Also try whether Airbyte lets these credentials write: create a source 'airbyte_dagster doctor', delete it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, and nothing else.")
+def doctor(*, home: Path, module: str | None, file: Path | None, write: bool, as_json: bool) -> None:
+    """Look at what you have set up, and say what to do about what is wrong.
+
+    Step by step: the environment's variables; whether Airbyte answers, lets these credentials in, and shows what runs
+    need; whether the warehouse can be opened; what Airbyte has of the pipeline, and whether it writes where the checks
+    look. Nothing is started and, without --write, nothing is changed. No secret is shown.
+
+    By default this is about the pipeline that run and dev run. With -m or -f, about the Airbyte and warehouse resources
+    of your own Dagster definitions, and their pipelines.
+
+    Exit status is 1 if something failed; what is only to be looked at (!) is no failure.
+    """
+    from airbyte_dagster.cli.doctor import doctor as examine  # noqa: PLC0415
+    from airbyte_dagster.cli.output import terminal_console  # noqa: PLC0415
+
+    if module and file:
+        raise click.UsageError("Give a module or a file, not both.")
+    if not examine(home.absolute(), module=module, file=file, write=write, as_json=as_json, console=terminal_console()):
+        sys.exit(1)
+
+
+@commands.command(name="export")
+@click.argument("connections", nargs=-1, required=True, metavar="CONNECTION...")
+@_HOME
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write NAME/defs.yaml below this directory, such as the defs of a dg project, in place of printing it.",
+)
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@click.option("--workspace", help="Its id or name, if not that of the environment or the only one; kept in the files.")
+def export_command(
+    *, connections: tuple[str, ...], home: Path, output: Path | None, force: bool, workspace: str | None
+) -> None:
+    """Write existing connections as pipelines in YAML, so that they can be declared from now on.
+
+    A CONNECTION is a name, an id, or a glob of names: 'shop *', or '*' for all. They are those of the Airbyte that the
+    environment names, or of local Airbyte if it runs. Nothing is changed there, and planning what was written finds
+    nothing to change.
+
+    Secrets become references to variables of the environment, which are listed. What a pipeline can't declare is left
+    as Airbyte has it, and is named at the top of each file.
+    """
+    from airbyte_dagster.cli.export import export_connections  # noqa: PLC0415
+
+    export_connections(connections, home=home.absolute(), output=output, force=force, workspace=workspace)
+
+
+@commands.command()
+@_HOME
+@click.option("-m", "--module-name", "module", help="Refresh the workspaces of the definitions of this module.")
+@click.option(
+    "-f",
+    "--python-file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Refresh the workspaces of the definitions of this file.",
+)
+def refresh(home: Path, module: str | None, file: Path | None) -> None:
+    """Read a workspace from Airbyte anew, and say what changed.
+
+    Definitions that build_workspace_defs makes of the connections of a workspace load from what is stored, without
+    Airbyte. This stores it anew; reload the code location to see it in Dagster.
+
+    With -m or -f, for each workspace of your definitions. Without, for the one that the environment names
+    (AIRBYTE_SERVER_URL, AIRBYTE_CLIENT_ID, AIRBYTE_CLIENT_SECRET, AIRBYTE_WORKSPACE_ID).
+    """
+    from airbyte_dagster.cli.output import terminal_console  # noqa: PLC0415
+    from airbyte_dagster.cli.refresh import refresh as read_anew  # noqa: PLC0415
+
+    if module and file:
+        raise click.UsageError("Give a module or a file, not both.")
+    read_anew(home.absolute(), module=module, file=file, console=terminal_console())
+
+
+def main() -> None:
+    """Entry point. Errors of this package end as one message and exit status 2, without a traceback."""
+    # A shell starts what it puts in the background with Ctrl-C ignored, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        commands.main(prog_name="airbyte-dagster", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except OSError as error:
+        # Files and ports of this machine: a home that can't be written, say. What else goes wrong has its own error.
+        click.echo(f"Error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), err=True)
+        sys.exit(2)
+    except AirbyteDagsterError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    """End on SIGTERM as on Ctrl-C, so that every block is left properly and nothing stays behind."""
+    raise KeyboardInterrupt

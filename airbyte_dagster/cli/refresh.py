@@ -1,0 +1,84 @@
+"""``airbyte-dagster refresh``: read the workspaces of definitions anew, and say what changed in them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from airbyte_dagster.cli.output import Progress
+from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.paths import HOME_VARIABLE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from airbyte_dagster.pipelines.declared import DeclaredWorkspace
+    from airbyte_dagster.workspaces.state import Refreshed
+
+_MOST_LINES = 20
+
+
+def refresh(home: Path, *, module: str | None, file: Path | None, console: Console) -> None:
+    """Read workspaces from Airbyte, store them, and show what changed.
+
+    Args:
+        home: Where their state is by default.
+        module: A code location's module; with neither it nor `file`, the workspace of the environment is meant.
+        file: A code location's file.
+        console: Where it is shown.
+
+    Raises:
+        AirbyteDagsterError: One of them can't be read or stored; those before it are.
+    """
+    os.environ[HOME_VARIABLE] = str(home)
+    with Progress(console) as progress:
+        progress.waiting("Loading Dagster …")
+        from airbyte_dagster.workspaces import state  # noqa: PLC0415 - loads Dagster
+
+        for declared in _declared(module, file) if module or file else [_of_environment(home)]:
+            progress.waiting(f"Reading workspace {declared.name!r} …")
+            done = state.refresh(declared.airbyte, declared.state_path, declared.columns_of, tell=progress.waiting)
+            _show(declared.name, done, console)
+
+
+def _declared(module: str | None, file: Path | None) -> Sequence[DeclaredWorkspace]:
+    from airbyte_dagster.cli.diagnosis import loading  # noqa: PLC0415 - loads Dagster
+
+    location = loading.load_file(file) if file else loading.load_module(str(module))
+    if not location.workspaces:
+        raise ConfigurationError(
+            f"The definitions of {file or module} have no workspace of build_workspace_defs.",
+            guidance="For an AirbyteWorkspaceComponent, run: dg utils refresh-defs-state.",
+        )
+    return location.workspaces
+
+
+def _of_environment(home: Path) -> DeclaredWorkspace:
+    from airbyte_dagster.cli.which_airbyte import airbyte_at_hand  # noqa: PLC0415 - loads Dagster
+    from airbyte_dagster.pipelines.declared import DeclaredWorkspace  # noqa: PLC0415 - loads Dagster
+
+    return DeclaredWorkspace("workspace", airbyte_at_hand(home, instead="give your definitions with -m or -f"), None)
+
+
+def _show(name: str, done: Refreshed, console: Console) -> None:
+    from airbyte_dagster.workspaces.changes import counted, diff  # noqa: PLC0415 - loads Dagster
+
+    new, changes = done.new, diff(done.old, done.new)
+    streams = sum(len(connection.streams) for connection in new.connections)
+    size = f"{counted(len(new.connections), 'connection')}, {counted(streams, 'stream')}"
+    lines = list(changes.lines())
+    shown = [
+        f"Workspace {name!r} ({new.workspace_id} at {new.server_url}): {size}",
+        f"  {changes if done.old else 'nothing was stored before'}",
+        *(f"  {line}" for line in itertools.islice(lines if done.old else (), _MOST_LINES)),
+    ]
+    if done.old and len(lines) > _MOST_LINES:
+        shown.append(f"  … and {len(lines) - _MOST_LINES:,} more")
+    shown.append(f"  {counted(done.calls, 'call')}, {done.seconds:.1f} s; stored in {done.path}")
+    for line in shown:
+        console.print(Text(line), soft_wrap=True)

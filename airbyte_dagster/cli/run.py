@@ -1,0 +1,166 @@
+"""``airbyte-dagster run``: one real run of the pipeline in a Dagster instance, told step by step."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from airbyte_dagster.cli.local_airbyte import airbyte_environment, prepare_dagster_home
+from airbyte_dagster.cli.output import Progress, StreamResult, preview_table, results_table
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from airbyte_dagster.warehouse import Warehouse
+
+#: How Dagster says that a step did not run because another failed; that failure is told by itself.
+_SKIPPED_STEP = "Dependencies for step "
+_INTERRUPTED = "DagsterExecutionInterruptedError"
+_PROGRESS_LINE = re.compile(r"Job \d+ (pending|queued|running|incomplete)\b")
+
+
+def run(home: Path, *, port: int | None, console: Console) -> bool:
+    """Run the pipeline of `airbyte_dagster.definitions` once and show what arrived.
+
+    Args:
+        home: Where local Airbyte, the Dagster instance and the default warehouse live.
+        port: Port of local Airbyte, if it has to be started.
+
+    Returns:
+        Whether the run succeeded and every check passed.
+
+    Raises:
+        AirbyteDagsterError: The run could not be started.
+    """
+    prepare_dagster_home(home)
+    with Progress(console) as progress, airbyte_environment(home, port=port, say=progress.step):
+        progress.waiting("Loading Dagster …")
+        from dagster import DagsterInstance  # noqa: PLC0415 - heavy, and reads the environment set above
+
+        from airbyte_dagster import definitions  # noqa: PLC0415
+
+        job = definitions.defs.resolve_job_def(f"sync_{definitions.pipeline.name}")
+        run_id = str(uuid.uuid4())
+        with DagsterInstance.get() as instance:
+            instance.add_event_listener(run_id, _printer(progress))
+            result = job.execute_in_process(
+                instance=instance, run_id=run_id, raise_on_error=False, run_config=_QUIET_CONSOLE
+            )
+        progress.waiting("Stopping …")
+    if _was_interrupted(result):
+        raise KeyboardInterrupt
+    rows = _stream_results(result)
+    if rows:
+        console.print(results_table(rows))
+    warehouse = definitions.warehouse.warehouse()
+    if result.success and rows:
+        _preview(console, warehouse, result)
+    if rows:
+        console.print(f"Database: {warehouse.database}", highlight=False, soft_wrap=True)
+    console.print("Dagster UI: make dev, or airbyte-dagster dev", highlight=False)
+    return result.success and bool(rows) and all(row.passed for row in rows)
+
+
+_QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def _printer(progress: Progress) -> Callable[[Any], None]:
+    """Return a listener of the run's events that prints what this package says, and failures."""
+
+    def show(event: Any) -> None:
+        dagster_event = event.dagster_event
+        if dagster_event is None:
+            line = event.user_message
+            if line.startswith(_SKIPPED_STEP):
+                return
+            if _PROGRESS_LINE.match(line):
+                progress.moving(line)
+            elif event.level >= logging.WARNING:
+                progress.warning(line)
+            elif event.level >= logging.INFO:
+                progress.step(line)
+        elif dagster_event.is_step_failure and _error_name(dagster_event) != _INTERRUPTED:
+            progress.error(_reason(dagster_event))
+
+    return show
+
+
+def _error_name(event: dg.DagsterEvent) -> str | None:
+    error = event.step_failure_data.error
+    return error.cls_name if error else None
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Dagster turns Ctrl-C and SIGTERM into an error of the step, and ends the run by itself."""
+    return any(_error_name(event) == _INTERRUPTED for event in result.all_events if event.is_step_failure)
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    failure = data.user_failure_data
+    if failure and failure.description:
+        return str(failure.description)
+    # The step's own error wraps ours, which may have a cause of its own that says less than it does.
+    error = data.error.cause if data.error and data.error.cause else data.error
+    if error is None:
+        return "The step failed."
+    return error.message.strip().removeprefix("airbyte_dagster.errors.").removeprefix(f"{error.cls_name}: ")
+
+
+def _stream_results(result: dg.ExecuteInProcessResult) -> list[StreamResult]:
+    checks = defaultdict(list)
+    for evaluation in result.get_asset_check_evaluations():
+        checks[evaluation.asset_key].append(evaluation)
+    rows = []
+    for event in result.get_asset_materialization_events():
+        materialization = event.materialization
+        values: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}
+        evaluations = checks[materialization.asset_key]
+        rows.append(
+            StreamResult(
+                stream=materialization.asset_key.path[-1],
+                reported=values.get("airbyte/rows_reported"),
+                in_warehouse=values.get("dagster/row_count"),
+                checks=_told(evaluations),
+                passed=bool(evaluations) and all(check.passed for check in evaluations),
+                seconds=values.get("airbyte/duration_seconds"),
+            )
+        )
+    return rows
+
+
+def _told(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
+    if not evaluations:
+        return "did not run"
+    others = [f"{check.check_name}: {check.description or 'failed'}" for check in evaluations if not check.passed]
+    return "\n".join(others) or f"{len(evaluations)} passed"
+
+
+def _preview(console: Console, warehouse: Warehouse, result: dg.ExecuteInProcessResult) -> None:
+    from airbyte_dagster.errors import AirbyteDagsterError  # noqa: PLC0415
+    from airbyte_dagster.warehouse import quoted  # noqa: PLC0415
+
+    names = [
+        event.materialization.metadata["dagster/table_name"].value
+        for event in result.get_asset_materialization_events()
+        if "dagster/table_name" in event.materialization.metadata
+    ]
+    if not names:
+        return
+    name = str(names[0])
+    try:
+        with warehouse.connect() as connection:
+            found = connection.execute(f"SELECT * FROM {'.'.join(map(quoted, name.split('.')))} LIMIT 3")  # noqa: S608
+            columns = [column[0] for column in found.description or ()]
+            shown = found.fetchall()
+    except AirbyteDagsterError as error:
+        console.print(f"No preview: {error}", highlight=False)
+        return
+    console.print(preview_table(name, columns, shown))

@@ -1,0 +1,1 @@
+"""Where and how Airbyte's destinations write: database, schema, table and column names of each kind."""

@@ -1,0 +1,83 @@
+"""A sensor that records the syncs of declared pipelines which no run of Dagster's started."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import dagster as dg
+
+from airbyte_dagster.airbyte.records import Connection
+from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.pipelines import spec
+from airbyte_dagster.pipelines.stream_assets import stream_assets, table_ref
+from airbyte_dagster.sensors.job_targets import JobTarget, TargetsOf
+from airbyte_dagster.sensors.sync_sensor import build_job_sensor
+
+
+def build_airbyte_sync_sensor(
+    pipelines: Sequence[spec.AirbytePipeline],
+    *,
+    name: str = "airbyte_syncs",
+    airbyte_key: str = "airbyte",
+    warehouse_key: str = "motherduck",
+    minimum_interval_seconds: int = 30,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+    executor: dg.ExecutorDefinition | None = None,
+) -> dg.SensorDefinition:
+    """Build a sensor that records the syncs of some pipelines that no run of Dagster's started.
+
+    A sync that succeeded becomes a materialization of each stream's asset, with the metadata that a run would have
+    given it; then the asset's checks run. One that failed or was cancelled becomes an observation with the reason, and
+    so does a reset. Each job is recorded once, whatever restarts in between; jobs of our own runs are left to these,
+    and recorded only if a run ended without having done so.
+
+    The first tick only notes where the server's jobs are. A tick costs one call per 100 jobs that changed, whatever
+    the number of connections, and a few for each job of a pipeline.
+
+    Args:
+        pipelines: Their definitions have to be in the same code location.
+        name: Letters, digits and underscores. The checks run in a job ``NAME_checks``, which is made with the sensor.
+        airbyte_key: Key of the `AirbyteResource`, the same for all of the pipelines.
+        warehouse_key: Key of the `WarehouseResource`, the same for all of them.
+        minimum_interval_seconds: Time between ticks.
+        default_status: Whether the sensor is on from the start; by default it is to be turned on in Dagster.
+        executor: Of the checks; the in-process executor by default.
+
+    Raises:
+        ConfigurationError: There is no pipeline, or the name or the interval is not valid.
+        SpecError: Two streams of a pipeline would be one asset.
+    """
+    if not pipelines:
+        raise ConfigurationError(f"The sensor {name!r} has no pipeline.")
+    names = ", ".join(pipeline.name for pipeline in pipelines)
+    return build_job_sensor(
+        pipeline_targets(pipelines),
+        [asset.key for pipeline in pipelines for asset in stream_assets(pipeline)],
+        name=name,
+        airbyte_key=airbyte_key,
+        warehouse_key=warehouse_key,
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        executor=executor,
+        description=f"Records the syncs of {names} that Airbyte started by itself, and checks what they brought.",
+    )
+
+
+def pipeline_targets(pipelines: Sequence[spec.AirbytePipeline]) -> TargetsOf:
+    """Return what finds the assets of declared pipelines; a connection is known by its name, as everywhere."""
+    by_connection = defaultdict(list)
+    for pipeline in pipelines:
+        by_connection[pipeline.connection.name].append(pipeline)
+
+    def targets_of(connection: Connection) -> list[JobTarget]:
+        targets = []
+        for pipeline in by_connection.get(connection.name, ()):
+            for asset in stream_assets(pipeline):
+                streams = asset.matching(connection)
+                targets.append(
+                    JobTarget(asset.key, streams, {stream.key: table_ref(pipeline, stream) for stream in streams})
+                )
+        return targets
+
+    return targets_of

@@ -1,0 +1,289 @@
+"""What Dagster keeps of a job, as metadata of materializations and observations: written here, read back here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from airbyte_dagster.airbyte import records
+from airbyte_dagster.airbyte.links import Links
+from airbyte_dagster.checks.evaluation import RecordedJob
+from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.warehouse import Table
+
+JOB_ID = "airbyte/job_id"
+JOB_STATUS = "airbyte/job_status"
+_CONNECTION_ID = "airbyte/connection_id"
+#: Rows that the whole job reports.
+JOB_ROWS = "airbyte/job_rows"
+#: Bytes of the asset's own streams, where Airbyte tells them.
+BYTES = "airbyte/bytes_reported"
+COLUMN_SCHEMA = "dagster/column_schema"
+ROW_COUNT = "dagster/row_count"
+
+#: One entry per stream, see `_claims_to_json`. Only syncs that succeeded and resets have it.
+_STREAMS = "airbyte/streams"
+#: How far back to look: failed syncs, and observations of other tools, may lie above what is looked for.
+_LOOK_BACK = 25
+#: What Airbyte's destinations add to a stream's own columns.
+_AIRBYTE_COLUMNS = {
+    "_airbyte_raw_id": "Airbyte's id of the record.",
+    "_airbyte_extracted_at": "When Airbyte read the record.",
+    "_airbyte_loaded_at": "When the record was written.",
+    "_airbyte_meta": "What Airbyte notes about the record, such as values that it had to change.",
+    "_airbyte_generation_id": "Counts the refreshes of the stream.",
+}
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """What one event of an asset says of a job.
+
+    Attributes:
+        run_id: The run that recorded it; ``""`` where a sensor did.
+        claims: What the job claims of each stream; ``None`` if it did not succeed, or a newer job was recorded before.
+        rows: Rows that the whole job reports; ``None`` where that was not recorded.
+        row_count: Rows that were in the tables then; ``None`` if they were not counted.
+        is_materialization: Whether it is no observation.
+    """
+
+    job_id: int
+    status: str
+    run_id: str
+    claims: tuple[Claim, ...] | None
+    rows: int | None
+    row_count: int | None
+    is_materialization: bool
+
+
+def synced_metadata(
+    claims: Sequence[Claim],
+    tables: Sequence[Table | None] | None,
+    job: records.Job,
+    links: Links,
+    *,
+    size: int | None = None,
+) -> dict[str, Any]:
+    """Return the metadata of a materialization, in the order in which Dagster shows it: what people look for first.
+
+    Args:
+        claims: What the job says of each of the asset's streams.
+        tables: Their tables after it; ``None`` if the warehouse could not be read.
+        job: A job that succeeded.
+        links: To Airbyte's pages.
+        size: Bytes of the asset's streams, as the job reports them.
+    """
+    reported = [claim.reported for claim in claims if claim.reported is not None]
+    present = [table for table in tables or () if table is not None]
+    numbers = {
+        ROW_COUNT: sum(table.rows for table in present) if present else None,
+        "airbyte/rows_reported": sum(reported) if reported else None,
+        BYTES: size,
+        JOB_ROWS: job.rows,
+        "airbyte/job_bytes": job.bytes,
+        "airbyte/duration_seconds": duration(job),
+    }
+    metadata: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
+    if len(present) == len(claims) == 1:
+        metadata["dagster/table_name"] = present[0].full_name
+        keys = {found[0] for found in map(present[0].column, claims[0].primary_key) if found}
+        metadata[COLUMN_SCHEMA] = table_schema(present[0].columns, keys)
+    return {**metadata, **job_metadata(job, links), _STREAMS: dg.MetadataValue.json(_claims_to_json(claims))}
+
+
+def table_schema(columns: Iterable[tuple[str, str]], keys: Collection[str]) -> dg.TableSchema:
+    """Return columns as Dagster shows them, with a word on those of the primary key and those that Airbyte adds.
+
+    Args:
+        columns: Names and types.
+        keys: Names of those that make the primary key.
+    """
+    part = "Primary key." if len(keys) == 1 else "Part of the primary key."
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, type=type_, description=part if name in keys else _AIRBYTE_COLUMNS.get(name.lower()))
+            for name, type_ in columns
+        ]
+    )
+
+
+def emptied(key: dg.AssetKey, claims: Sequence[Claim], job: records.Job, links: Links) -> dg.AssetObservation:
+    """Return what says that a reset emptied an asset's tables, so that checks expect nothing there."""
+    metadata = {**job_metadata(job, links), _STREAMS: dg.MetadataValue.json(_claims_to_json(claims)), JOB_ROWS: 0}
+    text = f"Emptied by Airbyte's job {job.id}, a {job.job_type}."
+    return dg.AssetObservation(key, description=text, metadata=metadata)
+
+
+def unsuccessful(
+    key: dg.AssetKey,
+    reason: str,
+    *,
+    job_id: int,
+    status: str,
+    connection_id: str,
+    links: Links,
+    rows: int | None = None,
+) -> dg.AssetObservation:
+    """Return what says that a job did not end in success, and why; `rows` are those that it brought nevertheless."""
+    metadata = _job_metadata(job_id, status, connection_id, links)
+    if rows is not None:
+        metadata[JOB_ROWS] = rows
+    return dg.AssetObservation(key, description=reason, metadata=metadata)
+
+
+def without_claims(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a job that was recorded after a newer one: checks go on to hold to that one's claims."""
+    return {name: value for name, value in metadata.items() if name != _STREAMS}
+
+
+def job_metadata(job: records.Job, links: Links) -> dict[str, Any]:
+    """Return the entries that tell which job it was, with links to Airbyte's pages."""
+    return _job_metadata(job.id, job.status, job.connection_id, links)
+
+
+def _job_metadata(job_id: int, status: str, connection_id: str, links: Links) -> dict[str, Any]:
+    return {
+        JOB_ID: job_id,
+        JOB_STATUS: status,
+        "airbyte/job": dg.MetadataValue.url(links.job(connection_id, job_id)),
+        _CONNECTION_ID: connection_id,
+        "airbyte/connection": dg.MetadataValue.url(links.connection(connection_id)),
+        "airbyte/jobs": dg.MetadataValue.url(links.jobs(connection_id)),
+    }
+
+
+def duration(job: records.Job) -> float | None:
+    """Return how many seconds a finished job took, by its own times where they are given."""
+    if job.last_updated is not None:
+        return max(0.0, (job.last_updated - job.start_time).total_seconds())
+    return job.duration
+
+
+# Reading back
+
+
+@dataclass(frozen=True)
+class InstanceHistory:
+    """What an instance has recorded of assets' jobs, as `checks.evaluation.History`."""
+
+    instance: dg.DagsterInstance
+
+    def last_job(self, key: dg.AssetKey) -> RecordedJob | None:
+        """Return the last sync that succeeded, or reset, of an asset, whoever recorded it."""
+        return last_recorded(self.instance, key)
+
+    def column_schemas(self, key: dg.AssetKey) -> list[dict[str, str]]:
+        """Return the columns, name → type, of the last two materializations that have them, newest first."""
+        return column_schemas(self.instance, key)
+
+
+def last_recorded(instance: dg.DagsterInstance, key: dg.AssetKey) -> RecordedJob | None:
+    """Return the last sync that succeeded, or reset, of an asset, whoever recorded it."""
+    for event in _events(instance, key):
+        streams = event.metadata.get(_STREAMS)
+        if streams is not None:
+            return RecordedJob(
+                tuple(_claims_from_json(streams.value)),
+                _integer(event, JOB_ROWS),
+                _integer(event, ROW_COUNT),
+                isinstance(event, dg.AssetObservation),
+            )
+    return None
+
+
+def job_events(instance: dg.DagsterInstance, key: dg.AssetKey, *, connection_id: str, since_job: int) -> list[JobEvent]:
+    """Return what an asset's events say of the jobs of a connection, from one of them on, and of some before it.
+
+    Ids of jobs ascend, and events come about in their order: it is read back until a stretch of events has nothing
+    about a job that is as new. Another connection's jobs are not looked at, since another server has the same ids.
+
+    Args:
+        instance: Where the events are.
+        key: The asset.
+        connection_id: The connection.
+        since_job: Id of the oldest job that matters.
+    """
+    found: list[JobEvent] = []
+    for fetch in (instance.fetch_materializations, instance.fetch_observations):
+        cursor: str | None = None
+        while True:
+            page = fetch(key, limit=_LOOK_BACK, cursor=cursor)
+            events = [event for event in map(_job_event, page.records) if event and event[0] == connection_id]
+            found += [event for _, event in events]
+            if not page.has_more or not any(event.job_id >= since_job for _, event in events):
+                break
+            cursor = page.cursor
+    return found
+
+
+def _job_event(record: dg.EventLogRecord) -> tuple[str, JobEvent] | None:
+    event = record.asset_materialization or record.event_log_entry.asset_observation
+    job_id = _integer(event, JOB_ID) if event else None
+    if event is None or job_id is None or _CONNECTION_ID not in event.metadata:
+        return None
+    streams = event.metadata.get(_STREAMS)
+    return str(event.metadata[_CONNECTION_ID].value), JobEvent(
+        job_id,
+        str(event.metadata[JOB_STATUS].value) if JOB_STATUS in event.metadata else "",
+        record.run_id,
+        None if streams is None else tuple(_claims_from_json(streams.value)),
+        _integer(event, JOB_ROWS),
+        _integer(event, ROW_COUNT),
+        isinstance(event, dg.AssetMaterialization),
+    )
+
+
+def column_schemas(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[dict[str, str]]:
+    """Return the columns, name → type, of the last two materializations that have them, newest first."""
+    found: list[dict[str, str]] = []
+    for record in instance.fetch_materializations(key, limit=_LOOK_BACK).records:
+        event = record.asset_materialization
+        schema: Any = event.metadata.get(COLUMN_SCHEMA) if event else None
+        if schema is not None:
+            found.append({column.name: column.type for column in schema.value.columns})
+    return found[:2]
+
+
+def _events(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.AssetMaterialization | dg.AssetObservation]:
+    """Yield an asset's newest events, newest first."""
+    synced = instance.fetch_materializations(key, limit=_LOOK_BACK).records
+    # A reset is recorded as an observation: it leaves the tables empty, and nothing new to build on.
+    observed = instance.fetch_observations(key, limit=_LOOK_BACK).records
+    for record in sorted([*synced, *observed], key=lambda record: record.storage_id, reverse=True):
+        event = record.asset_materialization or record.event_log_entry.asset_observation
+        if event is not None:
+            yield event
+
+
+def _integer(event: dg.AssetMaterialization | dg.AssetObservation, name: str) -> int | None:
+    entry = event.metadata.get(name)
+    return int(str(entry.value)) if entry is not None else None
+
+
+def _claims_to_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    return [
+        {
+            "stream": claim.stream,
+            "namespace": claim.namespace,
+            "sync_mode": claim.sync_mode,
+            "rows_reported": claim.reported,
+            "rows_before": claim.before,
+            "primary_key": list(claim.primary_key),
+        }
+        for claim in claims
+    ]
+
+
+def _claims_from_json(data: Any) -> Iterator[Claim]:
+    for item in data:
+        yield Claim(
+            item["stream"],
+            item["sync_mode"],
+            item["rows_reported"],
+            item["rows_before"],
+            item["namespace"],
+            tuple(item.get("primary_key", ())),
+        )

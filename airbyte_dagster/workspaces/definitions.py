@@ -1,0 +1,237 @@
+"""Connections that exist already in Airbyte → everything that Dagster needs to run them."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+
+import dagster as dg
+
+from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.pipelines.declared import DeclaredWorkspace, declare_workspace
+from airbyte_dagster.resources import AirbyteResource, WarehouseResource
+from airbyte_dagster.runs.keys import dagster_name
+from airbyte_dagster.sensors.sync_sensor import build_job_sensor
+from airbyte_dagster.workspaces.catalog import Catalog, build_catalog
+from airbyte_dagster.workspaces.selector import ConnectionSelector, Selector, check_selector
+from airbyte_dagster.workspaces.snapshot import WorkspaceSnapshot
+from airbyte_dagster.workspaces.state import snapshot_of
+from airbyte_dagster.workspaces.sync_assets import SyncOptions, Wait, build_check_op, build_sync_ops, workspace_targets
+from airbyte_dagster.workspaces.translator import AirbyteTranslator
+
+_LOG = logging.getLogger("airbyte_dagster")
+
+
+def build_workspace_defs(
+    airbyte: AirbyteResource,
+    *,
+    selector: Selector | None = None,
+    translator: AirbyteTranslator | None = None,
+    warehouse: WarehouseResource | None = None,
+    checks: Checks | None = None,
+    name: str = "workspace",
+    state_path: Path | str | None = None,
+    refresh_on_load: bool = False,
+    column_schemas: bool = False,
+    max_concurrent_syncs: int | None = None,
+    wait: Wait = "inline",
+    sync_sensor: bool | None = None,
+    one_op_per_connection: bool = False,
+    pool: str | None = None,
+    executor: dg.ExecutorDefinition | None = None,
+    airbyte_key: str = "airbyte",
+    warehouse_key: str = "motherduck",
+) -> dg.Definitions:
+    """Build an asset for each stream of the connections that a workspace has.
+
+    The workspace is read once, with list calls alone, and kept in a file: later loads, and every process of a run,
+    read that and call nothing, so definitions load with Airbyte down. ``airbyte-dagster refresh`` reads it anew.
+
+    One op syncs all selected connections: Airbyte's jobs are started side by side, watched together by one list call
+    for all, and told of one by one as they end. One that fails does not stop the others; the run fails at its end and
+    names each, and re-executing it from its failure syncs just those.
+
+    Args:
+        airbyte: Where the workspace is.
+        selector: Which connections; active ones by default. A `ConnectionSelector`, or any function of a
+            `ConnectionRecord`.
+        translator: Says how Dagster shows a stream: key, group, kinds, tags, owners, deps, automation condition.
+        warehouse: Where the destinations write, to count there and to know columns. Without it nothing is checked;
+            neither is what goes to a destination that writes elsewhere, which the log names.
+        checks: Of each stream; the row count alone by default.
+        name: Begins the names of what is made: ``sync_NAME``, ``NAME_sync``, ``NAME_syncs``. Letters, digits and
+            underscores.
+        state_path: File that keeps what was read; below ``AIRBYTE_DAGSTER_HOME`` by default.
+        refresh_on_load: Read anew whenever the code location is loaded; runs still read the file.
+        column_schemas: Ask for the columns of the selected connections' streams, too, when the workspace is read
+            (``GET /streams``): a call for each source, whose schema Airbyte may have to discover, which takes minutes.
+            They are kept in the file; names alone, as Airbyte tells no types. Without it, Dagster knows columns, with
+            types, from the warehouse after a sync.
+        max_concurrent_syncs: How many syncs a run has on their way at once; all of them by default.
+        wait: ``inline``: the run waits for its syncs. ``deferred``: it starts them and ends, and the sync sensor tells
+            of their ends: for syncs of many hours.
+        sync_sensor: Whether there is a sensor that records what Airbyte syncs by itself, too. It is on from the start
+            with ``wait="deferred"``, which needs it; else there is one if you say so.
+        one_op_per_connection: Rather than one op for all, for those who want a step for each in Dagster.
+        pool: Dagster pool of the ops. A run has no more syncs on their way than the pool has slots.
+        executor: The in-process executor by default, since the work is waiting for Airbyte.
+        airbyte_key: Key of the resource; give another where workspaces of one code location differ in it.
+        warehouse_key: The same for the warehouse.
+
+    Returns:
+        Definitions to use as they are, or to merge with others.
+
+    Raises:
+        ConfigurationError: There is no state and Airbyte can't be asked; a setting, the selector or the translator is
+            wrong; or the translator gives two streams one key.
+    """
+    path = Path(state_path) if state_path is not None else None
+    selector = ConnectionSelector() if selector is None else selector
+    # Before it is asked for: what is wrong with it is not Airbyte's fault.
+    check_selector(selector)
+    columns_of = selector if column_schemas else None
+    snapshot = snapshot_of(airbyte, path, refresh=refresh_on_load, columns_of=columns_of)
+    declare_workspace(DeclaredWorkspace(name, airbyte, path, columns_of))
+    return workspace_defs(
+        snapshot,
+        airbyte=airbyte,
+        selector=selector,
+        translator=translator,
+        warehouse=warehouse,
+        checks=checks,
+        name=name,
+        max_concurrent_syncs=max_concurrent_syncs,
+        wait=wait,
+        sync_sensor=sync_sensor,
+        one_op_per_connection=one_op_per_connection,
+        pool=pool,
+        executor=executor,
+        airbyte_key=airbyte_key,
+        warehouse_key=warehouse_key,
+    )
+
+
+def workspace_defs(
+    snapshot: WorkspaceSnapshot,
+    *,
+    airbyte: AirbyteResource | None,
+    selector: Selector | None = None,
+    translator: AirbyteTranslator | None = None,
+    warehouse: WarehouseResource | None = None,
+    checks: Checks | None = None,
+    name: str = "workspace",
+    max_concurrent_syncs: int | None = None,
+    wait: Wait = "inline",
+    sync_sensor: bool | None = None,
+    one_op_per_connection: bool = False,
+    pool: str | None = None,
+    executor: dg.ExecutorDefinition | None = None,
+    airbyte_key: str = "airbyte",
+    warehouse_key: str = "motherduck",
+) -> dg.Definitions:
+    """Build the definitions of a workspace that was read before; calls nothing. See `build_workspace_defs`.
+
+    Raises:
+        ConfigurationError: Settings contradict each other, or a translator gives two streams one key.
+    """
+    if wait not in get_args(Wait):
+        raise ConfigurationError(f"wait is {wait!r}: it is one of {', '.join(get_args(Wait))}.")
+    if wait == "deferred" and sync_sensor is False:
+        raise ConfigurationError(
+            "Nothing would tell when deferred syncs have ended.",
+            guidance="Leave sync_sensor out, or say wait='inline'.",
+        )
+    if max_concurrent_syncs is not None and max_concurrent_syncs < 1:
+        raise ConfigurationError(f"max_concurrent_syncs is {max_concurrent_syncs}: at least 1 is needed.")
+    if checks is not None and warehouse is None:
+        raise ConfigurationError("There are checks, but no warehouse to look into.", guidance="Give warehouse, too.")
+    if dagster_name(name) != name:
+        raise ConfigurationError(f"name is {name!r}: Dagster takes letters, digits and underscores alone.")
+    executor = executor or dg.in_process_executor
+    has_sensor = wait == "deferred" or bool(sync_sensor)
+    with _nothing_collected():
+        catalog = build_catalog(snapshot, selector, translator)
+        if not catalog.assets:
+            _LOG.warning(
+                "The workspace %r has no assets: of its %d connections none is selected, or those have no streams.",
+                name,
+                len(snapshot.connections),
+            )
+        options = SyncOptions(
+            name=name,
+            airbyte_key=airbyte_key,
+            warehouse_key=warehouse_key if warehouse else None,
+            elsewhere=_elsewhere(catalog, warehouse) if warehouse else frozenset(),
+            checks=checks or Checks(),
+            max_concurrent_syncs=max_concurrent_syncs,
+            wait=wait,
+            pool=pool,
+        )
+        ops = build_sync_ops(catalog, options, one_op_per_connection=one_op_per_connection)
+    return dg.Definitions(
+        assets=ops,
+        asset_checks=build_check_op(catalog, options) if wait == "deferred" else [],
+        jobs=_jobs(catalog, name, executor),
+        sensors=[_sensor(catalog, options, executor)] if has_sensor and catalog.assets else [],
+        resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
+        executor=executor,
+    )
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Put garbage collection off: of what is made meanwhile nothing is garbage, but it would look time and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _elsewhere(catalog: Catalog, warehouse: WarehouseResource) -> frozenset[str]:
+    """Return the destinations, by id, that write elsewhere: tables of the same names in the warehouse are others'."""
+    destinations = {asset.connection.destination.id: asset.connection.destination for asset in catalog.assets}
+    found = {
+        destination.id: destination.name
+        for destination in destinations.values()
+        if warehouse.is_elsewhere(destination.type, destination.place)
+    }
+    if found:
+        names = ", ".join(f"'{name}'" for name in sorted(set(found.values())))
+        _LOG.warning("Not counted and checked, since the warehouse is another database, is what goes to %s.", names)
+    return frozenset(found)
+
+
+def _jobs(catalog: Catalog, name: str, executor: dg.ExecutorDefinition) -> list[dg.UnresolvedAssetJobDefinition]:
+    if not catalog.assets:
+        return []
+    return [
+        dg.define_asset_job(
+            f"sync_{name}",
+            selection=dg.AssetSelection.assets(*(asset.key for asset in catalog.assets)),
+            executor_def=executor,
+            description="Syncs the workspace's connections through Airbyte, and checks what arrived.",
+        )
+    ]
+
+
+def _sensor(catalog: Catalog, options: SyncOptions, executor: dg.ExecutorDefinition) -> dg.SensorDefinition:
+    is_deferred = options.wait == "deferred"
+    return build_job_sensor(
+        workspace_targets(catalog, options.elsewhere),
+        [asset.key for asset in catalog.assets],
+        name=f"{options.name}_syncs",
+        airbyte_key=options.airbyte_key,
+        warehouse_key=options.warehouse_key,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING if is_deferred else dg.DefaultSensorStatus.STOPPED,
+        executor=executor,
+        description="Records the syncs of the workspace that no run waits for, and checks what they brought.",
+    )

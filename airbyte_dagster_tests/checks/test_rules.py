@@ -1,0 +1,111 @@
+"""The row-count rule of each sync mode."""
+
+from __future__ import annotations
+
+import pytest
+
+from airbyte_dagster.checks.rules import Claim, Verdict, judge, judge_by_total
+from airbyte_dagster.warehouse import KeyCount, Table
+
+
+def table(rows: int, keys: int | None = None) -> Table:
+    counted: dict[tuple[str, ...], KeyCount] = {("id",): KeyCount(rows, keys)} if keys is not None else {}
+    return Table("lms", "main", "users", (("id", "BIGINT"),), rows, counted)
+
+
+P, F, U = Verdict.PASSED, Verdict.FAILED, Verdict.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("mode", "reported", "before", "rows", "keys", "verdict"),
+    [
+        # overwrite: equal, whatever was there before
+        ("full_refresh_overwrite", 35, None, 35, None, P),
+        ("full_refresh_overwrite", 35, None, 34, None, F),
+        ("full_refresh_overwrite", 35, None, 70, None, F),
+        ("full_refresh_overwrite", 87_000, None, 50_000, None, F),  # only the last batch was kept
+        ("full_refresh_overwrite", None, None, 35, None, U),
+        ("full_refresh_overwrite", 0, None, 0, None, P),
+        # append: before plus records
+        ("full_refresh_append", 35, 35, 70, None, P),
+        ("full_refresh_append", 35, 35, 105, None, F),  # a retry appended twice
+        ("full_refresh_append", 35, 0, 35, None, P),
+        ("incremental_append", 0, 70, 70, None, P),
+        ("incremental_append", 5, 70, 74, None, F),
+        ("incremental_append", 5, None, 75, None, U),
+        # deduped: each key once, not fewer than before, not more than before plus records
+        ("incremental_deduped_history", 5, 70, 72, 72, P),
+        ("incremental_deduped_history", 5, 70, 70, 70, P),
+        ("incremental_deduped_history", 5, 70, 69, 69, F),
+        ("incremental_deduped_history", 5, 70, 76, 76, F),
+        ("incremental_deduped_history", 5, 70, 72, 71, F),  # a key twice
+        ("incremental_deduped_history", 5, None, 72, 72, U),
+        ("incremental_deduped_history", 5, 0, 0, None, F),  # nothing arrived
+        ("full_refresh_overwrite_deduped", 40, None, 35, 35, P),
+        ("full_refresh_overwrite_deduped", 40, None, 41, 41, F),
+        ("full_refresh_overwrite_deduped", 40, 90, 35, 35, P),  # what was there before does not count
+        ("full_refresh_overwrite_deduped", 40, None, 35, 34, F),
+    ],
+)
+def test_rule(
+    mode: str, reported: int | None, before: int | None, rows: int, keys: int | None, verdict: Verdict
+) -> None:
+    """What passes, what fails, and what can't be known."""
+    finding = judge(Claim("users", mode, reported, before, primary_key=("id",)), table(rows, keys))
+
+    assert finding.verdict is verdict
+    assert str(rows) in finding.text
+
+
+@pytest.mark.parametrize(("rows", "verdict"), [(50, P), (51, P), (11, F), (0, F)])
+def test_rows_that_went_missing_since_the_sync(rows: int, verdict: Verdict) -> None:
+    """A deduped stream may have any number of rows after a sync; once counted, they have to stay."""
+    claim = Claim("users", "incremental_deduped_history", 60, 0, primary_key=("id",))
+
+    finding = judge(claim, table(rows, rows), counted=50)
+
+    assert finding.verdict is verdict
+    assert ("had 50 right after the sync" in finding.text) is (rows < 50)
+
+
+def test_missing_table_is_a_finding() -> None:
+    """It fails, with the stream's name; it is no exception."""
+    finding = judge(Claim("users", "full_refresh_overwrite", 35), None)
+
+    assert finding.verdict is F
+    assert "users" in finding.text
+
+
+def test_difference_is_said_in_numbers() -> None:
+    """How many rows are missing, or too many."""
+    claim = Claim("users", "full_refresh_overwrite", 35)
+
+    assert judge(claim, table(30)).text == "users has 30 rows, Airbyte reports 35: 5 missing."
+    assert judge(claim, table(40)).text == "users has 40 rows, Airbyte reports 35: 5 too many."
+
+
+@pytest.mark.parametrize(
+    ("modes", "rows", "total", "verdict"),
+    [
+        (("full_refresh_overwrite", "full_refresh_overwrite"), (30, 5), 35, P),
+        (("full_refresh_overwrite", "full_refresh_overwrite"), (30, 4), 35, F),
+        (("full_refresh_overwrite", "full_refresh_append"), (30, 5), 35, None),  # can't tell them apart
+        (("full_refresh_overwrite",), (35,), None, None),
+    ],
+)
+def test_total_of_the_job_decides_where_it_can(
+    modes: tuple[str, ...], rows: tuple[int, ...], total: int | None, verdict: Verdict | None
+) -> None:
+    """Servers without numbers of single streams still give a total, which overwritten tables must add up to."""
+    claims = [Claim(f"s{index}", mode, None) for index, mode in enumerate(modes)]
+
+    finding = judge_by_total(claims, [table(count) for count in rows], total)
+
+    assert (finding.verdict if finding else None) is verdict
+
+
+def test_total_can_not_vouch_for_a_missing_table() -> None:
+    """With a table missing, each stream is judged by itself."""
+    claims = [Claim("a", "full_refresh_overwrite", None), Claim("b", "full_refresh_overwrite", None)]
+
+    assert judge_by_total(claims, [table(35), None], 35) is None

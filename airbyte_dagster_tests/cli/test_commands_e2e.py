@@ -1,0 +1,298 @@
+"""The command line as people use it: real processes, a real Dagster instance, the real Faker connector."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psutil
+import pytest
+from rich.console import Console
+
+from airbyte_dagster.cli import dev as dev_command
+from airbyte_dagster_tests.command_line import MARK, PATIENCE, Commands, wait_for
+from airbyte_dagster_tests.conftest import client_of
+from airbyte_dagster_tests.dagster_runs import LosingEngine
+from airbyte_dagster_tests.local.fakes import RunningAirbyte, running_local_airbyte
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Iterator[Commands]:
+    made = Commands(tmp_path / "home")
+    yield made
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == made.mark:
+                process.kill()
+        except psutil.Error:
+            continue
+
+
+def variables_of(server: RunningAirbyte) -> dict[str, str]:
+    """What makes a command use a server that runs already."""
+    return {
+        "AIRBYTE_SERVER_URL": server.server_url,
+        "AIRBYTE_CLIENT_ID": server.client_id,
+        "AIRBYTE_CLIENT_SECRET": server.client_secret,
+    }
+
+
+def ids_in(output: str) -> dict[str, str]:
+    return dict(re.findall(r"(Source|Destination|Connection) .*? \(([0-9a-f-]{36})\)", output))
+
+
+@pytest.mark.real
+def test_run_shows_what_arrived_and_reuses_it(real_home: Path) -> None:
+    """The main job, twice: step by step, with a table; the second time nothing is made anew."""
+    commands = Commands(real_home)
+
+    code, first = commands.run("run")
+    assert code == 0, first
+    for words in ("Local Airbyte listens at http://127.0.0.1:", "Workspace 'Default Workspace'", "created",
+                  "Sync started: job 1", "Job 1 succeeded · 105 rows", "rows reported", "rows in warehouse",
+                  "A look into lms.main.users", f"Database: {real_home / 'lms.duckdb'}", "Dagster UI: "):  # fmt: skip
+        assert words in first
+    for stream in ("users", "products", "purchases"):
+        assert re.search(rf"{stream} +│ +35 │ +35 │ 6 passed │ +\d+\.\d", first), first
+    assert commands.left_over() == []
+
+    code, second = commands.run("run")
+    assert code == 0, second
+    assert second.count("unchanged") == 3
+    assert "' created (" not in second
+    assert ids_in(second) == ids_in(first)
+    with duckdb.connect(str(real_home / "lms.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchone() == (35,)
+
+
+def test_run_fails_if_a_check_does(tmp_path: Path, commands: Commands) -> None:
+    """Exit status 1, and the table says what is wrong, though Airbyte reports success."""
+    with running_local_airbyte(tmp_path / "airbyte", LosingEngine(), allow_paths=[tmp_path]) as server:
+        code, output = commands.run("run", **variables_of(server))
+
+    assert code == 1
+    assert "users has 34 rows, Airbyte reports 35: 1 missing." in output
+
+
+def test_run_tells_why_a_sync_failed(tmp_path: Path, commands: Commands) -> None:
+    """The connector's reason, in one line, without a traceback."""
+    with running_local_airbyte(tmp_path / "airbyte", allow_paths=[tmp_path]) as server:
+        server.engine.fail_next("The API key is expired")
+        code, output = commands.run("run", **variables_of(server))
+
+    assert code == 1
+    assert re.search(r"✗ Job 1 of connection .* failed after 1 attempt\(s\): The API key is expired", output)
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_leaves_nothing(tmp_path: Path, commands: Commands, sign: signal.Signals) -> None:
+    """The job is cancelled in Airbyte, the process ends by itself, no other is left; exit status is not 0."""
+    with running_local_airbyte(tmp_path / "airbyte", allow_paths=[tmp_path]) as server:
+        server.engine.hold()
+        process = commands.start("run", **variables_of(server))
+        server.engine.wait_for_start(timeout=PATIENCE)
+        process.send_signal(sign)
+        output, _ = process.communicate(timeout=PATIENCE)
+        with client_of(server) as client:
+            job = client.job(1)
+
+    assert job.status == "cancelled", output
+    assert process.returncode == 130
+    assert output.endswith("Interrupted.\n")
+    assert "DagsterExecutionInterruptedError" not in output
+    assert commands.left_over() == []
+
+
+def test_run_after_a_killed_one_joins_its_job(tmp_path: Path, commands: Commands) -> None:
+    """SIGKILL leaves no chance to cancel; the next run watches the job that is still active, and starts no second."""
+    with running_local_airbyte(tmp_path / "airbyte", allow_paths=[tmp_path]) as server:
+        server.engine.hold()
+        process = commands.start("run", **variables_of(server))
+        server.engine.wait_for_start(timeout=PATIENCE)
+        process.kill()
+        process.communicate()
+        again = commands.start("run", **variables_of(server))
+        lines: list[str] = []
+        assert again.stdout is not None
+        for line in again.stdout:
+            lines.append(line)
+            if "Job 1 is running already; watching it" in line:
+                server.engine.release()
+        again.stdout.close()
+        code = again.wait(PATIENCE)
+
+    assert code == 0, "".join(lines)
+    assert len(server.engine.requests) == 1
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("moment", ["Local Airbyte listens", "Workspace", "Sync started", "running"])
+def test_interrupt_at_any_moment_leaves_nothing_half(real_home: Path, moment: str) -> None:
+    """Ctrl-C while the server starts, while things are created, while data moves: no process stays, a rerun works."""
+    commands = Commands(real_home)
+    process = commands.start("run")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if moment in line:
+            process.send_signal(signal.SIGINT)
+            break
+    output, _ = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode not in (0, None), output
+    assert "Traceback" not in output
+    commands.wait_until_none_is_left()
+    code, output = commands.run("run")
+    assert code == 0, output
+    assert set(ids_in(output)) == {"Source", "Destination", "Connection"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"AIRBYTE_CLIENT_ID": "x"}, "AIRBYTE_CLIENT_ID is set, but AIRBYTE_CLIENT_SECRET is not."),
+        ({"AIRBYTE_CLIENT_SECRET": "x"}, "AIRBYTE_CLIENT_SECRET is set, but AIRBYTE_CLIENT_ID is not."),
+        ({"AIRBYTE_CLIENT_ID": "x", "AIRBYTE_CLIENT_SECRET": "y"}, "MOTHERDUCK_APIKEY is not set"),
+        ({"AIRBYTE_SERVER_URL": "https://airbyte.example/api/public/v1"}, "MOTHERDUCK_APIKEY is not set"),
+    ],
+)
+def test_half_an_environment_is_refused(commands: Commands, environment: dict[str, str], words: str) -> None:
+    """One sentence that says what is missing and what to do; exit status 2."""
+    code, output = commands.run("run", **environment)
+
+    assert code == 2
+    assert output.startswith(f"Error: {words}")
+    assert "Traceback" not in output
+
+
+def test_home_that_can_not_be_made_is_one_sentence(commands: Commands, tmp_path: Path) -> None:
+    """A file stands where the directory should be."""
+    (tmp_path / "file").touch()
+
+    code, output = commands.run("run", "--home", str(tmp_path / "file" / "home"))
+
+    assert code == 2
+    assert output.startswith("Error: Not a directory")
+    assert "Traceback" not in output
+
+
+def test_unreachable_airbyte_is_one_sentence(commands: Commands) -> None:
+    """Nothing listens there: host and port are in the message."""
+    code, output = commands.run("run", AIRBYTE_SERVER_URL="http://127.0.0.1:1/api/public/v1")
+
+    assert code == 1
+    assert re.search(r"✗ .*127\.0\.0\.1:1", output)
+    assert "Check server_url" in output
+    assert "Dependencies for step" not in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("arguments", [(), ("run",), ("dev",), ("local",), ("local", "serve"), ("local", "env")])
+def test_help_explains(commands: Commands, arguments: tuple[str, ...]) -> None:
+    """Every command has a help text with a sentence of its own."""
+    code, output = commands.run(*arguments, "--help")
+
+    assert code == 0
+    assert "Usage: airbyte-dagster" in output
+    assert len(output.splitlines()) > 5
+
+
+def graphql(url: str, query: str, **variables: Any) -> Any:
+    request = urllib.request.Request(  # noqa: S310 - our own address
+        f"{url}/graphql",
+        json.dumps({"query": query, "variables": variables}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return json.loads(answer.read())["data"]
+
+
+LAUNCH = """
+mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+
+@pytest.mark.real
+def test_dev_serves_runs_and_ends(real_home: Path) -> None:
+    """A port in use is no error; a job launched in the UI succeeds; Ctrl-C ends everything."""
+    commands = Commands(real_home)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = commands.start("dev", "--port", str(port), "--airbyte-port", "0")
+        lines: list[str] = []
+        assert process.stdout is not None
+        reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")))  # type: ignore[union-attr]
+        reader.start()
+        try:
+            wait_for(
+                lambda: process.poll() is not None or any("Dagster UI at" in line for line in lines),
+                lambda: "".join(lines),
+            )
+            output = "".join(lines)
+            assert f"Port {port} is in use; taking " in output
+            url = re.findall(r"Dagster UI at (http://127\.0\.0\.1:\d+)", output)[0]
+            params = {
+                "selector": {
+                    "repositoryLocationName": "airbyte_dagster.definitions",
+                    "repositoryName": "__repository__",
+                    "jobName": "sync_faker_to_duckdb",
+                }
+            }
+            launched = graphql(url, LAUNCH, params=params)["launchRun"]
+            assert launched["__typename"] == "LaunchRunSuccess", launched
+            run_id = launched["run"]["runId"]
+            ended: list[str] = []
+
+            def has_ended() -> bool:
+                ended[:] = [graphql(url, STATUS, id=run_id)["runOrError"]["status"]]
+                return ended[0] in ("SUCCESS", "FAILURE", "CANCELED")
+
+            wait_for(has_ended, lambda: "".join(lines))
+            assert ended == ["SUCCESS"], "".join(lines)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(PATIENCE)
+            reader.join(PATIENCE)
+            process.stdout.close()
+    assert process.returncode == 0
+    commands.wait_until_none_is_left()
+    with duckdb.connect(str(real_home / "lms.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchone() == (35,)
+
+
+def test_dev_makes_the_storage_before_those_that_share_it_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Web server and daemon find it: if both made it at once, its version would be noted twice."""
+    found: list[str] = []
+
+    def start(*_arguments: object, **_options: object) -> None:
+        found.extend(sorted(path.name for path in (tmp_path / "dagster").rglob("*.db")))
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setattr("airbyte_dagster.cli.dev.subprocess.Popen", start)
+    monkeypatch.setattr(dev_command, "airbyte_environment", lambda *_arguments, **_options: contextlib.nullcontext())
+
+    with pytest.raises(KeyboardInterrupt):
+        dev_command.dev(tmp_path, port=None, airbyte_port=None, code_location=[], console=Console(quiet=True))
+
+    assert found == ["index.db", "runs.db", "schedules.db"]

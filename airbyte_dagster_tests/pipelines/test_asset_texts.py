@@ -1,0 +1,93 @@
+"""What Dagster shows of the assets, as far as it is made without a browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from airbyte_dagster import AirbytePipeline
+from airbyte_dagster.airbyte.links import Links
+from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.pipelines.stream_assets import asset_spec, source_spec, stream_assets
+from airbyte_dagster.runs.events import synced_metadata
+from airbyte_dagster.warehouse import Table
+from airbyte_dagster_tests.dagster_runs import a_job
+
+LINKS = Links("https://api.airbyte.com/v1", "w")
+
+
+def pipeline_to(**destination: Any) -> AirbytePipeline:
+    return AirbytePipeline(
+        name="example",
+        source={"name": "s", "definition_id": "0000", "configuration": {}},
+        destination={"name": "d", "configuration": destination},
+        connection={"name": "c", "streams": ["My-Users"], "prefix": "raw_"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("destination", "expected"),
+    [
+        ({"destinationType": "duckdb", "destination_path": "md:lms"}, "main.raw_my_users"),
+        ({"destinationType": "duckdb", "schema": "crm"}, "crm.raw_my_users"),
+        ({"destinationType": "postgres"}, "public.raw_My-Users"),
+        ({"destinationType": "duckdb", "schema": dg.EnvVar("EXAMPLE_SCHEMA")}, None),
+    ],
+)
+def test_page_shows_where_the_table_is_to_be(destination: dict[str, Any], expected: str | None) -> None:
+    """In the words of the destination; nothing is said where the environment decides."""
+    pipeline = pipeline_to(**destination)
+
+    assert asset_spec(pipeline, stream_assets(pipeline)[0]).metadata.get("dagster/table_name") == expected
+
+
+def test_source_says_which_connector_it_is() -> None:
+    """A custom connector has no type name; its definition is told."""
+    assert source_spec(pipeline_to(destinationType="duckdb")).metadata == {
+        "airbyte/source_name": "s",
+        "airbyte/source_type": "custom, definition 0000",
+    }
+
+
+def metadata_of(primary_key: tuple[str, ...], **more: Any) -> dict[str, Any]:
+    columns = ("Region", "VARCHAR"), ("id", "BIGINT"), ("note", "VARCHAR"), ("_airbyte_extracted_at", "TIMESTAMP")
+    claim = Claim("users", "full_refresh_overwrite", 2, primary_key=primary_key)
+    return synced_metadata([claim], [Table("lms", "main", "users", columns, 2)], a_job(7), LINKS, **more)
+
+
+@pytest.mark.parametrize(
+    ("key", "region", "id_"),
+    [
+        (("id",), None, "Primary key."),
+        (("region", "id"), "Part of the primary key.", "Part of the primary key."),
+        ((), None, None),
+    ],
+)
+def test_columns_are_described(key: tuple[str, ...], region: str | None, id_: str | None) -> None:
+    """Those of the primary key, found without case, and those that Airbyte adds."""
+    columns = metadata_of(key)["dagster/column_schema"].columns
+
+    assert [column.description for column in columns] == [region, id_, None, "When Airbyte read the record."]
+
+
+def test_what_people_look_for_comes_first() -> None:
+    """Dagster keeps the order: the rows and bytes, then the job with its link, and the raw claims at last."""
+    names = list(metadata_of((), size=99))
+
+    assert names[:3] == ["dagster/row_count", "airbyte/rows_reported", "airbyte/bytes_reported"]
+    assert names.index("airbyte/job_id") < names.index("airbyte/job") < names.index("airbyte/streams")
+    assert names[-1] == "airbyte/streams"
+
+
+def test_link_leads_to_the_logs_of_the_job() -> None:
+    """The address that Airbyte's own pages give for a job."""
+    assert metadata_of(())["airbyte/job"].url == (
+        "https://cloud.airbyte.com/workspaces/w/connections/c/timeline?jobId=7&openLogs=true"
+    )
+
+
+def test_bytes_are_left_out_where_they_are_not_known() -> None:
+    """A server without numbers of single streams: no plot is better than one of zeros."""
+    assert "airbyte/bytes_reported" not in metadata_of(())

@@ -1,0 +1,387 @@
+"""Reading the warehouse: real DuckDB files; MotherDuck up to the call that would leave this machine."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from airbyte_dagster.destinations.tables import TableRef
+from airbyte_dagster.errors import (
+    ConfigurationError,
+    MotherDuckUnavailable,
+    WarehouseError,
+    WarehouseLocked,
+    WarehouseMissing,
+    WarehouseTooNew,
+)
+from airbyte_dagster.warehouse import DuckDBWarehouse
+from airbyte_dagster_tests.clock import FakeClock
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "lms.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute('CREATE SCHEMA "Odd ""schema"""')
+        connection.execute("CREATE TABLE users AS SELECT i AS id, i % 3 AS region FROM range(35) t(i)")
+        connection.execute('CREATE TABLE "Odd ""schema"""."my ""table" AS SELECT 1 AS "a ""b"')
+        connection.execute("CREATE TABLE empty (id INTEGER)")
+    return path
+
+
+@pytest.fixture
+def locked(database: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the file until its standard input ends."""
+    script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    process.stdout.readline()
+    yield process
+    process.stdin.close()
+    process.wait()
+    process.stdout.close()
+
+
+def test_counts_columns_and_keys(database: Path) -> None:
+    """Rows, columns with their types, and distinct keys; a table that is not there is None."""
+    tables = DuckDBWarehouse(str(database)).inspect(
+        {
+            "users": TableRef("main", ("Users",), (("id",),)),
+            "regions": TableRef("main", ("users",), (("region",),)),
+            "odd": TableRef('odd "schema"', ('MY "TABLE',)),
+            "empty": TableRef("main", ("empty",), (("id",),)),
+            "none": TableRef("main", ("nope",)),
+        }
+    )
+
+    users, regions, odd, empty = tables["users"], tables["regions"], tables["odd"], tables["empty"]
+    assert users
+    assert (users.rows, users.keys[("id",)].distinct, users.full_name) == (35, 35, "lms.main.users")
+    assert users.columns == (("id", "BIGINT"), ("region", "BIGINT"))
+    assert regions
+    assert regions.keys == {("region",): (35, 3)}
+    assert odd
+    assert odd.rows == 1
+    assert empty
+    assert (empty.rows, empty.keys) == (0, {("id",): (0, 0)})
+    assert tables["none"] is None
+
+
+def test_names_are_tried_in_order(database: Path) -> None:
+    """The plain name comes before the normalised one."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute('CREATE TABLE "my-stream" AS SELECT 1 AS id')
+        connection.execute("CREATE TABLE my_stream AS SELECT 1 AS id FROM range(2)")
+
+    tables = DuckDBWarehouse(str(database)).inspect(
+        {"both": TableRef("main", ("my-stream", "my_stream")), "second": TableRef("main", ("my.stream", "my_stream"))}
+    )
+
+    assert [table.rows if table else None for table in tables.values()] == [1, 2]
+
+
+def test_key_with_a_column_that_is_not_there_is_not_counted(database: Path) -> None:
+    """Half a key would count wrongly."""
+    tables = DuckDBWarehouse(str(database)).inspect({"users": TableRef("main", ("users",), (("id", "nope"),))})
+
+    assert tables["users"]
+    assert tables["users"].keys == {}
+
+
+def test_all_counts_are_one_query(database: Path, queries: list[str]) -> None:
+    """A hundred streams cost one look for the tables and one count."""
+    with duckdb.connect(str(database)) as connection:
+        for index in range(100):
+            connection.execute(f"CREATE TABLE t{index} AS SELECT * FROM range({index})")  # noqa: S608
+    queries.clear()
+    tables = DuckDBWarehouse(str(database)).inspect({f"t{i}": TableRef("main", (f"t{i}",)) for i in range(100)})
+
+    assert [table.rows if table else None for table in tables.values()] == list(range(100))
+    assert len(queries) == 2
+
+
+def test_opens_read_only(database: Path) -> None:
+    """A check can't change what it checks."""
+    with DuckDBWarehouse(str(database)).connect() as connection, pytest.raises(duckdb.Error, match="read-only"):
+        connection.execute("DROP TABLE users")
+
+
+def test_missing_file_is_named_and_not_made(tmp_path: Path) -> None:
+    """DuckDB would make a file that is not there."""
+    path = tmp_path / "nope.duckdb"
+
+    with pytest.raises(WarehouseMissing, match=r"nope\.duckdb"):
+        DuckDBWarehouse(str(path)).inspect({"users": TableRef("main", ("users",))})
+
+    assert not path.exists()
+
+
+@pytest.mark.usefixtures("locked")
+def test_lock_is_waited_for_then_reported(database: Path) -> None:
+    """Who holds it is in the message; the wait is bounded."""
+    clock = FakeClock()
+
+    with pytest.raises(WarehouseLocked, match=r"PID \d+.*60 s"):
+        DuckDBWarehouse(str(database), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
+
+    assert 60 <= sum(clock.waits) <= 62
+
+
+def test_lock_that_is_released_is_no_error(database: Path, locked: subprocess.Popen[str]) -> None:
+    """The count goes through as soon as the other process is done."""
+    clock = FakeClock()
+
+    def release(_now: float) -> None:
+        assert locked.stdin is not None
+        locked.stdin.close()
+        locked.wait()
+
+    clock.on_sleep = release
+    tables = DuckDBWarehouse(str(database), clock=clock, sleep=clock.sleep).inspect(
+        {"users": TableRef("main", ("users",))}
+    )
+
+    assert tables["users"]
+    assert len(clock.waits) == 1
+
+
+def test_only_locks_are_waited_for(tmp_path: Path) -> None:
+    """A file that is no database fails at once."""
+    path = tmp_path / "text.duckdb"
+    path.write_text("hello" * 2000)
+    clock = FakeClock()
+
+    with pytest.raises(WarehouseError, match="not a valid DuckDB database"):
+        DuckDBWarehouse(str(path), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
+
+    assert clock.waits == []
+
+
+def test_file_of_a_newer_duckdb_says_to_upgrade(database: Path) -> None:
+    """The version is what the file's header says; its checksum is made to fit."""
+    content = bytearray(database.read_bytes())
+    content[12:20] = struct.pack("<Q", 9999)
+    content[0:8] = struct.pack("<Q", duckdb_checksum(bytes(content[8:4096])))
+    database.write_bytes(content)
+
+    with pytest.raises(WarehouseTooNew, match="Upgrade the duckdb package"):
+        DuckDBWarehouse(str(database)).inspect({"users": TableRef("main", ("users",))})
+
+
+def duckdb_checksum(data: bytes) -> int:
+    """The checksum that DuckDB keeps of the first block of a file."""
+    result = 5381
+    for (word,) in struct.iter_unpack("<Q", data):
+        result ^= word * 0xBF58476D1CE4E5B9 % 2**64
+    return result
+
+
+def test_motherduck_without_a_token_is_refused() -> None:
+    """DuckDB would open a browser and wait."""
+    with pytest.raises(ConfigurationError, match="there is no token"):
+        DuckDBWarehouse("md:lms").inspect({"users": TableRef("main", ("users",))})
+
+
+def test_motherduck_token_goes_into_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reaches DuckDB: the database's name alone as the address, the token beside it."""
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def connect(*arguments: Any, **options: Any) -> Any:
+        calls.append((arguments, options))
+        return duckdb_in_memory()
+
+    duckdb_in_memory = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", connect)
+    with DuckDBWarehouse("md:lms", "PLANTED").connect():
+        pass
+
+    assert calls == [(("md:lms",), {"config": {"motherduck_token": "PLANTED"}})]
+    assert "PLANTED" not in repr(DuckDBWarehouse("md:lms", "PLANTED"))
+
+
+def from_extension(words: str) -> str:
+    """What DuckDB makes of an error that the extension raises when it is loaded."""
+    return (
+        'Invalid Input Error: Initialization function "motherduck_duckdb_cpp_init" from file '
+        f'"/home/token/.duckdb/extensions/v1.5.5/linux_amd64/motherduck.duckdb_extension" threw an exception: "{words}"'
+    )
+
+
+NO_ROUTE = (
+    'Failed to download "http://api.motherduck.com/extension_version" (attempt 5): Could not establish connection'
+)
+NO_IMPLEMENTATION = (
+    "Failed to install extension from 'http://ext.motherduck.com/v1.5.5/linux_amd64/motherduck_impl.v1.gz': "
+    '\'{"exception_type":"IO","exception_message":"Failed to download \\"http://ext.motherduck.com/…\\" (attempt 5): '
+    "Could not establish connection\"}'"
+)
+NOT_AUTHENTICATED = "Request failed: Your request is not authenticated. Please check your MotherDuck token."
+NO_EXTENSION = 'Failed to download extension "motherduck" at URL "http://extensions.duckdb.org/v9.9.9/…"'
+ADVICE = '\nExtension "motherduck" is an existing extension.\n\nFor more info, visit https://duckdb.org/docs'
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "plain", "advice"),
+    [
+        (
+            from_extension(f"{NOT_AUTHENTICATED} (Jwt is not in the form of Header.Payload.Signature PLANTED)"),
+            MotherDuckUnavailable,
+            "MotherDuck refused the token for md:lms: Request failed: Your request is not authenticated",
+            "Make a new access token",
+        ),
+        (
+            "Invalid Input Error: Initialization function failed: Jwt header is an invalid JSON PLANTED",
+            MotherDuckUnavailable,
+            "refused the token",
+            "Make a new access token",
+        ),
+        (
+            "Invalid Error: RPC 'SETUP_PLAN_FRAGMENTS' failed: Your request is not authenticated. PLANTED",
+            MotherDuckUnavailable,
+            "refused the token",
+            "Make a new access token",
+        ),
+        (
+            "Could not connect to MotherDuck (PERMISSION_DENIED, RPC 'CREATE_SLT')",
+            MotherDuckUnavailable,
+            "refused the token",
+            "Make a new access token",
+        ),
+        (
+            from_extension("Failed to attach 'lms': no database/share named 'lms' found"),
+            WarehouseMissing,
+            "There is no database lms at MotherDuck",
+            "CREATE DATABASE lms",
+        ),
+        (
+            'Catalog Error: database "lms" does not exist',
+            WarehouseMissing,
+            "There is no database lms at MotherDuck",
+            "CREATE DATABASE lms",
+        ),
+        (
+            from_extension(
+                "\nYour DuckDB version (v1.5.3) is not yet supported by MotherDuck. "
+                "The latest supported version is v1.5.2. Please downgrade to use MotherDuck."
+            ),
+            MotherDuckUnavailable,
+            f"MotherDuck does not take the installed DuckDB {duckdb.__version__}: Your DuckDB version (v1.5.3) is not",
+            "Install a version",
+        ),
+        (
+            from_extension(
+                "MotherDuck extension is not available for this DuckDB version (v2.0.0) and platform (linux_amd64)"
+            ),
+            MotherDuckUnavailable,
+            "MotherDuck offers nothing for the installed DuckDB",
+            "A proxy that refuses",
+        ),
+        (
+            from_extension(NO_ROUTE),
+            MotherDuckUnavailable,
+            "MotherDuck's service can't be reached: Failed to download",
+            "api.motherduck.com",
+        ),
+        (
+            from_extension(NO_IMPLEMENTATION),
+            MotherDuckUnavailable,
+            "MotherDuck's service can't be reached: Failed to install",
+            "ext.motherduck.com",
+        ),
+        (
+            from_extension(
+                'Failed to download "http://api.motherduck.com/extension_version". Status code "403": Forbidden'
+            ),
+            MotherDuckUnavailable,
+            "MotherDuck's service can't be reached",
+            "api.motherduck.com",
+        ),
+        (
+            from_extension("failed to resolve extension version from server response (got '<html>')"),
+            MotherDuckUnavailable,
+            "MotherDuck's service can't be reached",
+            "api.motherduck.com",
+        ),
+        (
+            from_extension("Request failed:  (UNAVAILABLE, RPC 'GET_WELCOME_PACK')"),
+            MotherDuckUnavailable,
+            "MotherDuck does not serve md:lms: Request failed: (UNAVAILABLE, RPC",
+            "may not fit the database's version",
+        ),
+        (
+            from_extension("Request failed: Could not connect to MotherDuck. Please try again later"),
+            MotherDuckUnavailable,
+            "MotherDuck's service can't be reached",
+            "api.motherduck.com",
+        ),
+        (
+            f"IO Error: {NO_EXTENSION}{ADVICE} (ERROR Could not establish connection)",
+            MotherDuckUnavailable,
+            "DuckDB can't download its extension for MotherDuck",
+            "extensions.duckdb.org",
+        ),
+        (
+            "IO Error: Input is not a GZIP stream",
+            MotherDuckUnavailable,
+            "DuckDB can't download its extension for MotherDuck",
+            "HTTP_PROXY",
+        ),
+        (
+            f"HTTP Error: {NO_EXTENSION} (HTTP 404){ADVICE}",
+            MotherDuckUnavailable,
+            "has no extension for MotherDuck on this platform",
+            "Install a version",
+        ),
+        (
+            'IO Error: Extension "/home/x/motherduck.duckdb_extension" could not be loaded: undefined symbol',
+            MotherDuckUnavailable,
+            "DuckDB could not load its extension for MotherDuck",
+            "Delete its files",
+        ),
+        (
+            "Can't open a connection to same database file with a different configuration than existing connections",
+            MotherDuckUnavailable,
+            "This process has md:lms open with other settings",
+            "Start the process anew",
+        ),
+        ("Out of Memory Error: failed to allocate", WarehouseError, "DuckDB could not read md:lms: Out of Memory", ""),
+    ],
+)
+def test_motherducks_errors_are_plain_and_hold_no_token(
+    monkeypatch: pytest.MonkeyPatch, said: str, kind: type[WarehouseError], plain: str, advice: str
+) -> None:
+    """One sentence each in words that real errors have, and what to do about it; the frame around them is left out."""
+
+    def connect(*_: Any, **__: Any) -> Any:
+        raise duckdb.Error(said)
+
+    monkeypatch.setattr(duckdb, "connect", connect)
+
+    with pytest.raises(WarehouseError) as caught:
+        DuckDBWarehouse("md:lms", "PLANTED").inspect({"users": TableRef("main", ("users",))})
+
+    assert type(caught.value) is kind
+    assert plain in caught.value.message
+    assert advice in caught.value.guidance
+    assert "PLANTED" not in str(caught.value)
+    assert "/home/token" not in str(caught.value)
+
+
+def test_real_duckdb_says_plainly_that_it_can_not_load_the_extension(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no way to MotherDuck, the error is of this package; with one, the planted token is refused."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    with pytest.raises(MotherDuckUnavailable):
+        DuckDBWarehouse("md:lms", "PLANTED").inspect({"users": TableRef("main", ("users",))})

@@ -22,6 +22,8 @@
     ├── WorkspaceError                no workspace, or no single one, fits what was asked
     ├── AmbiguousName                 two things of one name; both ids are in the message
     ├── OutcomeUnknown                a create got no answer and could not be found afterwards
+    ├── CheckpointNotSaved            what a run has to remember of a job could not be written
+    ├── UnexpectedError               something that nobody expected was raised while one connection was synced
     ├── SyncError                     a job did not end in success
     │   ├── SyncFailed
     │   ├── SyncCancelled
@@ -173,6 +175,14 @@ class AmbiguousName(AirbyteDagsterError):
 
 class OutcomeUnknown(AirbyteDagsterError):
     """A create got no answer, and looking afterwards did not find what it should have made."""
+
+
+class CheckpointNotSaved(AirbyteDagsterError):
+    """What a run has to remember of a connection's job could not be written, after several attempts."""
+
+
+class UnexpectedError(AirbyteDagsterError):
+    """Something that nobody expected was raised while one connection was synced; it is the cause of this error."""
 
 
 class SyncError(AirbyteDagsterError):

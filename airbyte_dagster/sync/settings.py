@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 #: What to do if a connection has an active sync: watch it (``attach``), raise (``fail``), or start our own once it has
 #: ended (``wait``).
@@ -30,3 +30,13 @@ class SyncSettings:
     on_running: OnRunning = "attach"
     cancel_on_timeout: bool = True
     cancel_on_termination: bool = True
+
+
+class SyncSlots(Protocol):
+    """Slots that syncs of several runs share, such as those of a Dagster pool; called from one thread."""
+
+    def acquire(self, connection_id: str) -> bool:
+        """Take a slot for a connection's sync, without waiting; called again about every second until it returns true."""
+
+    def release(self, connection_id: str) -> None:
+        """Give the slot of a connection back, or its place in the queue if it was never given one."""

@@ -1,0 +1,55 @@
+"""What the end of a job means."""
+
+from __future__ import annotations
+
+from airbyte_dagster.airbyte import AirbyteClient
+from airbyte_dagster.airbyte.records import Failure, Job, JobType
+from airbyte_dagster.errors import SyncCancelled, SyncFailed, SyncStatusUnknown
+
+
+def evaluate_job(client: AirbyteClient, job: Job) -> Job:
+    """Return a job that has ended, if it succeeded; only ``succeeded`` is success.
+
+    Raises:
+        SyncFailed: It failed; with the reason, where the server gives one.
+        SyncCancelled: Somebody cancelled it.
+        ValueError: It has not ended.
+    """
+    if job.active:
+        raise ValueError(f"job {job.id} is {job.status}")
+    if job.status == "succeeded":
+        return job
+    if job.status == "cancelled":
+        raise SyncCancelled(
+            f"Job {job.id} of connection {job.connection_id} was cancelled.", job_id=job.id, status=job.status
+        )
+    failure = _failure(client, job)
+    reason = f" after {failure.attempts} attempt(s): {failure.message} ({failure.origin})" if failure else ""
+    raise SyncFailed(
+        f"Job {job.id} of connection {job.connection_id} failed{reason}.".replace("..", "."),
+        job_id=job.id,
+        status=job.status,
+        guidance="" if failure else "Its log in Airbyte has the reason, which this server's API does not give.",
+    )
+
+
+def _failure(client: AirbyteClient, job: Job) -> Failure | None:
+    try:
+        return client.job_failure(job.id)
+    except Exception:  # noqa: BLE001 - the reason is an extra; an odd answer must not hide that the job failed
+        return None
+
+
+def status_unknown(job: Job, seconds: float) -> SyncStatusUnknown:
+    """Return the error of a job that gave no answer for some seconds."""
+    return SyncStatusUnknown(
+        f"Airbyte gave no answer about job {job.id} for {seconds:.0f} s; it may still be running.",
+        job_id=job.id,
+        status=job.status,
+        guidance="A rerun goes on watching the same job.",
+    )
+
+
+def is_of_type(job: Job, job_type: JobType) -> bool:
+    """Whether a job is of a type; a clear is shown as ``reset``: the two are one (``JobService.kt``)."""
+    return (job.job_type in ("reset", "clear")) == (job_type in ("reset", "clear"))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import tenacity
+
 from airbyte_dagster.airbyte.records import StreamKey
+from airbyte_dagster.errors import CheckpointNotSaved
+
+_ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -57,3 +62,84 @@ class InMemoryCheckpoints(dict[str, Checkpoint]):
     def save(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Keep some."""
         self.update(checkpoints)
+
+
+class CheckpointKeeper:
+    """Reads and writes checkpoints, several times where that fails, and keeps in mind what could not be written.
+
+    Args:
+        store: Where they are kept.
+        sleep: Waits between two attempts.
+        warn: Takes one line for people.
+
+    Attributes:
+        current: The newest of each connection, written or not.
+    """
+
+    def __init__(self, store: CheckpointStore, sleep: Callable[[float], None], warn: Callable[[str], None]) -> None:
+        self._store = store
+        self._warn = warn
+        self._attempts = tenacity.Retrying(
+            sleep=sleep,
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            wait=tenacity.wait_exponential(multiplier=0.25, max=2.0),
+            retry=tenacity.retry_if_exception_type(Exception),
+            reraise=True,
+        )
+        self._errors: dict[str, Exception] = {}
+        self.current: dict[str, Checkpoint] = {}
+
+    def load(self, connection_ids: Collection[str]) -> dict[str, Checkpoint]:
+        """Return the checkpoints of jobs that may still be of use: not of those that were recorded.
+
+        Raises:
+            Exception: The store could not be read.
+        """
+        found = self._attempts.copy()(self._store.load, connection_ids)
+        return {key: checkpoint for key, checkpoint in found.items() if not checkpoint.is_recorded}
+
+    def save(self, checkpoints: Mapping[str, Checkpoint]) -> None:
+        """Write checkpoints, all at once; see `error` for those that could not be written."""
+        if not checkpoints:
+            return
+        self.current.update(checkpoints)
+        try:
+            self._attempts.copy()(self._store.save, checkpoints)
+        except Exception as error:  # noqa: BLE001 - whatever a database raises, the jobs must go on being watched
+            self._errors.update(dict.fromkeys(checkpoints, error))
+            self._warn(f"The checkpoints of {len(checkpoints)} connection(s) could not be written: {_line(error)}")
+        else:
+            for connection_id in checkpoints:
+                self._errors.pop(connection_id, None)
+
+    def error(self, connection_id: str, *, tries_again: bool = False) -> CheckpointNotSaved | None:
+        """Return the error of a connection whose last checkpoint could not be written.
+
+        Args:
+            connection_id: The connection.
+            tries_again: Whether to write it once more first.
+        """
+        cause = self._errors.get(connection_id)
+        if cause is None:
+            return None
+        checkpoint = self.current[connection_id]
+        if tries_again:
+            try:
+                self._store.save({connection_id: checkpoint})
+            except Exception as again:  # noqa: BLE001 - as above
+                cause = again
+            else:
+                del self._errors[connection_id]
+                return None
+        what = "of a sync that was to be requested" if checkpoint.job_id is None else f"with job {checkpoint.job_id}"
+        error = CheckpointNotSaved(
+            f"The checkpoint of connection {connection_id}, {what}, could not be written: {_line(cause)}",
+            guidance="Look at Dagster's storage: without checkpoints, a resumed run does not know its jobs.",
+        )
+        error.__cause__ = cause
+        return error
+
+
+def _line(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.airbyte.records import Job, JobType, StreamKey
 from airbyte_dagster.sync.checkpoints import CheckpointStore, InMemoryCheckpoints
+from airbyte_dagster.sync.loop import SyncLoop
 from airbyte_dagster.sync.results import Progress, SyncResult
 from airbyte_dagster.sync.settings import SyncSettings, SyncSlots
 
@@ -65,7 +66,7 @@ class SyncEngine:
 
     client: AirbyteClient
     workspace_id: str
-    settings: SyncSettings = SyncSettings()
+    settings: SyncSettings = field(default_factory=SyncSettings)
     checkpoints: CheckpointStore = field(default_factory=InMemoryCheckpoints)
     max_concurrent: int | None = None
     slots: SyncSlots | None = None
@@ -110,7 +111,18 @@ class SyncEngine:
             AirbyteError: Airbyte did not say which its newest job is; nothing was started.
             Exception: The checkpoints could not be loaded; nothing was started.
         """
-        raise NotImplementedError
+        loop = SyncLoop(self, list(dict.fromkeys(connection_ids)), job_type, is_watched=until == "ended")
+        try:
+            yield from loop.results()
+            if self.stop.done() and self.settings.cancel_on_termination:
+                loop.cancel()
+        except BaseException as error:
+            # What is no ordinary error is a termination: KeyboardInterrupt, Dagster's interrupt, a closed iterator.
+            if not isinstance(error, Exception) and self.settings.cancel_on_termination:
+                loop.cancel()
+            raise
+        finally:
+            loop.close()
 
     def terminate(self) -> None:
         """Make `run`, in another thread, cancel its jobs, if the settings say so, and end; it yields nothing more."""

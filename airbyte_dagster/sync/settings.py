@@ -36,7 +36,10 @@ class SyncSlots(Protocol):
     """Slots that syncs of several runs share, such as those of a Dagster pool; called from one thread."""
 
     def acquire(self, connection_id: str) -> bool:
-        """Take a slot for a connection's sync, without waiting; called again about every second until it returns true."""
+        """Take a slot for a connection's sync, without waiting.
+
+        Called again about every second, for the same connection, until it returns true.
+        """
 
     def release(self, connection_id: str) -> None:
         """Give the slot of a connection back, or its place in the queue if it was never given one."""

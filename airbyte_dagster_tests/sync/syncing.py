@@ -6,26 +6,31 @@ import contextlib
 import itertools
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
 from airbyte_dagster.airbyte import AirbyteClient, ClientSettings
-from airbyte_dagster.sync.many import ManySyncs, Outcome
-from airbyte_dagster.sync.runner import JobNote, SyncSettings
+from airbyte_dagster.airbyte.records import JobType
+from airbyte_dagster.sync.checkpoints import Checkpoint
+from airbyte_dagster.sync.engine import SyncEngine
+from airbyte_dagster.sync.results import SyncResult
+from airbyte_dagster.sync.settings import SyncSettings
 from airbyte_dagster_tests.clock import FakeClock
 from benchmarks.simulated_airbyte import (
     CLIENT_ID,
     CLIENT_SECRET,
     SERVER_URL,
     WORKSPACE_ID,
+    Fault,
     JobRow,
     SimulatedAirbyte,
     SimulatedTransport,
     connection_id,
 )
+from benchmarks.simulated_airbyte.faults import Faults
 
 _worlds = itertools.count()
 
@@ -75,35 +80,37 @@ class Inline(Executor):
         return future
 
 
-class Memory:
-    """Notes that outlive the process, if it lives when it writes them."""
+class Store:
+    """Checkpoints that outlive the process, if it lives when it writes them.
+
+    Attributes:
+        kept: By connection.
+        writes: How many there were.
+        failing: Called before each write with what is to be written; raises, if it is to fail.
+    """
 
     def __init__(self) -> None:
-        self.notes: dict[str, JobNote] = {}
+        self.kept: dict[str, Checkpoint] = {}
         self.writes = 0
         self.is_dead: Callable[[], bool] = lambda: False
+        self.failing: Callable[[Mapping[str, Checkpoint]], None] = lambda _checkpoints: None
 
-    def recall(self, connection_id: str) -> JobNote | None:
-        return self.notes.get(connection_id)
+    def load(self, connection_ids: Collection[str]) -> Mapping[str, Checkpoint]:
+        return {key: self.kept[key] for key in connection_ids if key in self.kept}
 
-    def note_all(self, notes: Mapping[str, JobNote]) -> None:
+    def save(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         if self.is_dead():
             raise Killed
+        self.failing(checkpoints)
         self.writes += 1
-        self.notes.update(notes)
-
-    def forget(self, connection_id: str) -> None:
-        """As a run does once it has told of the connection."""
-        if not self.is_dead():
-            self.notes.pop(connection_id, None)
+        self.kept.update(checkpoints)
 
 
 class World:
     """A simulated Airbyte, and runs of many syncs of it.
 
     Attributes:
-        memory: Of the run and those that retry it.
-        requests: How many were sent in all.
+        store: Of the run and those that resume it.
     """
 
     def __init__(self, connections: int, **simulation: Any) -> None:
@@ -112,8 +119,9 @@ class World:
         self.clock = FakeClock()
         self.airbyte = SimulatedAirbyte(connections, clock=self.clock, **simulation)
         self.ids = [connection_id(number) for number in range(connections)]
-        self.memory = Memory()
+        self.store = Store()
         self.warnings: list[str] = []
+        self.lines: list[str] = []
 
     def client(self, transport: httpx.BaseTransport | None = None) -> AirbyteClient:
         return AirbyteClient(
@@ -125,32 +133,56 @@ class World:
             sleep=self.clock.sleep,
         )
 
-    def syncs(
+    def engine(
         self, transport: httpx.BaseTransport | None = None, settings: SyncSettings | None = None, **options: Any
-    ) -> ManySyncs:
-        """Many syncs in one thread and virtual time."""
-        return ManySyncs(
+    ) -> SyncEngine:
+        """An engine in one thread and virtual time."""
+        return SyncEngine(
             self.client(transport),
             WORKSPACE_ID,
             settings or SyncSettings(),
-            self.memory,
+            self.store,
             **{
                 "clock": self.clock,
                 "now": lambda: self.airbyte.now,
                 "sleep": self.clock.sleep,
                 # A loop takes some time, even if there is nothing to wait for.
                 "pause": lambda seconds, _futures: self.clock.sleep(max(seconds, 0.01)),
-                "executor": Inline,
+                "executor": lambda _width: Inline(),
                 "warn": self.warnings.append,
+                "log": self.lines.append,
                 **options,
             },
         )
 
-    def run(self, ids: Sequence[str] | None = None, **options: Any) -> dict[str, Outcome]:
-        """Run to the end, and return the outcomes, which are one for each."""
-        outcomes = list(self.syncs(**options).run(self.ids if ids is None else ids))
-        assert len({outcome.connection_id for outcome in outcomes}) == len(outcomes)
-        return {outcome.connection_id: outcome for outcome in outcomes}
+    def run(
+        self,
+        ids: Sequence[str] | None = None,
+        job_type: JobType = "sync",
+        until: Literal["ended", "started"] = "ended",
+        **options: Any,
+    ) -> dict[str, SyncResult]:
+        """Run to the end, and return the results, which are one for each."""
+        results = list(self.engine(**options).run(self.ids if ids is None else ids, job_type, until=until))
+        assert len({result.connection_id for result in results}) == len(results)
+        return {result.connection_id: result for result in results}
+
+    def run_one(self, job_type: JobType = "sync", **options: Any) -> SyncResult:
+        """Run the first connection to the end."""
+        [result] = self.run(self.ids[:1], job_type, **options).values()
+        return result
+
+    def transport(self, *faults: Faults) -> SimulatedTransport:
+        """A transport on which the first fault that anybody wants happens."""
+
+        def fault(method: str, path: str) -> Fault | None:
+            return next((found for wanted in faults if (found := wanted(method, path)) is not None), None)
+
+        return SimulatedTransport(self.airbyte, fault)
+
+    def statuses(self) -> list[str]:
+        """The statuses of all jobs, oldest first."""
+        return [job.status(self.airbyte.now) for job in self.airbyte.jobs]
 
     def jobs_of(self) -> Mapping[str, list[JobRow]]:
         """All jobs that were ever made, by connection, oldest first."""
@@ -172,3 +204,31 @@ class World:
 
 def a_seed(seed: int) -> random.Random:
     return random.Random(seed)  # noqa: S311 - no secret depends on it
+
+
+class OddTransport(httpx.BaseTransport):
+    """Puts answers of its own in the place of the server's.
+
+    Args:
+        beneath: Answers everything else.
+        answer: Returns an answer to a request, or nothing.
+    """
+
+    def __init__(self, beneath: httpx.BaseTransport, answer: Callable[[httpx.Request], httpx.Response | None]) -> None:
+        self._beneath = beneath
+        self._answer = answer
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self._answer(request)
+        return self._beneath.handle_request(request) if answer is None else answer
+
+
+def is_post(method: str, path: str) -> bool:
+    """Whether a call requests a job."""
+    return method == "POST" and path.endswith("public/v1/jobs")
+
+
+def once(fault: Fault, when: Callable[[str, str], bool] = is_post) -> Faults:
+    """A fault at the first call of a kind."""
+    left = [fault]
+    return lambda method, path: left.pop() if left and when(method, path) else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airbyte_dagster.errors import AirbyteError, SyncCancelled, SyncFailed
-from airbyte_dagster.sync.many import Outcome
-from airbyte_dagster.sync.runner import SyncSettings
+from airbyte_dagster.sync.results import SyncResult
+from airbyte_dagster.sync.settings import SyncSettings
 from airbyte_dagster_tests.sync.syncing import DyingTransport, Killed, World, a_seed
 from benchmarks.simulated_airbyte import KINDS, RandomFaults, SimulatedTransport
 
@@ -34,7 +34,7 @@ class Schedule:
         self.most = self.chance.choice([None, 1, 3, 5])
         self.settings = SyncSettings(on_running=self.chance.choice(["attach", "attach", "wait"]))
         self.deaths = 0
-        self.told: dict[str, list[Outcome]] = {wanted: [] for wanted in self.world.ids}
+        self.told: dict[str, list[SyncResult]] = {wanted: [] for wanted in self.world.ids}
 
     def play(self) -> None:
         """Run, and run again what was not told of, as a retry does, until a process lives to the end."""
@@ -42,11 +42,11 @@ class Schedule:
             beneath = SimulatedTransport(self.world.airbyte, self.faults)
             last = self.chance.randint(0, 40) if life < LIVES - 1 and self.chance.random() < 0.6 else None
             transport = DyingTransport(beneath, last, has_acted=self.chance.random() < 0.5)
-            self.world.memory.is_dead = lambda dying=transport: dying.is_dead  # type: ignore[misc]
-            left = [wanted for wanted, outcomes in self.told.items() if not outcomes or outcomes[-1].error]
+            self.world.store.is_dead = lambda dying=transport: dying.is_dead  # type: ignore[misc]
+            left = [wanted for wanted, results in self.told.items() if not results or results[-1].error]
             try:
-                for outcome in self.world.syncs(transport, self.settings, most=self.most).run(left):
-                    self.told[outcome.connection_id].append(outcome)
+                for result in self.world.engine(transport, self.settings, max_concurrent=self.most).run(left):
+                    self.told[result.connection_id].append(result)
             except Killed:
                 self.deaths += 1
                 self.world.clock.sleep(self.chance.choice([0, 5, 60]))
@@ -54,13 +54,13 @@ class Schedule:
             except AirbyteError:
                 # Airbyte could not be asked what is there: nothing was started, and whoever wanted it tries again.
                 continue
-            if all(outcomes and not outcomes[-1].error for outcomes in self.told.values()):
+            if all(results and not results[-1].error for results in self.told.values()):
                 return
         # Faults end some time.
-        left = [wanted for wanted, outcomes in self.told.items() if not outcomes or outcomes[-1].error]
-        self.world.memory.is_dead = lambda: False
-        for outcome in self.world.syncs(settings=self.settings).run(left):
-            self.told[outcome.connection_id].append(outcome)
+        left = [wanted for wanted, results in self.told.items() if not results or results[-1].error]
+        self.world.store.is_dead = lambda: False
+        for result in self.world.engine(settings=self.settings).run(left):
+            self.told[result.connection_id].append(result)
 
 
 @pytest.mark.parametrize("seed", range(SCHEDULES))
@@ -73,18 +73,18 @@ def test_each_sync_happens_once_and_what_is_told_is_true(seed: int) -> None:
     world = schedule.world
     jobs = world.jobs_of()
     by_id = {job.id: job for job in world.airbyte.jobs}
-    for wanted, outcomes in schedule.told.items():
+    for wanted, results in schedule.told.items():
         statuses = [job.status(world.airbyte.now) for job in jobs[wanted]]
         # Not lost, not doubled: whatever came before it failed, as Airbyte says itself.
-        assert statuses == ["failed"] * (len(statuses) - 1) + ["succeeded"], (wanted, statuses, outcomes)
-        for outcome in outcomes:
-            if outcome.error is None:
-                assert outcome.job is not None
-                assert by_id[outcome.job.id].connection_id == wanted
-                assert by_id[outcome.job.id].status(world.airbyte.now) == "succeeded"
-            elif isinstance(outcome.error, SyncFailed | SyncCancelled):
-                assert by_id[outcome.error.job_id].status(world.airbyte.now) == outcome.error.status == "failed"
-        assert [outcome.error is None for outcome in outcomes].count(True) == 1
+        assert statuses == ["failed"] * (len(statuses) - 1) + ["succeeded"], (wanted, statuses, results)
+        for result in results:
+            if result.error is None:
+                assert result.job is not None
+                assert by_id[result.job.id].connection_id == wanted
+                assert by_id[result.job.id].status(world.airbyte.now) == "succeeded"
+            elif isinstance(result.error, SyncFailed | SyncCancelled):
+                assert by_id[result.error.job_id].status(world.airbyte.now) == result.error.status == "failed"
+        assert [result.error is None for result in results].count(True) == 1
 
 
 def test_the_schedules_are_not_all_alike() -> None:
@@ -96,7 +96,7 @@ def test_the_schedules_are_not_all_alike() -> None:
         schedule.play()
         kinds |= {fault.kind for fault in schedule.faults.done}
         deaths += schedule.deaths
-        failures += sum(isinstance(outcome.error, SyncFailed) for told in schedule.told.values() for outcome in told)
+        failures += sum(isinstance(result.error, SyncFailed) for told in schedule.told.values() for result in told)
 
     assert kinds == set(KINDS)
     assert deaths > 10

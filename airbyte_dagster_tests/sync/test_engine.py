@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from airbyte_dagster.errors import SyncAlreadyRunning, SyncFailed, SyncStatusUnknown, SyncTimedOut
-from airbyte_dagster.sync.many import SIDE_BY_SIDE, ManySyncs, Progress
-from airbyte_dagster.sync.runner import JobNote, SyncSettings
+from airbyte_dagster.sync.checkpoints import Checkpoint
+from airbyte_dagster.sync.engine import SyncEngine
+from airbyte_dagster.sync.loop import SIDE_BY_SIDE
+from airbyte_dagster.sync.results import Progress
+from airbyte_dagster.sync.settings import SyncSettings
 from airbyte_dagster_tests.sync.syncing import DyingTransport, Killed, World
 from benchmarks.simulated_airbyte import WORKSPACE_ID, Fault, SimulatedTransport, connection_id
 
@@ -19,17 +22,17 @@ A_FEW = 20
 
 
 def test_each_is_synced_once_and_told_of() -> None:
-    """One job for each connection, and an outcome that is Airbyte's own."""
+    """One job for each connection, and an result that is Airbyte's own."""
     world = World(A_FEW, job_seconds=5)
 
-    outcomes = world.run()
+    results = world.run()
 
     assert {len(jobs) for jobs in world.jobs_of().values()} == {1}
-    assert set(outcomes) == set(world.ids)
-    for outcome in outcomes.values():
-        assert (outcome.error, outcome.origin, outcome.is_alone) == (None, "new", True)
-        assert outcome.job is not None
-        assert outcome.job.status == "succeeded"
+    assert set(results) == set(world.ids)
+    for result in results.values():
+        assert (result.error, result.origin) == (None, "new")
+        assert result.job is not None
+        assert result.job.status == "succeeded"
 
 
 def test_a_connection_that_is_named_twice_syncs_once() -> None:
@@ -55,10 +58,10 @@ def test_a_thousand_take_no_more_than_a_call_a_second_and_one_each() -> None:
     """However many there are."""
     world = World(1000, job_seconds=60)
 
-    outcomes = world.run()
+    results = world.run()
 
     minutes = (world.clock() - 1000.0) / 60
-    assert {outcome.error for outcome in outcomes.values()} == {None}
+    assert {result.error for result in results.values()} == {None}
     assert {len(jobs) for jobs in world.jobs_of().values()} == {1}
     assert sum(world.calls.values()) - len(world.ids) <= 60 * minutes
 
@@ -69,8 +72,8 @@ def test_notes_are_written_together() -> None:
 
     world.run()
 
-    assert world.memory.writes < 100
-    assert {note.job_id is not None for note in world.memory.notes.values()} == {True}
+    assert world.store.writes < 100
+    assert {note.job_id is not None for note in world.store.kept.values()} == {True}
 
 
 def test_no_more_are_on_their_way_than_wanted() -> None:
@@ -84,10 +87,10 @@ def test_no_more_are_on_their_way_than_wanted() -> None:
         most = max(most, sum(job.active(world.airbyte.now) for job in world.airbyte.jobs))
 
     world.clock.on_sleep = look
-    outcomes = world.run(most=3, on_progress=seen.append)
+    results = world.run(max_concurrent=3, on_progress=seen.append)
 
     assert most == 3
-    assert len(outcomes) == A_FEW
+    assert len(results) == A_FEW
     assert all(progress.waiting + progress.active + progress.succeeded + progress.failed == A_FEW for progress in seen)
 
 
@@ -95,10 +98,10 @@ def test_a_failure_stops_no_other() -> None:
     """It is told with its job; all others go on."""
     world = World(A_FEW, fails=lambda wanted, _earlier: wanted == connection_id(7))
 
-    outcomes = world.run(most=4)
+    results = world.run(max_concurrent=4)
 
-    assert [key for key, outcome in outcomes.items() if outcome.error] == [connection_id(7)]
-    assert isinstance(outcomes[connection_id(7)].error, SyncFailed)
+    assert [key for key, result in results.items() if result.error] == [connection_id(7)]
+    assert isinstance(results[connection_id(7)].error, SyncFailed)
 
 
 def test_a_connection_that_is_gone_is_an_error_of_its_own() -> None:
@@ -106,10 +109,10 @@ def test_a_connection_that_is_gone_is_an_error_of_its_own() -> None:
     world = World(3)
     world.airbyte.delete(connection_id(1))
 
-    outcomes = world.run()
+    results = world.run()
 
-    assert [key for key, outcome in outcomes.items() if outcome.error] == [connection_id(1)]
-    assert outcomes[connection_id(1)].job is None
+    assert [key for key, result in results.items() if result.error] == [connection_id(1)]
+    assert results[connection_id(1)].job is None
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])
@@ -118,8 +121,8 @@ def test_a_short_sync_is_noticed_at_once(number: int) -> None:
     world = World(number, job_seconds=3)
     told = {}
 
-    for outcome in world.syncs().run(world.ids):
-        told[outcome.connection_id] = world.airbyte.now
+    for result in world.engine().run(world.ids):
+        told[result.connection_id] = world.airbyte.now
 
     assert all(told[job.connection_id] - job.ends <= 0.5 for job in world.airbyte.jobs)
 
@@ -137,9 +140,9 @@ def test_an_end_that_the_list_does_not_show_is_found() -> None:
     """A row may be committed later than it is stamped; then it is before what was read already."""
     world = World(3, job_seconds=lambda wanted: 30 if wanted == connection_id(0) else 40, written_late=lambda _id: 15.0)
 
-    outcomes = world.run()
+    results = world.run()
 
-    assert {outcome.error for outcome in outcomes.values()} == {None}
+    assert {result.error for result in results.values()} == {None}
 
 
 def test_one_that_syncs_already_is_watched() -> None:
@@ -148,11 +151,11 @@ def test_one_that_syncs_already_is_watched() -> None:
     world.start_elsewhere(connection_id(1))
     world.clock.sleep(10)
 
-    outcomes = world.run()
+    results = world.run()
 
     assert {len(jobs) for jobs in world.jobs_of().values()} == {1}
-    assert outcomes[connection_id(1)].origin == "attached"
-    assert outcomes[connection_id(1)].error is None
+    assert results[connection_id(1)].origin == "attached"
+    assert results[connection_id(1)].error is None
 
 
 def test_one_that_syncs_already_is_waited_for_if_that_is_wanted() -> None:
@@ -163,14 +166,13 @@ def test_one_that_syncs_already_is_waited_for_if_that_is_wanted() -> None:
     world.clock.sleep(10)
     began = world.airbyte.now
 
-    outcomes = world.run(settings=SyncSettings(on_running="wait"))
+    results = world.run(settings=SyncSettings(on_running="wait"))
 
     jobs = world.jobs_of()
     assert [len(jobs[key]) for key in world.ids] == [2] * busy + [1, 1]
     assert all(jobs[key][-1].created < began + 10 for key in world.ids[busy:])
-    assert {outcome.origin for outcome in outcomes.values()} == {"new"}
-    assert all(outcomes[key].job.id == jobs[key][-1].id for key in world.ids)  # type: ignore[union-attr]
-    assert not outcomes[world.ids[0]].is_alone or jobs[world.ids[0]][0].id < jobs[world.ids[-1]][0].id
+    assert {result.origin for result in results.values()} == {"new"}
+    assert all(results[key].job.id == jobs[key][-1].id for key in world.ids)  # type: ignore[union-attr]
 
 
 def test_one_that_syncs_already_fails_if_that_is_wanted() -> None:
@@ -178,36 +180,19 @@ def test_one_that_syncs_already_fails_if_that_is_wanted() -> None:
     world = World(3, job_seconds=30)
     world.start_elsewhere(connection_id(1))
 
-    outcomes = world.run(settings=SyncSettings(on_running="fail"))
+    results = world.run(settings=SyncSettings(on_running="fail"))
 
-    assert [key for key, outcome in outcomes.items() if outcome.error] == [connection_id(1)]
-    assert isinstance(outcomes[connection_id(1)].error, SyncAlreadyRunning)
-
-
-def test_another_sync_in_between_is_known() -> None:
-    """Rows that were counted at the beginning say nothing then."""
-    world = World(2, job_seconds=lambda wanted: 10 if wanted == connection_id(0) else 2)
-    foreign = 0
-
-    def elsewhere(now: float) -> None:
-        nonlocal foreign
-        if not foreign and now > 1003:
-            foreign = 1
-            world.start_elsewhere(connection_id(1))
-
-    world.clock.on_sleep = elsewhere
-    outcomes = world.run(most=1)
-
-    assert (outcomes[connection_id(0)].is_alone, outcomes[connection_id(1)].is_alone) == (True, False)
+    assert [key for key, result in results.items() if result.error] == [connection_id(1)]
+    assert isinstance(results[connection_id(1)].error, SyncAlreadyRunning)
 
 
 def test_a_timeout_is_of_each() -> None:
     """One that takes too long is cancelled; the others are not."""
     world = World(3, job_seconds=lambda wanted: 500 if wanted == connection_id(1) else 5)
 
-    outcomes = world.run(settings=SyncSettings(timeout=60))
+    results = world.run(settings=SyncSettings(timeout=60))
 
-    assert isinstance(outcomes[connection_id(1)].error, SyncTimedOut)
+    assert isinstance(results[connection_id(1)].error, SyncTimedOut)
     assert [job.status(world.airbyte.now) for jobs in world.jobs_of().values() for job in jobs] == [
         "succeeded",
         "cancelled",
@@ -223,9 +208,9 @@ def test_an_outage_says_nothing_about_the_syncs() -> None:
         lambda method, _path: Fault("refused") if method == "GET" and 1010 < world.clock() < 1200 else None,
     )
 
-    outcomes = world.run(transport=transport)
+    results = world.run(transport=transport)
 
-    assert {outcome.error for outcome in outcomes.values()} == {None}
+    assert {result.error for result in results.values()} == {None}
     assert len(world.warnings) == 1
 
 
@@ -236,11 +221,11 @@ def test_an_outage_that_does_not_end_gives_up_the_watching_not_the_syncs() -> No
         world.airbyte, lambda method, _path: Fault("refused") if method == "GET" and world.clock() > 1010 else None
     )
 
-    outcomes = world.run(transport=transport, settings=SyncSettings(poll_failure_tolerance=120))
+    results = world.run(transport=transport, settings=SyncSettings(poll_failure_tolerance=120))
     again = world.run()
 
-    assert {type(outcome.error) for outcome in outcomes.values()} == {SyncStatusUnknown}
-    assert {(outcome.error, outcome.origin) for outcome in again.values()} == {(None, "adopted")}
+    assert {type(result.error) for result in results.values()} == {SyncStatusUnknown}
+    assert {(result.error, result.origin) for result in again.values()} == {(None, "resumed")}
     assert {len(jobs) for jobs in world.jobs_of().values()} == {1}
 
 
@@ -248,38 +233,38 @@ def test_whoever_is_killed_finds_the_jobs_again() -> None:
     """Those that have ended meanwhile, those that run, and those whose id was never learnt."""
     world = World(30, job_seconds=lambda wanted: 5 if wanted < connection_id(10) else 100)
     transport = DyingTransport(SimulatedTransport(world.airbyte), 26, has_acted=True)
-    world.memory.is_dead = lambda: transport.is_dead
+    world.store.is_dead = lambda: transport.is_dead
 
     with pytest.raises(Killed):
         world.run(transport=transport)
     began = len(world.airbyte.jobs)
-    world.memory.is_dead = lambda: False
+    world.store.is_dead = lambda: False
     world.clock.sleep(20)
-    outcomes = world.run()
+    results = world.run()
 
     assert 0 < began < len(world.ids)
     assert {len(jobs) for jobs in world.jobs_of().values()} == {1}
-    assert {outcome.error for outcome in outcomes.values()} == {None}
-    assert sum(outcome.origin == "adopted" for outcome in outcomes.values()) == began
+    assert {result.error for result in results.values()} == {None}
+    assert sum(result.origin == "resumed" for result in results.values()) == began
 
 
 def test_a_failed_job_of_the_run_before_is_tried_anew_and_that_is_remembered() -> None:
-    """The note of the new try replaces the old one before it is asked for."""
+    """The checkpoint of the new job replaces the old one before it is requested."""
     world = World(1, fails=lambda _id, earlier: earlier == 0)
     world.run()
     [failed] = world.airbyte.jobs
-    dying = DyingTransport(SimulatedTransport(world.airbyte), 3, has_acted=True)
-    world.memory.is_dead = lambda: dying.is_dead
+    dying = DyingTransport(SimulatedTransport(world.airbyte), 2, has_acted=True)
+    world.store.is_dead = lambda: dying.is_dead
 
     with pytest.raises(Killed):
         world.run(transport=dying)
     assert len(world.airbyte.jobs) == 2
-    assert world.memory.notes[world.ids[0]] == JobNote(after=failed.id)
-    world.memory.is_dead = lambda: False
-    outcomes = world.run()
+    assert world.store.kept[world.ids[0]] == Checkpoint(after=failed.id)
+    world.store.is_dead = lambda: False
+    results = world.run()
 
     assert len(world.airbyte.jobs) == 2
-    assert outcomes[world.ids[0]].origin == "adopted"
+    assert results[world.ids[0]].origin == "resumed"
 
 
 def test_a_job_that_is_made_after_the_process_died_is_waited_for() -> None:
@@ -293,15 +278,15 @@ def test_a_job_that_is_made_after_the_process_died_is_waited_for() -> None:
         3,
         has_acted=True,
     )
-    world.memory.is_dead = lambda: transport.is_dead
+    world.store.is_dead = lambda: transport.is_dead
 
     with pytest.raises(Killed):
         world.run(transport=transport)
-    world.memory.is_dead = lambda: False
+    world.store.is_dead = lambda: False
     world.clock.sleep(5)
-    outcomes = world.run()
+    results = world.run()
 
-    assert outcomes[world.ids[0]].origin == "adopted"
+    assert results[world.ids[0]].origin == "resumed"
     assert len(world.airbyte.jobs) == 1
 
 
@@ -310,12 +295,12 @@ def test_starts_can_be_left_to_themselves() -> None:
     world = World(5, job_seconds=3600, fails=lambda _id, _earlier: False)
     world.airbyte.delete(connection_id(3))
 
-    outcomes = list(world.syncs().start_all(world.ids))
+    results = list(world.engine().run(world.ids, until="started"))
 
     assert world.clock() < 1010
-    assert {outcome.connection_id for outcome in outcomes if outcome.error} == {connection_id(3)}
-    assert all(outcome.job and outcome.job.active for outcome in outcomes if not outcome.error)
-    assert {note.job_id is not None for key, note in world.memory.notes.items() if key != connection_id(3)} == {True}
+    assert {result.connection_id for result in results if result.error} == {connection_id(3)}
+    assert all(result.job and result.job.active for result in results if not result.error)
+    assert {note.job_id is not None for key, note in world.store.kept.items() if key != connection_id(3)} == {True}
 
 
 class Running:
@@ -323,16 +308,16 @@ class Running:
 
     def __init__(self, world: World, **options: Any) -> None:
         self.world = world
-        self.syncs = ManySyncs(
+        self.syncs = SyncEngine(
             world.client(),
             WORKSPACE_ID,
             SyncSettings(),
-            world.memory,
+            world.store,
             clock=world.clock,
             **options,
         )
-        self.outcomes: list[object] = []
-        self.thread = threading.Thread(target=lambda: self.outcomes.extend(self.syncs.run(world.ids)))
+        self.results: list[object] = []
+        self.thread = threading.Thread(target=lambda: self.results.extend(self.syncs.run(world.ids)))
         self.thread.start()
 
     def end(self) -> None:
@@ -351,7 +336,7 @@ def test_termination_cancels_what_is_on_its_way() -> None:
     """All that were started, and nothing more is started."""
     world = World(6, job_seconds=3600)
 
-    running = Running(world, most=4)
+    running = Running(world, max_concurrent=4)
     running.wait_until(lambda: len(world.airbyte.jobs) == 4)
     running.end()
 
@@ -380,12 +365,12 @@ def test_termination_cancels_a_job_whose_answer_was_lost() -> None:
 
 
 def test_whoever_stops_to_listen_cancels() -> None:
-    """As a run does whose process is interrupted while it takes up the outcomes."""
+    """As a run does whose process is interrupted while it takes up the results."""
     world = World(3, job_seconds=lambda wanted: 5 if wanted == connection_id(0) else 500)
 
-    outcomes = world.syncs().run(world.ids)
-    next(outcomes)
-    outcomes.close()  # type: ignore[attr-defined]
+    results = world.engine().run(world.ids)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
 
     assert [job.status(world.airbyte.now) for job in world.airbyte.jobs] == ["succeeded", "cancelled", "cancelled"]
 
@@ -394,8 +379,8 @@ def test_nothing_is_cancelled_if_that_is_not_wanted() -> None:
     """With cancel_on_termination off."""
     world = World(3, job_seconds=lambda wanted: 5 if wanted == connection_id(0) else 500)
 
-    outcomes = world.syncs(settings=SyncSettings(cancel_on_termination=False)).run(world.ids)
-    next(outcomes)
-    outcomes.close()  # type: ignore[attr-defined]
+    results = world.engine(settings=SyncSettings(cancel_on_termination=False)).run(world.ids)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
 
     assert [job.cancelled for job in world.airbyte.jobs] == [None] * 3

@@ -1,0 +1,331 @@
+"""Jobs are watched to their end: whatever a single answer is like, it says nothing about the sync."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from airbyte_dagster.airbyte.records import Job
+from airbyte_dagster.errors import SyncCancelled, SyncFailed, SyncStatusUnknown, SyncTimedOut, UnexpectedError
+from airbyte_dagster.sync.settings import SyncSettings
+from airbyte_dagster_tests.sync.syncing import OddTransport, World, is_post
+from benchmarks.simulated_airbyte import Fault, SimulatedTransport, connection_id
+
+ONE = connection_id(0)
+ODD = {
+    "404 html": lambda: httpx.Response(404, html="<html>no such page</html>"),
+    "404": lambda: httpx.Response(404, json={"title": "resource-not-found"}),
+    "200 html": lambda: httpx.Response(200, html="<html>sign in</html>"),
+    "200 of another kind": lambda: httpx.Response(200, json={"data": [{"jobId": "x"}]}),
+    "403": lambda: httpx.Response(403, html="<html>forbidden</html>"),
+    "401": lambda: httpx.Response(401, json={}),
+    "409": lambda: httpx.Response(409, json={"title": "state-conflict"}),
+    "500": lambda: httpx.Response(500, json={}),
+    "503": lambda: httpx.Response(503),
+    "429": lambda: httpx.Response(429),
+}
+
+
+def between(world: World, begin: float, end: float, answer: Callable[[], httpx.Response]) -> httpx.BaseTransport:
+    """A transport on which every look at jobs is answered so for a while, in seconds from now."""
+    now = world.clock()
+
+    def odd(request: httpx.Request) -> httpx.Response | None:
+        is_due = request.method == "GET" and begin <= world.clock() - now < end
+        return answer() if is_due else None
+
+    return OddTransport(SimulatedTransport(world.airbyte), odd)
+
+
+@pytest.mark.parametrize("number", [1, 12])
+@pytest.mark.parametrize("name", ODD)
+def test_no_answer_ends_the_watching_of_a_healthy_job(name: str, number: int) -> None:
+    """Four minutes of it, for one as for many; then they are found to have succeeded."""
+    world = World(number, job_seconds=300)
+
+    results = world.run(transport=between(world, 10, 250, ODD[name]))
+
+    assert {result.error for result in results.values()} == {None}
+
+
+@pytest.mark.parametrize("number", [1, 12])
+@pytest.mark.parametrize("name", ["403", "200 html", "503"])
+def test_answers_that_stay_odd_end_the_watching_not_the_jobs(name: str, number: int) -> None:
+    """When the tolerance has passed: the error says that they may still run; nothing is cancelled."""
+    world = World(number, job_seconds=3000)
+    began = world.clock()
+
+    results = world.run(transport=between(world, 10, 10_000, ODD[name]))
+
+    assert {type(result.error) for result in results.values()} == {SyncStatusUnknown}
+    assert "may still be running" in str(results[ONE].error)
+    assert set(world.statuses()) == {"running"}
+    # Each failed call may itself be repeated for two minutes.
+    assert 310 <= world.clock() - began < 560
+
+
+def test_the_tolerance_begins_with_the_last_good_answer() -> None:
+    """A job of ten minutes that is not to be read twice, for four minutes each: its age is no matter."""
+    world = World(1, job_seconds=900)
+    now = world.clock()
+
+    def odd(request: httpx.Request) -> httpx.Response | None:
+        age = world.clock() - now
+        is_due = request.method == "GET" and (310 <= age < 540 or 560 <= age < 800)
+        return httpx.Response(403, json={}) if is_due else None
+
+    assert world.run_one(transport=OddTransport(SimulatedTransport(world.airbyte), odd)).error is None
+
+
+def test_jobs_are_read_one_by_one_where_the_list_is_refused() -> None:
+    """An ingress, or a role, may allow one and not the other."""
+    world = World(1, job_seconds=900)
+
+    def odd(request: httpx.Request) -> httpx.Response | None:
+        is_list = request.method == "GET" and "updatedAt" in str(request.url)
+        return httpx.Response(403, json={}) if is_list else None
+
+    assert world.run_one(transport=OddTransport(SimulatedTransport(world.airbyte), odd)).error is None
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_a_job_that_airbyte_no_longer_knows_is_given_up(number: int) -> None:
+    """No list shows it, and to the question for it the answer is that there is none: for as long as the tolerance."""
+    world = World(number, job_seconds=100_000)
+
+    def odd(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "GET" or world.clock() < 1010:
+            return None
+        is_one = request.url.path.rsplit("/", 1)[-1].isdigit()
+        return (
+            httpx.Response(409, json={"title": "state-conflict"}) if is_one else httpx.Response(200, json={"data": []})
+        )
+
+    results = world.run(transport=OddTransport(SimulatedTransport(world.airbyte), odd))
+
+    assert {type(result.error) for result in results.values()} == {SyncStatusUnknown}
+
+
+def test_a_job_that_no_list_shows_is_asked_for() -> None:
+    """Its row was committed late: the list has been read beyond it."""
+    world = World(12, job_seconds=30, written_late=lambda job_id: 15.0 if job_id == 3 else 0.0)
+
+    results = world.run()
+
+    assert {result.error for result in results.values()} == {None}
+    assert world.calls["GET /jobs/{number}"] > 0
+
+
+def test_every_other_end_is_an_error() -> None:
+    """Failed and cancelled are never success; the error has the job's id, status and, where it is known, the reason."""
+    world = World(2, job_seconds=20, fails=lambda wanted, _earlier: wanted == ONE)
+
+    def cancel(now: float) -> None:
+        if now > 1010 and world.airbyte.jobs[1].cancelled is None:
+            world.client().cancel_job(2)
+
+    world.clock.on_sleep = cancel
+    failed, cancelled = (
+        world_result.error for world_result in sorted(world.run().values(), key=lambda r: r.connection_id)
+    )
+
+    assert isinstance(failed, SyncFailed)
+    assert (failed.job_id, failed.status) == (1, "failed")
+    assert "after 1 attempt(s): The source went away. (source)" in str(failed)
+    assert isinstance(cancelled, SyncCancelled)
+    assert (cancelled.job_id, cancelled.status) == (2, "cancelled")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, html="<html>"),
+        httpx.Response(200, json={"attempts": "none"}),
+        httpx.Response(200, json=[1]),
+        httpx.Response(403, json={}),
+    ],
+)
+def test_a_reason_that_cannot_be_read_is_no_reason(answer: httpx.Response) -> None:
+    """The job has failed all the same, and its log has the reason."""
+    world = World(1, fails=lambda _id, _earlier: True)
+
+    def odd(request: httpx.Request) -> httpx.Response | None:
+        return answer if request.url.path.endswith("get_debug_info") else None
+
+    error = world.run_one(transport=OddTransport(SimulatedTransport(world.airbyte), odd)).error
+
+    assert isinstance(error, SyncFailed)
+    assert "Its log in Airbyte" in str(error)
+
+
+def test_an_unexpected_error_of_one_evaluation_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It becomes the result of its connection."""
+    world = World(3)
+
+    def broken(_client: object, job: Job) -> Job:
+        if job.connection_id == ONE:
+            raise KeyError("x")
+        return job
+
+    monkeypatch.setattr("airbyte_dagster.sync.loop.evaluate_job", broken)
+    results = world.run()
+
+    assert [key for key, result in results.items() if result.error] == [ONE]
+    assert isinstance(results[ONE].error, UnexpectedError)
+
+
+def test_details_of_a_job_that_succeeded() -> None:
+    """What cannot be described is a warning, and the details are unknown."""
+    world = World(2)
+
+    def describe(job: Job) -> int:
+        if job.connection_id == ONE:
+            raise RuntimeError("no stats")
+        return job.id
+
+    results = world.run(describe=describe)
+
+    assert (results[ONE].error, results[ONE].details) == (None, None)
+    assert results[connection_id(1)].details == 2
+    assert len([line for line in world.warnings if "no stats" in line]) == 1
+
+
+def test_an_unknown_status_warns_once_and_is_no_success() -> None:
+    """A newer server may know more: the job is watched on."""
+    world = World(1, job_seconds=30)
+
+    def odd(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "GET" or world.clock() > 1020:
+            return None
+        answer = SimulatedTransport(world.airbyte).handle_request(request)
+        return httpx.Response(200, json=_with_status(answer.json(), "reticulating"))
+
+    result = world.run_one(transport=OddTransport(SimulatedTransport(world.airbyte), odd))
+
+    assert result.error is None
+    assert len([line for line in world.warnings if "unknown status 'reticulating'" in line]) == 1
+
+
+def _with_status(found: dict[str, object], status: str) -> dict[str, object]:
+    if "data" in found:
+        rows = found["data"]
+        assert isinstance(rows, list)
+        return {**found, "data": [{**row, "status": status} for row in rows]}
+    return {**found, "status": status}
+
+
+def test_numbers_of_a_few_are_shown_when_they_move() -> None:
+    """No list shows a job again that only moves rows, so it is asked for by itself; many are not written about."""
+    world = World(1, job_seconds=60)
+    seen: list[tuple[str, int | None]] = []
+
+    def odd(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "GET" or not request.url.path.endswith("/jobs/1"):
+            return None
+        answer = SimulatedTransport(world.airbyte).handle_request(request).json()
+        return httpx.Response(200, json={**answer, "rowsSynced": int(world.clock() - 1000) // 30})
+
+    transport = OddTransport(SimulatedTransport(world.airbyte), odd)
+    world.run_one(transport=transport, on_job=lambda job: seen.append((job.status, job.rows)))
+
+    assert len(seen) == len(set(seen))
+    assert [status for status, _rows in seen][0] == "pending"
+    assert ("running", 1) in seen
+    assert seen[-1] == ("succeeded", 100)
+
+
+def test_many_are_not_written_about_one_by_one() -> None:
+    """Neither with a line each, nor with a call each."""
+    world = World(12)
+    seen: list[Job] = []
+
+    world.run(on_job=seen.append)
+
+    assert seen == []
+    assert world.lines == []
+
+
+# Timeouts
+
+
+def test_a_timeout_cancels_and_says_so() -> None:
+    """At once, not at the next poll; a checkpoint or not, no orphan is left."""
+    world = World(1, job_seconds=3600)
+    began = world.clock()
+
+    error = world.run_one(settings=SyncSettings(timeout=610)).error
+
+    assert isinstance(error, SyncTimedOut)
+    assert "Job 1 was still running after 610 s and was cancelled" in str(error)
+    assert world.statuses() == ["cancelled"]
+    assert 610 <= world.clock() - began < 612
+
+
+def test_a_timeout_can_leave_the_job_running() -> None:
+    """cancel_on_timeout off: the message says that it runs on."""
+    world = World(1, job_seconds=3600)
+
+    error = world.run_one(settings=SyncSettings(timeout=60, cancel_on_timeout=False)).error
+
+    assert "was left running" in str(error)
+    assert world.statuses() == ["running"]
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_a_joined_job_is_not_cancelled_at_a_timeout(number: int) -> None:
+    """Somebody else started it: it is left running, and the error says so."""
+    world = World(number, job_seconds=3600)
+    world.start_elsewhere(*world.ids)
+    world.clock.sleep(10)
+
+    results = world.run(settings=SyncSettings(timeout=60))
+
+    assert {type(result.error) for result in results.values()} == {SyncTimedOut}
+    assert all("left running, since it was started by somebody else" in str(item.error) for item in results.values())
+    assert set(world.statuses()) == {"running"}
+
+
+def test_a_resumed_job_is_cancelled_at_a_timeout_if_a_former_process_requested_it() -> None:
+    """The checkpoint says whose it is."""
+    world = World(2, job_seconds=3600)
+    world.start_elsewhere(connection_id(1))
+    world.clock.sleep(10)
+    with pytest.raises(StopIteration):  # nothing ends: the process is given up by its caller
+        _give_up_soon(world)
+
+    world.run(settings=SyncSettings(timeout=60))
+
+    assert sorted(world.statuses()) == ["cancelled", "running"]
+    assert world.airbyte.jobs[0].cancelled is None
+
+
+def _give_up_soon(world: World) -> None:
+    def stop(now: float) -> None:
+        if now > 1020:
+            world.clock.on_sleep = lambda _now: None
+            raise StopIteration
+
+    world.clock.on_sleep = stop
+    engine = world.engine(pause=lambda seconds, _futures: world.clock.sleep(max(seconds, 0.01)))
+    try:
+        for _ in engine.run(world.ids):
+            pass
+    except RuntimeError as error:  # what a generator makes of it
+        raise StopIteration from error
+
+
+def test_a_job_that_succeeds_while_being_cancelled_is_a_success() -> None:
+    """The timeout came as the job ended: what Airbyte says counts."""
+    world = World(1, job_seconds=60.3)
+
+    def slow(method: str, _path: str) -> Fault | None:
+        if method == "GET" and world.clock() >= 1059:
+            world.clock.sleep(0.6)
+        return None
+
+    result = world.run_one(transport=world.transport(slow), settings=SyncSettings(timeout=60))
+
+    assert (result.error, world.statuses()) == (None, ["succeeded"])
+    assert not any(is_post("DELETE", record.route) for record in world.airbyte.records)

@@ -17,7 +17,7 @@ from airbyte_dagster.airbyte.records import Workspace
 from airbyte_dagster.declaration import did_you_mean
 from airbyte_dagster.destinations.tables import MOTHERDUCK_PREFIXES, writes_to_motherduck
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.sync.runner import SyncSettings
+from airbyte_dagster.sync.settings import SyncSettings
 from airbyte_dagster.warehouse import DuckDBWarehouse, PostgresWarehouse, Warehouse
 
 if TYPE_CHECKING:

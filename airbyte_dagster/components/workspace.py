@@ -42,11 +42,11 @@ from airbyte_dagster.components.workspace_scaffold import WorkspaceScaffolder
 from airbyte_dagster.declaration import Declaration
 from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
+from airbyte_dagster.runs.sync_op import Wait
 from airbyte_dagster.workspaces.columns import with_columns
 from airbyte_dagster.workspaces.definitions import workspace_defs
 from airbyte_dagster.workspaces.selector import ConnectionSelector, Selector
 from airbyte_dagster.workspaces.state import WorkspaceState, check_is_of, read_workspace
-from airbyte_dagster.workspaces.sync_assets import Wait
 from airbyte_dagster.workspaces.translator import AirbyteStreamProps, AirbyteTranslator
 
 _LOG = logging.getLogger("airbyte_dagster")

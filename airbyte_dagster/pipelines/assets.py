@@ -1,43 +1,23 @@
-"""One Dagster asset per stream; materialising them runs the whole pipeline once.
+"""A declared pipeline as a sync op: materializing its streams' assets reconciles, and syncs the connection once."""
 
-An asset's materialization carries what the job claims and what the warehouse shows right after it. Judging the two
-against each other is left to the checks.
-"""
+from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 
-from airbyte_dagster.airbyte import AirbyteClient, records
-from airbyte_dagster.airbyte.links import Links
-from airbyte_dagster.airbyte.records import StreamKey
-from airbyte_dagster.destinations.tables import TableRef
-from airbyte_dagster.errors import (
-    AirbyteDagsterError,
-    ConfigurationError,
-    SyncError,
-    WarehouseError,
-)
+from airbyte_dagster.airbyte.records import Connection
+from airbyte_dagster.checks.evaluation import CheckedAsset
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.applied_store import InstanceAppliedStore
 from airbyte_dagster.pipelines.reconcile import Reconciled, Reconciler
 from airbyte_dagster.pipelines.stream_assets import StreamAsset, asset_spec, stream_assets, table_ref
-from airbyte_dagster.resources import AirbyteResource, WarehouseResource
-from airbyte_dagster.runs.checkpoints import RunJobMemory
-from airbyte_dagster.runs.config import SyncConfig, triggered
-from airbyte_dagster.runs.events import job_events, synced_metadata, unsuccessful
-from airbyte_dagster.runs.reported import (
-    needs_count,
-    progress_line,
-    reported_size,
-    reported_streams,
-    rows_before,
-    stream_claims,
-)
-from airbyte_dagster.sync.runner import Succeeded, SyncRunner, SyncSettings
-from airbyte_dagster.warehouse import Table, Warehouse
+from airbyte_dagster.resources import AirbyteResource
+from airbyte_dagster.runs.sync_op import Found, SyncOp, utc_now
+from airbyte_dagster.runs.sync_run import FoundConnection
+from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets
 
 
 def sync_op_name(pipeline: spec.AirbytePipeline) -> str:
@@ -45,134 +25,63 @@ def sync_op_name(pipeline: spec.AirbytePipeline) -> str:
     return f"{pipeline.name}_airbyte_sync"
 
 
-def build_assets(pipeline: spec.AirbytePipeline, *, airbyte_key: str, warehouse_key: str) -> dg.AssetsDefinition:
-    """Build the multi-asset of a pipeline: one op, one asset per stream, any subset of them.
+def pipeline_op(
+    pipeline: spec.AirbytePipeline,
+    *,
+    airbyte_key: str,
+    warehouse_key: str | None,
+    now: Callable[[], dt.datetime] = utc_now,
+) -> SyncOp:
+    """Return what the op of a pipeline syncs, and how.
 
     Args:
         airbyte_key: Key of the `AirbyteResource`.
-        warehouse_key: Key of the `WarehouseResource`.
+        warehouse_key: Key of the `WarehouseResource`; ``None`` if there is none to look into.
+        now: Returns the time.
     """
     assets = stream_assets(pipeline)
 
-    @dg.multi_asset(
+    def find(context: dg.AssetExecutionContext, airbyte: Any) -> Found:
+        reconciled = reconcile_pipeline(context, pipeline, airbyte)
+        connection = reconciled.connection_record
+        return Found(reconciled.workspace.id, [FoundConnection(connection.id, connection.name, connection)])
+
+    return SyncOp(
         name=sync_op_name(pipeline),
         specs=[asset_spec(pipeline, asset) for asset in assets],
-        can_subset=True,
-        group_name=None,
-        required_resource_keys={airbyte_key, warehouse_key},
-        description=f"Makes sure that Airbyte has '{pipeline.name}' as declared, syncs it, and reads what arrived.",
+        checked=[_checked(pipeline, asset) for asset in assets],
+        find=find,
+        targets_of=lambda connection: connection_targets(pipeline, connection),
+        airbyte_key=airbyte_key,
+        warehouse_key=warehouse_key,
+        description=f"Makes sure that Airbyte has '{pipeline.name}' as declared, syncs it, and checks what arrived.",
+        now=now,
     )
-    def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[dg.MaterializeResult[Any]]:
-        selected = [asset for asset in assets if asset.key in context.selected_asset_keys]
-        if len(selected) < len(assets):
-            names = ", ".join(asset.key.path[-1] for asset in selected)
-            context.log.info(f"Only {names} selected, but Airbyte syncs the whole connection: all streams move.")
-        airbyte: AirbyteResource = getattr(context.resources, airbyte_key)
-        settings = config.over(triggered(airbyte.sync_settings(), context.run.tags))
-        run = _PipelineRun(context, pipeline, airbyte, getattr(context.resources, warehouse_key), settings)
-        yield from run.results(selected)
-
-    return sync
 
 
-@dataclass
-class _PipelineRun:
-    """One materialization: reconcile, sync, read the warehouse."""
+def connection_targets(pipeline: spec.AirbytePipeline, connection: Connection) -> ConnectionTargets:
+    """Return the assets of a pipeline, with their streams as the connection has them."""
+    found, missing = [], []
+    for asset in stream_assets(pipeline):
+        streams = asset.matching(connection)
+        if asset.streams and not streams:
+            missing.append(asset.key)
+        else:
+            tables = {stream.key: table_ref(pipeline, stream) for stream in streams}
+            found.append(AssetTarget(asset.key, streams, tables))
+    return ConnectionTargets(tuple(found), tuple(missing))
 
-    context: dg.AssetExecutionContext
-    pipeline: spec.AirbytePipeline
-    airbyte: AirbyteResource
-    warehouse: WarehouseResource
-    settings: SyncSettings
 
-    def results(self, selected: Sequence[StreamAsset]) -> Iterator[dg.MaterializeResult[Any]]:
-        log = self.context.log
-        reconciled = reconcile_pipeline(self.context, self.pipeline, self.airbyte)
-        streams = {asset.key: asset.matching(reconciled.connection_record) for asset in selected}
-        refs = {stream.key: table_ref(self.pipeline, stream) for several in streams.values() for stream in several}
-        warehouse = self.warehouse.warehouse()
-        before = self._rows_before(warehouse, streams, refs)
-        memory = RunJobMemory(
-            self.context.instance,
-            self.context.run.run_id,
-            is_used_up=lambda connection_id, job_id: self._was_recorded_for_us(selected, connection_id, job_id),
-        )
-        done = self._sync(reconciled, memory)
-        stats = self._reported(done.job)
-        reported = {key: item.rows for key, item in stats.items()}
-        try:
-            tables: dict[StreamKey, Table | None] | None = warehouse.inspect(refs)
-        except (WarehouseError, ConfigurationError) as error:
-            log.warning(f"The sync succeeded, but what arrived could not be read: {error}")
-            tables = None
-        links = self._links(reconciled)
-        for asset in selected:
-            claims = stream_claims(streams[asset.key], reported, before if done.origin == "new" else {})
-            found = None if tables is None else [tables[stream.key] for stream in streams[asset.key]]
-            metadata = synced_metadata(claims, found, done.job, links, size=reported_size(claims, stats))
-            yield dg.MaterializeResult(asset_key=asset.key, metadata=metadata)
-        memory.done(reconciled.connection.id)
-
-    def _sync(self, reconciled: Reconciled, memory: RunJobMemory) -> Succeeded:
-        runner = sync_runner(self.context, self.airbyte.client(), memory, self.settings)
-        connection_id, links = reconciled.connection.id, self._links(reconciled)
-        try:
-            return runner.run(connection_id)
-        except SyncError as error:
-            # Airbyte moves all streams of a connection, and fails all of them, whichever were selected.
-            for asset in stream_assets(self.pipeline):
-                self.context.log_event(
-                    unsuccessful(
-                        asset.key,
-                        str(error),
-                        job_id=error.job_id,
-                        status=error.status,
-                        connection_id=connection_id,
-                        links=links,
-                    )
-                )
-            raise dg.Failure(
-                description=str(error),
-                metadata={
-                    "airbyte/job_id": error.job_id,
-                    "airbyte/job_status": error.status,
-                    "airbyte/job": dg.MetadataValue.url(links.job(connection_id, error.job_id)),
-                },
-            ) from error
-
-    def _was_recorded_for_us(self, selected: Sequence[StreamAsset], connection_id: str, job_id: int) -> bool:
-        """Whether a sensor recorded a job of the run that this one retries: then a new sync is wanted."""
-        instance = self.context.instance
-        found = [
-            [
-                event
-                for event in job_events(instance, asset.key, connection_id=connection_id, since_job=job_id)
-                if event.job_id == job_id and event.status == "succeeded"
-            ]
-            for asset in selected
-        ]
-        return all(found) and any(not event.run_id for events in found for event in events)
-
-    def _links(self, reconciled: Reconciled) -> Links:
-        return Links(self.airbyte.client().settings.server_url, reconciled.workspace.id)
-
-    def _rows_before(
-        self,
-        warehouse: Warehouse,
-        streams: Mapping[dg.AssetKey, Sequence[records.Stream]],
-        refs: Mapping[StreamKey, TableRef],
-    ) -> dict[StreamKey, int]:
-        counted = {
-            stream.key: refs[stream.key] for several in streams.values() for stream in several if needs_count(stream)
-        }
-        return rows_before(warehouse, counted, warn=self.context.log.warning)
-
-    def _reported(self, job: records.Job) -> dict[StreamKey, records.StreamStats]:
-        try:
-            return reported_streams(self.airbyte.client(), job)
-        except AirbyteDagsterError as error:
-            self.context.log.warning(f"Airbyte did not tell the rows of each stream: {error}")
-            return {}
+def _checked(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> CheckedAsset:
+    declared = pipeline.connection.streams
+    return CheckedAsset(
+        asset.key,
+        tuple(stream.record() for stream in asset.streams),
+        pipeline.checks_of(asset.streams[0]) if asset.streams else pipeline.checks,
+        lambda stream: table_ref(pipeline, stream),
+        pipeline.name,
+        None if declared is None else len(declared),
+    )
 
 
 def reconcile_pipeline(
@@ -191,21 +100,4 @@ def reconciler(context: dg.AssetExecutionContext | dg.OpExecutionContext, airbyt
         InstanceAppliedStore(context.instance),
         key=airbyte.fingerprint_key(),
         log=context.log.info,
-    )
-
-
-def sync_runner(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext,
-    client: AirbyteClient,
-    memory: RunJobMemory,
-    settings: SyncSettings,
-) -> SyncRunner:
-    """Return a runner that remembers its job in the run's tags and logs progress to the run."""
-    return SyncRunner(
-        client,
-        settings,
-        memory=memory,
-        log=context.log.info,
-        warn=context.log.warning,
-        on_progress=lambda job: context.log.info(progress_line(job)),
     )

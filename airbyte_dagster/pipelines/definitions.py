@@ -5,13 +5,13 @@ from __future__ import annotations
 import dagster as dg
 
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.assets import build_assets, sync_op_name
-from airbyte_dagster.pipelines.checks import build_checks
+from airbyte_dagster.pipelines.assets import pipeline_op, sync_op_name
 from airbyte_dagster.pipelines.declared import declare
 from airbyte_dagster.pipelines.ops import build_provision_job, build_reset_job
 from airbyte_dagster.pipelines.schedules import build_sync_schedule
 from airbyte_dagster.pipelines.stream_assets import source_spec, stream_assets
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
+from airbyte_dagster.runs.sync_op import build_sync_op
 
 
 def build_pipeline_defs(
@@ -50,7 +50,7 @@ def build_pipeline_defs(
     if schedule is not None:
         pipeline = spec.AirbytePipeline(**{**dict(pipeline), "schedule": schedule})
     declare(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
-    assets = build_assets(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
+    op = pipeline_op(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
     keys = [asset.key for asset in stream_assets(pipeline)]
     sync_job = dg.define_asset_job(
         f"sync_{pipeline.name}",
@@ -67,7 +67,6 @@ def build_pipeline_defs(
         if pipeline.schedule
         else []
     )
-    checks = build_checks(pipeline, warehouse_key=warehouse_key)
     check_job = dg.define_asset_job(
         f"check_{pipeline.name}",
         selection=dg.AssetSelection.checks_for_assets(*keys),
@@ -75,11 +74,10 @@ def build_pipeline_defs(
         description=f"Checks what is in the warehouse of {pipeline.name} now, without a sync.",
     )
     return dg.Definitions(
-        assets=[source_spec(pipeline), assets],
-        asset_checks=checks,
+        assets=[source_spec(pipeline), build_sync_op(op)],
         jobs=[
             sync_job,
-            *([check_job] if checks else []),
+            *([check_job] if op.check_targets else []),
             build_provision_job(pipeline, airbyte_key=airbyte_key, executor=executor),
             build_reset_job(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key, executor=executor),
         ],

@@ -6,20 +6,22 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from airbyte_dagster.airbyte import records
+from airbyte_dagster.airbyte import AirbyteClient, records
 from airbyte_dagster.airbyte.configuration import merged
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import ActorKind, StreamKey
 from airbyte_dagster.errors import ConfigurationError, WarehouseError
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.assets import reconciler, sync_runner
+from airbyte_dagster.pipelines.assets import reconciler
 from airbyte_dagster.pipelines.connection_plan import with_refreshed_streams
 from airbyte_dagster.pipelines.reconcile import Ensured, WantedActor, by_name, plan_actor, plan_connection
 from airbyte_dagster.pipelines.stream_assets import stream_assets, table_ref
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
-from airbyte_dagster.runs.checkpoints import RunJobMemory
+from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.events import emptied
-from airbyte_dagster.runs.reported import stream_claims
+from airbyte_dagster.runs.reported import progress_line, stream_claims
+from airbyte_dagster.sync.engine import SyncEngine
+from airbyte_dagster.sync.settings import SyncSettings
 
 
 class ListWorkspacesConfig(dg.Config):
@@ -233,21 +235,21 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
                 allow_retries=False,
             )
         before = _count(context, pipeline, connection, warehouse)
-        memory = RunJobMemory(context.instance, context.run_id)
-        done = sync_runner(context, client, memory, airbyte.sync_settings()).run(connection.id, "reset")
+        job = _run_job(context, client, workspace.id, connection.id, airbyte.sync_settings())
         after = _count(context, pipeline, connection, warehouse)
         for asset in stream_assets(pipeline):
             streams = asset.matching(connection)
             nothing = dict.fromkeys((stream.key for stream in streams), 0)
             claims = stream_claims(streams, nothing, nothing)
-            context.log_event(emptied(asset.key, claims, done.job, _links(airbyte, workspace.id)))
-        memory.done(connection.id)
+            context.log_event(emptied(asset.key, claims, job, _links(airbyte, workspace.id)))
+        checkpoints = RunCheckpoints(context.instance, context.run)
+        checkpoints.save({key: recorded(item) for key, item in checkpoints.load([connection.id]).items()})
         known = sum(rows for rows in before.values() if rows is not None)
-        context.log.info(f"Reset by job {done.job.id}: {known:,} rows were there, {_text(after)} are left.")
+        context.log.info(f"Reset by job {job.id}: {known:,} rows were there, {_text(after)} are left.")
         return dg.Output(
             known,
             metadata={
-                "airbyte/job_id": done.job.id,
+                "airbyte/job_id": job.id,
                 "rows_before": dg.MetadataValue.json(before),
                 "rows_after": dg.MetadataValue.json(after),
                 "airbyte": dg.MetadataValue.url(_links(airbyte, workspace.id).connection(connection.id)),
@@ -255,6 +257,30 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
         )
 
     return reset
+
+
+def _run_job(
+    context: dg.OpExecutionContext,
+    client: AirbyteClient,
+    workspace_id: str,
+    connection_id: str,
+    settings: SyncSettings,
+) -> records.Job:
+    """Reset a connection, and return the job."""
+    engine = SyncEngine(
+        client,
+        workspace_id,
+        settings,
+        RunCheckpoints(context.instance, context.run),
+        log=context.log.info,
+        warn=context.log.warning,
+        on_job=lambda job: context.log.info(progress_line(job)),
+    )
+    [result] = engine.run([connection_id], "reset")
+    if result.error is not None:
+        raise result.error
+    assert result.job is not None  # noqa: S101 - a result without an error has one
+    return result.job
 
 
 def _count(

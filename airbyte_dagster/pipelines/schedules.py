@@ -57,7 +57,7 @@ def build_sync_schedule(
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         runs = context.instance.get_runs(RunsFilter(job_name=job.name, statuses=list(IN_PROGRESS)))
         if waits:
-            return _skip_if_one_waits(runs) or dg.RunRequest(run_config=_waiting(sync_op))
+            return _skip_if_one_waits(context.instance, runs) or dg.RunRequest(run_config=_waiting(sync_op))
         if runs:
             return dg.SkipReason(f"Run {runs[0].run_id} of {job.name} is still {runs[0].status.value.lower()}.")
         try:
@@ -75,9 +75,9 @@ def build_sync_schedule(
     return tick
 
 
-def _skip_if_one_waits(runs: Sequence[dg.DagsterRun]) -> dg.SkipReason | None:
+def _skip_if_one_waits(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun]) -> dg.SkipReason | None:
     """Leave it at one run that waits, whomever it waits for: a run of this job, or a job of somebody else."""
-    waiting = [run for run in runs if not has_job(run)]
+    waiting = [run for run in runs if not has_job(instance, run)]
     if not waiting:
         return None
     return dg.SkipReason(f"Run {waiting[-1].run_id} of {waiting[-1].job_name} waits already: its sync has not begun.")

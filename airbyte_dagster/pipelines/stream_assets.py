@@ -35,7 +35,7 @@ class StreamAsset:
     streams: tuple[spec.Stream, ...]
 
     def matching(self, connection: records.Connection) -> tuple[records.Stream, ...]:
-        """Return the streams as the connection has them, with what is declared of them.
+        """Return the streams as the connection has them, with what is declared of them; none that it does not have.
 
         A declaration that gives no namespace means the one stream of its name.
 
@@ -44,10 +44,11 @@ class StreamAsset:
         """
         if not self.streams:
             return connection.streams
-        return tuple(_declared_over(stream, connection) for stream in self.streams)
+        found = (_declared_over(stream, connection) for stream in self.streams)
+        return tuple(stream for stream in found if stream is not None)
 
 
-def _declared_over(declared: spec.Stream, connection: records.Connection) -> records.Stream:
+def _declared_over(declared: spec.Stream, connection: records.Connection) -> records.Stream | None:
     wanted = declared.record()
     same = [item for item in connection.streams if item.name == wanted.name]
     if wanted.namespace is not None:
@@ -59,7 +60,7 @@ def _declared_over(declared: spec.Stream, connection: records.Connection) -> rec
             guidance="Declare the stream with its namespace.",
         )
     if not same:
-        return wanted
+        return None
     return replace(wanted, namespace=same[0].namespace, primary_key=wanted.primary_key or same[0].primary_key)
 
 

@@ -10,8 +10,9 @@ import dagster as dg
 from airbyte_dagster.airbyte.records import Connection
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.stream_assets import stream_assets, table_ref
-from airbyte_dagster.sensors.job_targets import JobTarget, TargetsOf
+from airbyte_dagster.pipelines.assets import connection_targets
+from airbyte_dagster.pipelines.stream_assets import stream_assets
+from airbyte_dagster.runs.targets import ConnectionTargets, TargetsOf
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
 
 
@@ -70,14 +71,11 @@ def pipeline_targets(pipelines: Sequence[spec.AirbytePipeline]) -> TargetsOf:
     for pipeline in pipelines:
         by_connection[pipeline.connection.name].append(pipeline)
 
-    def targets_of(connection: Connection) -> list[JobTarget]:
-        targets = []
-        for pipeline in by_connection.get(connection.name, ()):
-            for asset in stream_assets(pipeline):
-                streams = asset.matching(connection)
-                targets.append(
-                    JobTarget(asset.key, streams, {stream.key: table_ref(pipeline, stream) for stream in streams})
-                )
-        return targets
+    def targets_of(connection: Connection) -> ConnectionTargets:
+        several = [connection_targets(pipeline, connection) for pipeline in by_connection.get(connection.name, ())]
+        return ConnectionTargets(
+            tuple(target for targets in several for target in targets.assets),
+            tuple(key for targets in several for key in targets.missing),
+        )
 
     return targets_of

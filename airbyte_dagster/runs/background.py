@@ -1,29 +1,38 @@
-"""Outcomes of many syncs while they are watched: Dagster's writing of one batch does not hold up the watching."""
+"""Results of syncs while they are watched: Dagster's recording of one batch does not hold up the watching."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
-from airbyte_dagster.sync.many import ManySyncs, Outcome
+from airbyte_dagster.sync.engine import SyncEngine
+from airbyte_dagster.sync.results import SyncResult
 
-#: Most outcomes that are handed on together: the first of them is not to wait long for the last.
+#: Most results that are handed on together: the first of them is not to wait long for the last.
 _BATCH = 50
 
 
-def outcomes_in_background(syncs: ManySyncs, connection_ids: list[str]) -> Iterator[list[Outcome]]:
-    """Run the syncs in a thread of their own, and yield what has ended meanwhile, in batches.
+def results_in_background(
+    engine: SyncEngine, connection_ids: Sequence[str], until: Literal["ended", "started"]
+) -> Iterator[list[SyncResult]]:
+    """Run the engine in a thread of its own, and yield what has ended meanwhile, in batches.
 
-    If the caller is interrupted, or stops, the syncs are terminated and waited for.
+    If the caller is interrupted, or stops, the engine is terminated and waited for.
+
+    Args:
+        engine: Runs the syncs.
+        connection_ids: Of which connections.
+        until: See `SyncEngine.run`.
     """
-    ended: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[SyncResult | BaseException | None] = queue.SimpleQueue()
 
     def watch() -> None:
         try:
-            for outcome in syncs.run(connection_ids):
-                ended.put(outcome)
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for the outcomes
+            for result in engine.run(connection_ids, until=until):
+                ended.put(result)
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for the results
             ended.put(error)
         ended.put(None)
 
@@ -44,14 +53,14 @@ def outcomes_in_background(syncs: ManySyncs, connection_ids: list[str]) -> Itera
                 yield batch
     finally:
         if thread.is_alive():
-            syncs.terminate()
+            engine.terminate()
             thread.join()
 
 
 def _waiting(
-    ended: queue.SimpleQueue[Outcome | BaseException | None],
-) -> Iterator[Outcome | BaseException | None]:
-    """Wait for one, and take what else is there."""
+    ended: queue.SimpleQueue[SyncResult | BaseException | None],
+) -> Iterator[SyncResult | BaseException | None]:
+    """Wait for one, and take what else there is."""
     yield ended.get()
     for _ in range(_BATCH - 1):
         try:

@@ -1,27 +1,34 @@
-"""What must outlive a process, kept in the Dagster instance: the jobs of a run."""
+"""What must outlive a process, kept in the Dagster instance: which jobs are a run's own.
+
+A checkpoint is one entry of the instance's key-value storage for each run and connection, so that processes and steps
+of one run never write the same one.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import functools
-import re
+import hashlib
+import itertools
+import json
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import dagster as dg
 from dagster import RunsFilter
+from dagster._core.storage.tags import (
+    ASSET_RESUME_RETRY_TAG,
+    AUTO_RETRY_RUN_ID_TAG,
+    RESUME_RETRY_TAG,
+    WILL_RETRY_TAG,
+)
 
-from airbyte_dagster.sync.runner import JobNote
+from airbyte_dagster.airbyte.records import StreamKey
+from airbyte_dagster.sync.checkpoints import Checkpoint
 
-_TAG = "airbyte_dagster/job/{}"
 #: The run's newest job, for people who look for the run of a job in Dagster's list of runs.
-_JOB_ID_TAG = "airbyte/job_id"
-_NOTE = re.compile(r"after=(?P<after>\d+)(?: asked=(?P<asked>\d+))?(?: job=(?P<job>\d+))?(?P<done> done)?")
-_PARENT_RUN_TAG = "dagster/parent_run_id"
-_RESUME_TAG = "dagster/is_resume_retry"
-_WILL_RETRY_TAG = "dagster/will_retry"
-_RETRIED_BY_TAG = "dagster/auto_retry_run_id"
+JOB_ID_TAG = "airbyte/job_id"
 
 IN_PROGRESS = (
     dg.DagsterRunStatus.QUEUED,
@@ -32,135 +39,179 @@ IN_PROGRESS = (
 )
 #: How long after a run has failed Dagster may still start the retry that it has announced.
 _RETRY_DELAY = dt.timedelta(hours=1)
+#: Keys that are read with one query: databases take no more than some thousand parameters.
+_KEYS_A_QUERY = 500
 
 
-class RunJobMemory:
-    """A `sync.JobMemory` and `many_syncs.ManyMemory` in the tags of the run, where people can read it too.
+class RunCheckpoints:
+    """A `sync.checkpoints.CheckpointStore` of one run.
 
-    A run that retries another, after a crash or from the UI, takes over the jobs of that one unless they were used up.
-    It may be used from several threads.
+    A run that goes on where another failed (re-executed from failure, or retried by Dagster) takes over the
+    checkpoints of that one; a run that executes all steps again does not, whatever tags it has copied. It may be used
+    from several threads.
 
     Args:
         instance: Where the run is.
-        run_id: The run.
-        is_used_up: Whether somebody else recorded the result of a job of a connection for the run.
+        run: The run.
     """
 
-    def __init__(
-        self,
-        instance: dg.DagsterInstance,
-        run_id: str,
-        *,
-        is_used_up: Callable[[str, int], bool] = lambda _connection_id, _job_id: False,
-    ) -> None:
+    def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
         self._instance = instance
-        self._run_id = run_id
-        self._is_used_up = is_used_up
-        self._notes: dict[str, JobNote] = {}
-        # Dagster reads all tags of a run, and writes them back.
+        self._run = run
+        self._written: set[str] = set()
         self._lock = threading.Lock()
+        self._is_tagged = has_job(instance, run)
 
-    @functools.cached_property
-    def _before(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """The tags of this run, as it was found, and of the run that it retries."""
-        run = self._instance.get_run_by_id(self._run_id)
-        parent_id = run.tags.get(_PARENT_RUN_TAG) if run else None
-        parent = self._instance.get_run_by_id(parent_id) if parent_id else None
-        return (run.tags if run else {}, parent.tags if parent else {})
-
-    def recall(self, connection_id: str) -> JobNote | None:
-        """Return the note of this run, or else of the run that it retries, unless `done` was said of it."""
-        for tags in self._before:
-            found = _noted(tags, connection_id)
-            if found is not None:
-                note, is_done = found
-                is_used_up = note.job_id is not None and self._is_used_up(connection_id, note.job_id)
-                return None if is_done or is_used_up else note
-        return None
-
-    def was_done(self, connection_id: str) -> bool:
-        """Whether `done` was said by this run's former try, or by the run that this one resumes from its failure."""
-        own, parent = self._before
-        known = own if _noted(own, connection_id) or own.get(_RESUME_TAG) != "true" else parent
-        found = _noted(known, connection_id)
-        return found is not None and found[1]
-
-    def note(self, connection_id: str, note: JobNote) -> None:
-        """Write the note into this run's tags."""
-        self.note_all({connection_id: note})
-
-    def note_all(self, notes: Mapping[str, JobNote]) -> None:
-        """Write the notes of several connections into this run's tags, in one go."""
-        self._notes.update(notes)
-        newest = max((note.job_id for note in notes.values() if note.job_id is not None), default=None)
-        tags = {_TAG.format(connection_id): _text(note) for connection_id, note in notes.items()}
-        self._write({**tags, **({} if newest is None else {_JOB_ID_TAG: str(newest)})})
-
-    def done(self, *connection_ids: str) -> None:
-        """Say that the results of the noted jobs were recorded: whoever runs again wants new ones."""
-        self._write({_TAG.format(key): f"{_text(self._notes[key])} done" for key in connection_ids})
-
-    def keep_done(self, *connection_ids: str) -> None:
-        """Take over what `was_done` said, for a run that may resume this one."""
-        _own, parent = self._before
-        tags = {_TAG.format(key): parent.get(_TAG.format(key)) for key in connection_ids}
-        self._write({key: text for key, text in tags.items() if text})
-
-    def _write(self, tags: Mapping[str, str]) -> None:
+    def load(self, connection_ids: Collection[str]) -> Mapping[str, Checkpoint]:
+        """Return the checkpoints that this run has or takes over, by connection."""
+        own = _read(self._instance, [(self._run.run_id, key) for key in connection_ids])
+        found = {key: checkpoint for (_, key), checkpoint in own.items()}
         with self._lock:
-            self._instance.add_run_tags(self._run_id, dict(tags))
+            self._written |= found.keys()
+        parent_id = resumed_run_id(self._run)
+        others = [key for key in connection_ids if key not in found]
+        if parent_id is not None and others:
+            inherited = _read(self._instance, [(parent_id, key) for key in others])
+            found |= {key: item for (_, key), item in inherited.items() if self._takes_over(item)}
+        return found
+
+    def _takes_over(self, checkpoint: Checkpoint) -> bool:
+        # What Dagster selects again after its "from asset failure" has to be materialized again. All steps of such a
+        # run, executed once more, have its tag, too.
+        return not checkpoint.is_recorded or self._run.tags.get(RESUME_RETRY_TAG) == "true"
+
+    def save(self, checkpoints: Mapping[str, Checkpoint]) -> None:
+        """Write checkpoints, those of many connections in one statement or two."""
+        texts = {key: _to_json(self._run.run_id, key, checkpoint) for key, checkpoint in checkpoints.items()}
+        with self._lock:
+            # Dagster's storage inserts all pairs of a call, or updates those that exist and drops the others.
+            for keys in (texts.keys() & self._written, texts.keys() - self._written):
+                pairs = {_cell(self._run.run_id, key): texts[key] for key in keys}
+                if pairs:
+                    self._instance.daemon_cursor_storage.set_cursor_values(pairs)
+                    self._written |= keys
+        self._tag(item.job_id for item in checkpoints.values() if item.job_id is not None)
+
+    def _tag(self, job_ids: Iterable[int]) -> None:
+        """Tag the run with its first job, once: adding tags reads and writes back all that a run has."""
+        job_id = max(job_ids, default=None)
+        if job_id is None or self._is_tagged:
+            return
+        self._is_tagged = True
+        self._instance.add_run_tags(self._run.run_id, {JOB_ID_TAG: str(job_id)})
+
+
+def resumed_run_id(run: dg.DagsterRun) -> str | None:
+    """Return the run that a run goes on with, if it does: one that was re-executed from its failure."""
+    is_resumed = "true" in (run.tags.get(RESUME_RETRY_TAG), run.tags.get(ASSET_RESUME_RETRY_TAG))
+    return run.parent_run_id if is_resumed else None
+
+
+def has_job(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run watches a job of Airbyte, or has watched one; before that it prepares, or waits."""
+    if JOB_ID_TAG not in run.tags or run.parent_run_id is None:
+        return JOB_ID_TAG in run.tags
+    # A re-execution has the tags of its parent, this one too.
+    parent = instance.get_run_by_id(run.parent_run_id)
+    return parent is None or parent.tags.get(JOB_ID_TAG) != run.tags[JOB_ID_TAG]
 
 
 @dataclass(frozen=True)
-class JobClaims:
-    """The jobs that runs have started, or watch, and will record themselves."""
+class RunsAtWork:
+    """The runs that record their jobs themselves: those in progress, and failed ones that Dagster is about to retry.
 
-    _tags: tuple[Mapping[str, str], ...]
+    Attributes:
+        run_ids: Theirs, and those of the runs that they go on with.
+    """
 
-    def hold(self, connection_id: str, job_id: int) -> bool:
-        """Whether one of the runs will record this job; any that is newer than its note, if it has not learnt the id.
+    instance: dg.DagsterInstance
+    run_ids: frozenset[str] = field(default_factory=frozenset)
 
-        A run that said `done` has recorded what it was to record.
-        """
-        noted = (_noted(tags, connection_id) for tags in self._tags)
-        notes = [found[0] for found in noted if found is not None and not found[1]]
-        return any(note.job_id == job_id or (note.job_id is None and job_id > note.after) for note in notes)
-
-
-def job_claims(instance: dg.DagsterInstance) -> JobClaims:
-    """Return the claims of the runs that are in progress, and of failed ones that Dagster is about to retry."""
-    runs = instance.get_runs(RunsFilter(statuses=list(IN_PROGRESS)))
-    failed = instance.get_runs(
-        RunsFilter(
-            statuses=[dg.DagsterRunStatus.FAILURE],
-            tags={_WILL_RETRY_TAG: "true"},
-            updated_after=dt.datetime.now(dt.timezone.utc) - _RETRY_DELAY,
+    @classmethod
+    def of(cls, instance: dg.DagsterInstance) -> RunsAtWork:
+        """Look which there are: two queries."""
+        runs = list(instance.get_runs(RunsFilter(statuses=list(IN_PROGRESS))))
+        failed = instance.get_runs(
+            RunsFilter(
+                statuses=[dg.DagsterRunStatus.FAILURE],
+                tags={WILL_RETRY_TAG: "true"},
+                updated_after=dt.datetime.now(dt.timezone.utc) - _RETRY_DELAY,
+            )
         )
-    )
-    runs = [*runs, *(run for run in failed if _RETRIED_BY_TAG not in run.tags)]
-    # A run that retries another takes over its job, see `RunJobMemory`, even before it has begun.
-    parents = {run.tags[_PARENT_RUN_TAG] for run in runs if _PARENT_RUN_TAG in run.tags}
-    known = {run.run_id: run for run in instance.get_runs(RunsFilter(run_ids=sorted(parents)))} if parents else {}
-    inherited = {run.run_id: known.get(run.tags.get(_PARENT_RUN_TAG, "")) for run in runs}
-    return JobClaims(tuple({**(parent.tags if (parent := inherited[run.run_id]) else {}), **run.tags} for run in runs))
+        runs += [run for run in failed if AUTO_RETRY_RUN_ID_TAG not in run.tags]
+        resumed = {parent for run in runs if (parent := resumed_run_id(run)) is not None}
+        return cls(instance, frozenset({run.run_id for run in runs} | resumed))
+
+    def claimed(self, jobs: Mapping[int, str]) -> set[int]:
+        """Return those of some jobs that one of the runs will record.
+
+        Of a run that has requested a job and does not know it yet, it is any later one of the connection.
+
+        Args:
+            jobs: Id of each job → its connection.
+        """
+        pairs = itertools.product(sorted(self.run_ids), sorted(set(jobs.values())))
+        by_connection: dict[str, list[Checkpoint]] = {}
+        for (_, connection_id), checkpoint in _read(self.instance, pairs).items():
+            if not checkpoint.is_recorded:
+                by_connection.setdefault(connection_id, []).append(checkpoint)
+        return {
+            job_id
+            for job_id, connection_id in jobs.items()
+            for checkpoint in by_connection.get(connection_id, ())
+            if checkpoint.job_id == job_id or (checkpoint.job_id is None and job_id > checkpoint.after)
+        }
 
 
-def has_job(run: dg.DagsterRun) -> bool:
-    """Whether a run watches a job of Airbyte, or has watched one; before that it prepares, or waits."""
-    return _JOB_ID_TAG in run.tags
+def recorded(checkpoint: Checkpoint) -> Checkpoint:
+    """Return the checkpoint of a job whose end has been recorded."""
+    return replace(checkpoint, is_recorded=True)
 
 
-def _noted(tags: Mapping[str, str], connection_id: str) -> tuple[JobNote, bool] | None:
-    """Return the note about a connection in the tags of a run, if it has one, and whether `done` was said of it."""
-    match = _NOTE.fullmatch(tags.get(_TAG.format(connection_id), ""))
-    if match is None:
+def _read(instance: dg.DagsterInstance, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Checkpoint]:
+    """Return the checkpoints of runs and connections, as far as there are any."""
+    cells = {_cell(run_id, connection_id): (run_id, connection_id) for run_id, connection_id in pairs}
+    found: dict[tuple[str, str], Checkpoint] = {}
+    keys = list(cells)
+    for start in range(0, len(keys), _KEYS_A_QUERY):
+        values = instance.daemon_cursor_storage.get_cursor_values(set(keys[start : start + _KEYS_A_QUERY]))
+        for key, text in values.items():
+            checkpoint = _from_json(text)
+            if checkpoint is not None:
+                found[cells[key]] = checkpoint
+    return found
+
+
+def _cell(run_id: str, connection_id: str) -> str:
+    """Return a key of at most 64 characters: MySQL's index of Dagster's key-value table has no more of it."""
+    return "airbyte_job:" + hashlib.sha256(f"{run_id}\0{connection_id}".encode()).hexdigest()[:48]
+
+
+def _to_json(run_id: str, connection_id: str, checkpoint: Checkpoint) -> str:
+    content: dict[str, Any] = {
+        "run_id": run_id,
+        "connection_id": connection_id,
+        "after": checkpoint.after,
+        "requested_at": checkpoint.requested_at,
+        "job_id": checkpoint.job_id,
+        "is_ours": checkpoint.is_ours,
+        "is_recorded": checkpoint.is_recorded,
+        "rows_before": [[*key, rows] for key, rows in checkpoint.rows_before.items()],
+    }
+    return json.dumps(content)
+
+
+def _from_json(text: str) -> Checkpoint | None:
+    """Read what `_to_json` wrote; ``None`` for anything else."""
+    try:
+        content = json.loads(text)
+        return Checkpoint(
+            after=content["after"],
+            requested_at=content["requested_at"],
+            job_id=content["job_id"],
+            is_ours=content["is_ours"],
+            is_recorded=content["is_recorded"],
+            rows_before={StreamKey(namespace, name): rows for namespace, name, rows in content["rows_before"]},
+        )
+    except (ValueError, KeyError, TypeError):
         return None
-    job, asked = match["job"], match["asked"]
-    note = JobNote(int(match["after"]), int(job) if job else None, float(asked) if asked else None)
-    return note, bool(match["done"])
-
-
-def _text(note: JobNote) -> str:
-    if note.job_id is not None:
-        return f"after={note.after} job={note.job_id}"
-    return f"after={note.after}" + (f" asked={note.asked:.0f}" if note.asked is not None else "")

@@ -7,7 +7,7 @@ from enum import Enum
 import dagster as dg
 from pydantic import Field
 
-from airbyte_dagster.sync.runner import SyncSettings
+from airbyte_dagster.sync.settings import SyncSettings
 
 #: Run tag that says for one run what `SyncSettings.on_running` is.
 ON_RUNNING_TAG = "airbyte_dagster/on_running"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.airbyte.records import Connection
 from airbyte_dagster.errors import NotFound, PermissionDenied
-from airbyte_dagster.sensors.job_targets import JobTarget, TargetsOf
+from airbyte_dagster.runs.targets import AssetTarget, TargetsOf
 
 #: More connections than these are cheaper to list, 100 with a call, than to ask for one by one.
 _ASKED_SINGLY = 10
@@ -32,7 +32,7 @@ class ConnectionBook:
 
     def targets(
         self, client: AirbyteClient, workspace_id: str, connection_ids: Collection[str]
-    ) -> dict[str, Sequence[JobTarget]]:
+    ) -> dict[str, Sequence[AssetTarget]]:
         """Return the assets of connections, none for those that are nobody's.
 
         Those that could not be asked for any more in this tick are left out.
@@ -41,7 +41,7 @@ class ConnectionBook:
             AirbyteError: Airbyte can't be asked.
         """
         unknown = [name for name in dict.fromkeys(connection_ids) if not self._is_foreign(name)]
-        found: dict[str, Sequence[JobTarget]] = {name: () for name in connection_ids if name not in unknown}
+        found: dict[str, Sequence[AssetTarget]] = {name: () for name in connection_ids if name not in unknown}
         if len(unknown) > _ASKED_SINGLY:
             for connection in client.connections(workspace_id):
                 targets = self._noted(connection)
@@ -52,15 +52,16 @@ class ConnectionBook:
             found[connection_id] = self._asked(client, connection_id)
         return found
 
-    def _asked(self, client: AirbyteClient, connection_id: str) -> Sequence[JobTarget]:
+    def _asked(self, client: AirbyteClient, connection_id: str) -> Sequence[AssetTarget]:
         try:
             return self._noted(client.connection(connection_id))
         except (NotFound, PermissionDenied):  # it is gone, as the API tells it to admins, and to all others
             self._foreign[connection_id] = self._clock()
             return ()
 
-    def _noted(self, connection: Connection) -> Sequence[JobTarget]:
-        targets = self._targets_of(connection)
+    def _noted(self, connection: Connection) -> Sequence[AssetTarget]:
+        # A stream that is newer than the definitions has no asset that a sensor could record.
+        targets = [target for target in self._targets_of(connection).assets if target.is_defined]
         if targets:
             self._foreign.pop(connection.id, None)
         else:

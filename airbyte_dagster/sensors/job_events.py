@@ -12,8 +12,8 @@ from airbyte_dagster.airbyte.records import FINAL_STATUSES, Job, StreamKey
 from airbyte_dagster.checks.rules import Claim
 from airbyte_dagster.runs.events import JobEvent, emptied, synced_metadata, unsuccessful, without_claims
 from airbyte_dagster.runs.reported import reported_size, stream_claims
+from airbyte_dagster.runs.targets import AssetTarget
 from airbyte_dagster.sensors.job_facts import JobFacts, is_reset
-from airbyte_dagster.sensors.job_targets import JobTarget
 from airbyte_dagster.sensors.row_chain import needs_before, rows_after
 from airbyte_dagster.warehouse import Table
 
@@ -58,7 +58,7 @@ class Planned:
     """
 
     job: Job
-    target: JobTarget
+    target: AssetTarget
     reads_tables: bool
     make: Callable[[Sequence[Table | None] | None], AssetEvent]
 
@@ -78,7 +78,7 @@ class AssetPlan:
         to_check: The job after which the checks of the asset are to run; ``None`` if they are not.
     """
 
-    target: JobTarget
+    target: AssetTarget
     jobs: ConnectionJobs
     recorded: Sequence[JobEvent]
     facts: JobFacts
@@ -202,7 +202,7 @@ class _Chain:
         base = max((event for event in self._recorded if event.claims), key=lambda event: event.job_id, default=None)
         return self._last is None and base is not None and not base.run_id and base.row_count is None
 
-    def rows_before(self, job: Job, target: JobTarget) -> dict[StreamKey, int]:
+    def rows_before(self, job: Job, target: AssetTarget) -> dict[StreamKey, int]:
         """Return the rows of the streams before a job, of those whose check needs them and where they are known."""
         streams = [stream.key for stream in target.streams if needs_before(stream.sync_mode)]
         if not streams or job.job_type != "sync":

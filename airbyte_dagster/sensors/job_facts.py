@@ -8,7 +8,7 @@ from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.airbyte.records import Job, StreamKey, StreamStats
 from airbyte_dagster.errors import AirbyteError, SyncError
 from airbyte_dagster.runs.reported import reported_streams
-from airbyte_dagster.sync.runner import SyncRunner
+from airbyte_dagster.sync.jobs import evaluate_job
 
 #: Jobs of a connection that are looked at to find what lies between two of them.
 _HISTORY = 20
@@ -53,7 +53,7 @@ class JobFacts:
 
     def _reason(self, job: Job) -> str:
         try:
-            SyncRunner(self._client).watch(job)
+            evaluate_job(self._client, job)
         except SyncError as error:
             return str(error)
         raise AssertionError(f"job {job.id} succeeded")

@@ -18,14 +18,14 @@ from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Job
 from airbyte_dagster.errors import AirbyteDagsterError, Conflict, NotFound
 from airbyte_dagster.resources import AirbyteResource
-from airbyte_dagster.runs.checkpoints import job_claims
+from airbyte_dagster.runs.checkpoints import RunsAtWork
 from airbyte_dagster.runs.events import job_events
+from airbyte_dagster.runs.targets import AssetTarget, TargetsOf
 from airbyte_dagster.sensors.asking import Asker
 from airbyte_dagster.sensors.connection_book import ConnectionBook
 from airbyte_dagster.sensors.job_cursor import RUN_PATIENCE, JobCursor, Waiting
 from airbyte_dagster.sensors.job_events import AssetEvent, AssetPlan, ConnectionJobs, Tables, is_recorded
 from airbyte_dagster.sensors.job_facts import JobFacts
-from airbyte_dagster.sensors.job_targets import JobTarget, TargetsOf
 from airbyte_dagster.warehouse import Warehouse
 
 #: Dagster gives a tick 60 s: after these no further job is begun, or these after the connections are known, …
@@ -175,12 +175,10 @@ class JobRecorder:
         Returns:
             Jobs to record; those that wait for a run; and those that Airbyte does not know any more.
         """
-        claims = job_claims(instance)
         candidates = {**cursor.waiting, **{job.id: Waiting(job.connection_id, now) for job in news}}
+        claimed = RunsAtWork.of(instance).claimed({key: item.connection_id for key, item in candidates.items()})
         waiting = {
-            job_id: item
-            for job_id, item in candidates.items()
-            if claims.hold(item.connection_id, job_id) and now - item.since < RUN_PATIENCE
+            job_id: item for job_id, item in candidates.items() if job_id in claimed and now - item.since < RUN_PATIENCE
         }
         ready = [job for job in news if job.id not in waiting]
         gone = set()
@@ -194,7 +192,7 @@ class JobRecorder:
     def _plan(
         self,
         jobs: ConnectionJobs,
-        targets: Sequence[JobTarget],
+        targets: Sequence[AssetTarget],
         instance: dg.DagsterInstance,
         facts: JobFacts,
         links: Links,

@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.errors import AirbyteDagsterError
+from airbyte_dagster.runs.targets import TargetsOf
 from airbyte_dagster.sensors.cursor import digest
 from airbyte_dagster.sensors.job_recorder import JobRecorder
-from airbyte_dagster.sensors.job_targets import TargetsOf
 from airbyte_dagster.sensors.target import check_declaration
 
 

@@ -1,25 +1,26 @@
-"""The op that syncs connections of a workspace: one for all of them, or one for each."""
+"""The connections of a workspace as sync ops: one op for all of them, or one for each."""
+
+from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 
 from airbyte_dagster.airbyte.records import Connection
-from airbyte_dagster.checks.evaluation import CheckTarget, Evaluation, checks_of
+from airbyte_dagster.checks.evaluation import CheckedAsset
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.pipelines.checks import utc_now
-from airbyte_dagster.runs.config import SyncConfig, triggered
-from airbyte_dagster.runs.events import InstanceHistory
-from airbyte_dagster.sensors.job_targets import JobTarget, TargetsOf
+from airbyte_dagster.runs.recording import checked_asset
+from airbyte_dagster.runs.sync_op import Found, SyncOp, Wait, utc_now
+from airbyte_dagster.runs.sync_run import FoundConnection
+from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets, TargetsOf
 from airbyte_dagster.workspaces.catalog import Catalog, WorkspaceAsset
-from airbyte_dagster.workspaces.sync_run import WorkspaceRun, checked_asset
+from airbyte_dagster.workspaces.live import gone, inactive, live_connections
+from airbyte_dagster.workspaces.snapshot import ConnectionRecord
 from airbyte_dagster.workspaces.tables import table_places
-
-Wait = Literal["inline", "deferred"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class SyncOptions:
         name: Names of ops begin with it.
         warehouse_key: ``None`` if there is no warehouse to look into.
         elsewhere: Ids of destinations that write to another one.
-        now: Tells the time.
+        now: Returns the time.
     """
 
     name: str
@@ -43,14 +44,9 @@ class SyncOptions:
     pool: str | None
     now: Callable[[], dt.datetime] = utc_now
 
-    @property
-    def resources(self) -> set[str]:
-        """Keys of the resources that ops need."""
-        return {self.airbyte_key, self.warehouse_key} if self.warehouse_key else {self.airbyte_key}
 
-
-def build_sync_ops(catalog: Catalog, options: SyncOptions, *, one_op_per_connection: bool) -> list[dg.AssetsDefinition]:
-    """Build the ops; none if there are no assets.
+def workspace_ops(catalog: Catalog, options: SyncOptions, *, one_op_per_connection: bool) -> list[SyncOp]:
+    """Return the ops; none if there are no assets.
 
     Args:
         catalog: The assets.
@@ -70,47 +66,30 @@ def build_sync_ops(catalog: Catalog, options: SyncOptions, *, one_op_per_connect
     ]
 
 
-def _sync_op(
-    catalog: Catalog, assets: Sequence[WorkspaceAsset], options: SyncOptions, name: str
-) -> dg.AssetsDefinition:
+def _sync_op(catalog: Catalog, assets: Sequence[WorkspaceAsset], options: SyncOptions, name: str) -> SyncOp:
     _check_deps(assets)
-    # A deferred run is over before there is anything to check.
-    targets = targets_of_checks(assets, options) if options.wait == "inline" else []
-
-    @dg.multi_asset(
+    return SyncOp(
         name=name,
         specs=[asset.spec for asset in assets],
-        check_specs=[target.spec for target in targets],
-        can_subset=True,
-        required_resource_keys=options.resources,
+        checked=[
+            _checked(asset, options) for asset in assets if asset.connection.destination.id not in options.elsewhere
+        ],
+        find=lambda context, airbyte: find_connections(catalog, context, airbyte),
+        targets_of=workspace_targets(catalog, options.elsewhere),
+        airbyte_key=options.airbyte_key,
+        warehouse_key=options.warehouse_key,
+        description="Syncs the connections of the selected streams through Airbyte, and checks what arrived.",
+        wait=options.wait,
+        max_concurrent_syncs=options.max_concurrent_syncs,
         pool=options.pool,
-        description="Syncs the connections of the selected streams through Airbyte, and reads what arrived.",
+        now=options.now,
     )
-    def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Any]:
-        _remember_output_keys(context)
-        airbyte = getattr(context.resources, options.airbyte_key)
-        run = WorkspaceRun(
-            context,
-            catalog,
-            airbyte,
-            getattr(context.resources, options.warehouse_key).warehouse() if options.warehouse_key else None,
-            options.elsewhere,
-            config.over(triggered(airbyte.sync_settings(), context.run.tags)),
-            _most(context, options),
-            options.checks,
-            options.now,
-        )
-        synced = context.selected_asset_keys
-        wanted = context.op_execution_context.selected_asset_check_keys
-        yield from run.check_only(
-            [target for target in targets if target.spec.key in wanted and target.asset.key not in synced]
-        )
-        if synced and options.wait == "deferred":
-            run.start()
-        elif synced:
-            yield from run.results()
 
-    return sync
+
+def _checked(asset: WorkspaceAsset, options: SyncOptions) -> CheckedAsset:
+    connection, stream = asset.connection, asset.stream
+    target = AssetTarget(asset.key, (stream,), {stream.key: table_places(connection).ref(stream)})
+    return checked_asset(target, options.checks, connection.id, len(connection.streams))
 
 
 def _check_deps(assets: Sequence[WorkspaceAsset]) -> None:
@@ -125,82 +104,53 @@ def _check_deps(assets: Sequence[WorkspaceAsset]) -> None:
             )
 
 
-def _remember_output_keys(context: dg.AssetExecutionContext) -> None:
-    """Have Dagster look up the assets of this step once.
-
-    It does so for each output, and for that goes through all assets of the op for each of them
-    (``StepExecutionContext.get_output_asset_keys``): a thousand connections would take hours. What is selected does not
-    change within a step.
-    """
-    keys = frozenset(context.selected_asset_keys)
-    step: Any = context.op_execution_context.get_step_execution_context()
-    step.get_output_asset_keys = lambda: keys
-
-
-def _most(context: dg.AssetExecutionContext, options: SyncOptions) -> int | None:
-    """Return how many syncs a run may have on their way: as many as the pool has slots, if it is limited."""
-    slots = None
-    if options.pool and context.instance.event_log_storage.supports_global_concurrency_limits:
-        slots = context.instance.event_log_storage.get_concurrency_info(options.pool).slot_count or None
-    return min((limit for limit in (slots, options.max_concurrent_syncs) if limit), default=None)
+def find_connections(catalog: Catalog, context: dg.AssetExecutionContext, airbyte: Any) -> Found:
+    """Return the connections of the selected assets as they are now, which may not be as they were at loading."""
+    snapshot = catalog.snapshot
+    wanted = _connections_of(catalog, context.selected_asset_keys)
+    live = live_connections(airbyte.client(), snapshot.workspace_id, list(wanted), known=len(snapshot.connections))
+    found = []
+    for connection_id, record in wanted.items():
+        connection = live.get(connection_id)
+        if connection is None or connection.status == "inactive":
+            error = inactive(connection) if connection else gone(connection_id, record.name)
+            found.append(FoundConnection(connection_id, record.name, error=error))
+            continue
+        if connection.name != record.name:
+            context.log.warning(f"The connection '{record.name}' is called '{connection.name}' by now.")
+        found.append(FoundConnection(connection_id, record.name, connection))
+    return Found(snapshot.workspace_id, found)
 
 
-def build_check_op(catalog: Catalog, options: SyncOptions) -> list[dg.AssetChecksDefinition]:
-    """Build the op that checks what the sensor recorded of deferred syncs; none if there is nothing to check."""
-    targets = targets_of_checks(catalog.assets, options)
-    if not targets or options.warehouse_key is None:
-        return []
-    warehouse_key = options.warehouse_key
-
-    @dg.multi_asset_check(
-        name=f"{options.name}_checks",
-        specs=[target.spec for target in targets],
-        can_subset=True,
-        required_resource_keys={warehouse_key},
-        description="Checks tables in the warehouse, all measured in one query.",
-    )
-    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        wanted = context.op_execution_context.selected_asset_check_keys
-        selected = [target for target in targets if target.spec.key in wanted]
-        warehouse = getattr(context.resources, warehouse_key).warehouse()
-        yield from Evaluation(InstanceHistory(context.instance), selected, options.now()).run(warehouse)
-
-    return [checks]
-
-
-def targets_of_checks(assets: Sequence[WorkspaceAsset], options: SyncOptions) -> list[CheckTarget]:
-    """Return the checks of some assets: of those whose tables the warehouse has."""
-    if options.warehouse_key is None:
-        return []
-    return checks_of(
-        [
-            checked_asset(asset, options.checks)
-            for asset in assets
-            if asset.connection.destination.id not in options.elsewhere
-        ]
-    )
+def _connections_of(catalog: Catalog, keys: Collection[dg.AssetKey]) -> dict[str, ConnectionRecord]:
+    assets = (asset for asset in catalog.assets if asset.key in keys)
+    return {asset.connection.id: asset.connection for asset in assets}
 
 
 def workspace_targets(catalog: Catalog, elsewhere: frozenset[str]) -> TargetsOf:
-    """Return what finds the assets of a connection for the sync sensor.
+    """Return what finds the assets of a connection.
 
     Args:
         catalog: The assets.
         elsewhere: See `SyncOptions`.
     """
 
-    def targets_of(connection: Connection) -> list[JobTarget]:
-        streams = {(stream.namespace, stream.name): stream for stream in connection.streams}
-        return [
-            JobTarget(
-                asset.key,
-                (stream,),
-                {}
-                if asset.connection.destination.id in elsewhere
-                else {stream.key: table_places(asset.connection, connection).ref(stream)},
-            )
-            for asset in catalog.of_connection(connection.id)
-            if (stream := streams.get(asset.stream.key)) is not None
-        ]
+    def targets_of(connection: Connection) -> ConnectionTargets:
+        assets = catalog.of_connection(connection.id)
+        if not assets:
+            return ConnectionTargets()
+        record, streams = assets[0].connection, {stream.key: stream for stream in connection.streams}
+        places = None if record.destination.id in elsewhere else table_places(record, connection)
+        known = {asset.stream.key: asset.key for asset in assets}
+        keys = {key: known.get(key) or catalog.spec_of(record, stream).key for key, stream in streams.items()}
+        return ConnectionTargets(
+            tuple(
+                AssetTarget(
+                    keys[key], (stream,), {} if places is None else {key: places.ref(stream)}, is_defined=key in known
+                )
+                for key, stream in streams.items()
+            ),
+            tuple(asset_key for key, asset_key in known.items() if key not in streams),
+        )
 
     return targets_of

@@ -1,0 +1,158 @@
+"""What arrived with some jobs that succeeded: measured, checked, and turned into events of the assets."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import dagster as dg
+
+from airbyte_dagster.airbyte.links import Links
+from airbyte_dagster.airbyte.records import Job, StreamKey, StreamStats
+from airbyte_dagster.checks.evaluation import CheckedAsset, Evaluation, History, RecordedJob, checks_of
+from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.destinations.tables import TableRef
+from airbyte_dagster.errors import ConfigurationError, WarehouseError
+from airbyte_dagster.runs.events import synced_metadata
+from airbyte_dagster.runs.reported import reported_size, stream_claims
+from airbyte_dagster.runs.targets import AssetTarget
+from airbyte_dagster.warehouse import Table, Warehouse
+
+#: An event that an op yields, or logs where Dagster did not select the asset.
+AssetEvent: TypeAlias = "dg.MaterializeResult[Any] | dg.AssetMaterialization"
+_Tables: TypeAlias = Mapping[tuple[dg.AssetKey, StreamKey], "Table | None"]
+
+
+@dataclass(frozen=True)
+class SyncedConnection:
+    """A connection whose job has succeeded.
+
+    Attributes:
+        streams: How many streams the connection has.
+        stats: What the job reports of each stream.
+        rows_before: Rows of the streams before the job, where they are known.
+    """
+
+    connection_id: str
+    name: str
+    streams: int
+    assets: tuple[AssetTarget, ...]
+    job: Job
+    stats: Mapping[StreamKey, StreamStats]
+    rows_before: Mapping[StreamKey, int]
+
+    def claims(self, target: AssetTarget) -> list[Claim]:
+        """Return what the job reports of the streams of an asset."""
+        return stream_claims(target.streams, {key: item.rows for key, item in self.stats.items()}, self.rows_before)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Turns jobs that succeeded into events.
+
+    Attributes:
+        warehouse: ``None`` if nothing is to be looked into.
+        history: Of the assets.
+        links: To Airbyte's pages.
+        selected: The assets that the op materializes; of others that a job moved it logs a materialization.
+        wanted: The checks that are to be evaluated.
+        checks_of_asset: The checks of an asset.
+        warn: Takes one line for people.
+        now: Returns the time.
+    """
+
+    warehouse: Warehouse | None
+    history: History
+    links: Links
+    selected: Collection[dg.AssetKey]
+    wanted: Collection[dg.AssetCheckKey]
+    checks_of_asset: Callable[[dg.AssetKey], Checks]
+    warn: Callable[[str], None]
+    now: Callable[[], dt.datetime]
+
+    def events(self, connections: Sequence[SyncedConnection]) -> Iterator[tuple[SyncedConnection, list[AssetEvent]]]:
+        """Yield the events of each connection; all tables are read in one session.
+
+        Raises:
+            Exception: Whatever is odd about one of the connections: call it again with each of them alone.
+        """
+        claims = {target.key: item.claims(target) for item in connections for target in item.assets}
+        tables, results = self._measured(connections, claims)
+        for item in connections:
+            yield item, [self._event(item, target, claims[target.key], tables, results) for target in item.assets]
+
+    def _event(
+        self,
+        item: SyncedConnection,
+        target: AssetTarget,
+        claims: Sequence[Claim],
+        tables: _Tables | None,
+        results: Mapping[dg.AssetKey, list[dg.AssetCheckResult]],
+    ) -> AssetEvent:
+        found = [tables[target.key, stream.key] for stream in target.streams] if tables and target.tables else None
+        size = reported_size(claims, item.stats)
+        metadata = synced_metadata(claims, found, item.job, self.links, size=size)
+        if target.key not in self.selected:
+            return dg.AssetMaterialization(target.key, metadata=metadata)
+        return dg.MaterializeResult(asset_key=target.key, metadata=metadata, check_results=results.get(target.key, []))
+
+    def _measured(
+        self, connections: Sequence[SyncedConnection], claims: Mapping[dg.AssetKey, Sequence[Claim]]
+    ) -> tuple[_Tables | None, Mapping[dg.AssetKey, list[dg.AssetCheckResult]]]:
+        """Return the tables, and the results of the checks, by asset."""
+        refs: dict[tuple[dg.AssetKey, StreamKey], TableRef] = {
+            (target.key, key): ref
+            for item in connections
+            for target in item.assets
+            for key, ref in target.tables.items()
+        }
+        if self.warehouse is None or not refs:
+            return None, {}
+        evaluation = self._evaluation(connections, claims)
+        try:
+            with self.warehouse.session() as session:
+                tables: _Tables | None = session.inspect({**refs, **evaluation.refs()})
+                results = evaluation.results(tables or {}, session)
+        except (WarehouseError, ConfigurationError) as error:
+            self.warn(f"Syncs succeeded, but what arrived could not be read: {error}")
+            tables, results = None, evaluation.unverified(str(error))
+        by_asset: dict[dg.AssetKey, list[dg.AssetCheckResult]] = {}
+        for result in results:
+            by_asset.setdefault(result.asset_key, []).append(result)  # type: ignore[arg-type]  # it is always given
+        return tables, by_asset
+
+    def _evaluation(
+        self, connections: Sequence[SyncedConnection], claims: Mapping[dg.AssetKey, Sequence[Claim]]
+    ) -> Evaluation:
+        checked = [
+            checked_asset(target, self.checks_of_asset(target.key), item.connection_id, item.streams)
+            for item in connections
+            for target in item.assets
+            if target.tables and target.key in self.selected
+        ]
+        targets = [
+            target for target in checks_of(checked) if dg.AssetCheckKey(target.asset.key, target.name) in self.wanted
+        ]
+        just_ended = {
+            target.key: RecordedJob(tuple(claims[target.key]), item.job.rows, None, is_reset=False)
+            for item in connections
+            for target in item.assets
+        }
+        return Evaluation(self.history, targets, self.now(), just_ended)
+
+
+def checked_asset(target: AssetTarget, checks: Checks, connection_id: str, streams: int | None) -> CheckedAsset:
+    """Return what the checks of an asset need to know of it.
+
+    Args:
+        target: The asset.
+        checks: Its checks.
+        connection_id: Whatever is the same for the assets of one connection.
+        streams: How many streams the connection has; ``None`` if that is not known.
+    """
+    return CheckedAsset(
+        target.key, target.streams, checks, lambda stream: target.tables[stream.key], connection_id, streams
+    )

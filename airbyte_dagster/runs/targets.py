@@ -1,0 +1,45 @@
+"""Which assets stand for what a connection brings: what runs and sensors know of those who declare assets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import dagster as dg
+
+from airbyte_dagster.airbyte.records import Connection, Stream, StreamKey
+from airbyte_dagster.destinations.tables import TableRef
+
+
+@dataclass(frozen=True)
+class AssetTarget:
+    """An asset, and the streams of a connection that it stands for.
+
+    Attributes:
+        streams: As the connection has them now.
+        tables: Where the streams' tables are; empty if there is no warehouse to look into.
+        is_defined: Whether the code location has the asset; else the stream is newer than its definitions.
+    """
+
+    key: dg.AssetKey
+    streams: tuple[Stream, ...]
+    tables: Mapping[StreamKey, TableRef]
+    is_defined: bool = True
+
+
+@dataclass(frozen=True)
+class ConnectionTargets:
+    """The assets of one connection.
+
+    Attributes:
+        assets: Those whose streams the connection has.
+        missing: Assets whose streams the connection does not have any more.
+    """
+
+    assets: tuple[AssetTarget, ...] = ()
+    missing: tuple[dg.AssetKey, ...] = ()
+
+
+#: Returns the assets of a connection as it is now; none if it is nobody's.
+TargetsOf: TypeAlias = Callable[[Connection], ConnectionTargets]

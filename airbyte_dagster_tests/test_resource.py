@@ -12,7 +12,7 @@ from airbyte_api import api, models
 from airbyte_dagster import AirbyteResource, MotherDuckResource
 from airbyte_dagster.airbyte import CLOUD_SERVER_URL
 from airbyte_dagster.errors import ConfigurationError, WorkspaceError
-from airbyte_dagster.sync.runner import SyncSettings
+from airbyte_dagster.sync.settings import SyncSettings
 from airbyte_dagster_tests.conftest import client_of, resource_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
 

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import dagster as dg
 import duckdb
+from airbyte_dagster.pipelines.checks import build_checks
 from rich.table import Table
 
 from airbyte_dagster import AirbytePipeline, MotherDuckResource
-from airbyte_dagster.pipelines.checks import build_checks
 
 _STREAMS = 100
 _ROWS = 1_000_000

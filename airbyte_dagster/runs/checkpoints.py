@@ -20,6 +20,7 @@ from dagster import RunsFilter
 from dagster._core.storage.tags import (
     ASSET_RESUME_RETRY_TAG,
     AUTO_RETRY_RUN_ID_TAG,
+    PARENT_RUN_ID_TAG,
     RESUME_RETRY_TAG,
     WILL_RETRY_TAG,
 )
@@ -104,16 +105,21 @@ class RunCheckpoints:
 def resumed_run_id(run: dg.DagsterRun) -> str | None:
     """Return the run that a run goes on with, if it does: one that was re-executed from its failure."""
     is_resumed = "true" in (run.tags.get(RESUME_RETRY_TAG), run.tags.get(ASSET_RESUME_RETRY_TAG))
-    return run.parent_run_id if is_resumed else None
+    return _parent_id(run) if is_resumed else None
 
 
 def has_job(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether a run watches a job of Airbyte, or has watched one; before that it prepares, or waits."""
-    if JOB_ID_TAG not in run.tags or run.parent_run_id is None:
+    parent_id = _parent_id(run)
+    if JOB_ID_TAG not in run.tags or parent_id is None:
         return JOB_ID_TAG in run.tags
     # A re-execution has the tags of its parent, this one too.
-    parent = instance.get_run_by_id(run.parent_run_id)
+    parent = instance.get_run_by_id(parent_id)
     return parent is None or parent.tags.get(JOB_ID_TAG) != run.tags[JOB_ID_TAG]
+
+
+def _parent_id(run: dg.DagsterRun) -> str | None:
+    return run.parent_run_id or run.tags.get(PARENT_RUN_ID_TAG)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import duckdb
 import pytest
 
 from airbyte_dagster import AirbytePipeline, build_pipeline_defs
-from airbyte_dagster.pipelines.checks import build_checks
+from airbyte_dagster.pipelines.assets import pipeline_op
+from airbyte_dagster.runs.sync_op import build_sync_op
 from airbyte_dagster_tests.conftest import pipeline_of, resource_of, warehouse_of
 from airbyte_dagster_tests.dagster_runs import ROWS, definitions_of, run_sync
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
@@ -47,15 +48,15 @@ def run_checks(
     now: Callable[[], dt.datetime] | None = None,
 ) -> dict[str, dg.AssetCheckEvaluation]:
     """Run checks by themselves, all or those named, as the UI does: no sync."""
-    checks = build_checks(pipeline, warehouse_key="motherduck", **({"now": now} if now else {}))
+    op = pipeline_op(pipeline, airbyte_key="airbyte", warehouse_key="motherduck", **({"now": now} if now else {}))
     selection = (
         dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(["example", "users"]), name) for name in names))
         if names
         else dg.AssetSelection.all_asset_checks()
     )
     definitions = dg.Definitions(
-        asset_checks=checks,
-        resources={"motherduck": warehouse_of(server, lock_timeout=5)},
+        assets=[build_sync_op(op)],
+        resources={"airbyte": resource_of(server), "motherduck": warehouse_of(server, lock_timeout=5)},
         jobs=[dg.define_asset_job("checks", selection=selection)],
     )
     job = definitions.resolve_job_def("checks")
@@ -424,9 +425,9 @@ def test_a_pipeline_may_have_no_checks(airbyte: RunningAirbyte) -> None:
 
 def test_what_a_check_wants_is_shown(airbyte: RunningAirbyte) -> None:
     """Its rule and its settings are its description."""
-    [checks] = build_checks(users(airbyte), warehouse_key="motherduck")
+    op = build_sync_op(pipeline_op(users(airbyte), airbyte_key="airbyte", warehouse_key="motherduck"))
 
-    described = {spec.name: spec.description for spec in checks.check_specs}
+    described = {spec.name: spec.description for spec in op.check_specs}
     assert described["expected_range"] == "The number of rows lies within the declared bounds. (min: 10, max: 100)"
     assert described["unique_key"] == "No two rows have the same key."
     assert "within: PT1H" in str(described["fresh"])

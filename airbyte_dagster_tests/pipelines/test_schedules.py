@@ -185,7 +185,7 @@ def test_a_run_that_waits_is_known_by_what_it_writes(
     assert [request.job_id for request in airbyte.engine.requests] == [first, first + 1]
     run = instance.get_run_by_id(result.run_id)
     assert run
-    assert has_job(run)
+    assert has_job(instance, run)
 
 
 def test_airbyte_that_does_not_answer_is_left_to_the_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -26,11 +26,11 @@ from airbyte_dagster.airbyte import AirbyteClient, ClientSettings, records
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Stream
 from airbyte_dagster.checks.rules import Claim
-from airbyte_dagster.runs.checkpoints import RunJobMemory
+from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.events import JOB_ID, synced_metadata, unsuccessful
+from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets
 from airbyte_dagster.sensors.job_recorder import JobRecorder
-from airbyte_dagster.sensors.job_targets import JobTarget
-from airbyte_dagster.sync.runner import JobNote
+from airbyte_dagster.sync.checkpoints import Checkpoint
 
 WORKSPACE = "11111111-0000-4000-8000-000000000000"
 SERVER = "http://airbyte.test/api/public/v1"
@@ -49,8 +49,10 @@ def key_of(connection: str, name: str) -> dg.AssetKey:
     return dg.AssetKey([connection.replace("-", "_"), name])
 
 
-def targets_of(connection: records.Connection) -> list[JobTarget]:
-    return [JobTarget(key_of(connection.id, name), (Stream(name=name),), {}) for name in ASSETS[connection.id]]
+def targets_of(connection: records.Connection) -> ConnectionTargets:
+    return ConnectionTargets(
+        tuple(AssetTarget(key_of(connection.id, name), (Stream(name=name),), {}) for name in ASSETS[connection.id])
+    )
 
 
 @dataclass
@@ -143,7 +145,7 @@ class OurRun:
     """
 
     run_id: str
-    memory: RunJobMemory
+    checkpoints: RunCheckpoints
     connection: str
     after: int
     to_record: list[str]
@@ -201,14 +203,14 @@ class Recorded(RuleBasedStateMachine):
         names = data.draw(st.lists(st.sampled_from(ASSETS[connection]), min_size=1, unique=True))
         run = self.instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
         after = max((job.id for job in self.airbyte.jobs.values() if job.connection == connection), default=0)
-        memory = RunJobMemory(self.instance, run.run_id)
-        ours = OurRun(run.run_id, memory, connection, after, names)
+        checkpoints = RunCheckpoints(self.instance, run)
+        ours = OurRun(run.run_id, checkpoints, connection, after, names)
         active = self.active(connection)
         if active is not None:
             ours.job, ours.after = active.id, active.id - 1
-            memory.note(connection, JobNote(ours.after, ours.job))
+            checkpoints.save({connection: Checkpoint(ours.after, job_id=ours.job)})
         else:
-            memory.note(connection, JobNote(after))
+            checkpoints.save({connection: Checkpoint(after)})
         self.runs.append(ours)
         if starts and ours.job is None:
             self.asks_for_a_job(ours)
@@ -228,7 +230,7 @@ class Recorded(RuleBasedStateMachine):
         """It learns the id of its job; then, with each step, it records the next asset, or is done."""
         run = data.draw(st.sampled_from([run for run in self.runs if run.job is not None]))
         assert run.job is not None
-        run.memory.note(run.connection, JobNote(run.after, run.job))
+        run.checkpoints.save({run.connection: Checkpoint(run.after, job_id=run.job)})
         job = self.airbyte.jobs[run.job]
         for _ in range(steps):
             if not self.airbyte.is_final(job) or run not in self.runs:
@@ -240,7 +242,8 @@ class Recorded(RuleBasedStateMachine):
             elif run.to_record:
                 self.record(run, job, run.to_record.pop())
             else:
-                run.memory.done(run.connection)
+                known = run.checkpoints.load([run.connection])
+                run.checkpoints.save({key: recorded(item) for key, item in known.items()})
                 self.end(run)
 
     def record(self, run: OurRun, job: ServedJob, name: str) -> None:

@@ -16,8 +16,10 @@ import pytest
 from airbyte_dagster import AirbytePipeline, AirbyteResource, MotherDuckResource, Stream, build_pipeline_defs
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines.sync_sensor import build_airbyte_sync_sensor, pipeline_targets
+from airbyte_dagster.runs.checkpoints import RunCheckpoints
 from airbyte_dagster.runs.events import last_recorded
 from airbyte_dagster.sensors.job_recorder import JobRecorder
+from airbyte_dagster.sync.checkpoints import Checkpoint
 from airbyte_dagster.warehouse import DuckDBWarehouse
 from airbyte_dagster_tests.conftest import client_of, pipeline_of
 from airbyte_dagster_tests.daemon.stack import HoldingEngine
@@ -56,12 +58,13 @@ def sql(server: RunningAirbyte, statement: str) -> None:
         connection.execute(statement)
 
 
-def own_run(recording: Recording, connection: str, note: str, **settings: Any) -> str:
-    """Leave a run in the instance that has noted a job; its id."""
-    tags = {f"airbyte_dagster/job/{connection}": note, **settings.pop("tags", {})}
+def own_run(recording: Recording, connection: str, checkpoint: Checkpoint, **settings: Any) -> str:
+    """Leave a run in the instance that has a checkpoint; its id."""
     job = recording.definitions.resolve_job_def("sync_example")
     settings.setdefault("status", dg.DagsterRunStatus.STARTED)
-    return recording.instance.create_run_for_job(job, tags=tags, **settings).run_id
+    run = recording.instance.create_run_for_job(job, **settings)
+    RunCheckpoints(recording.instance, run).save({connection: checkpoint})
+    return run.run_id
 
 
 def end_run(recording: Recording, run_id: str) -> None:
@@ -360,10 +363,12 @@ def test_a_run_in_progress_records_its_job_itself(recording: Recording, connecti
     assert json.loads(recording.cursor or "")["waiting"] == {}
 
 
-@pytest.mark.parametrize("note", ["after=0 job=1", "after=0"])
-def test_a_run_that_crashed_is_made_up_for(recording: Recording, connection: str, api: Api, note: str) -> None:
+@pytest.mark.parametrize("checkpoint", [Checkpoint(0, job_id=1), Checkpoint(0)])
+def test_a_run_that_crashed_is_made_up_for(
+    recording: Recording, connection: str, api: Api, checkpoint: Checkpoint
+) -> None:
     """Its job waits while the run looks alive, whether it had learnt the id or not; then the sensor records it."""
-    run_id = own_run(recording, connection, note)
+    run_id = own_run(recording, connection, checkpoint)
     api.finish(api.sync(connection))
 
     recording.tick()
@@ -380,19 +385,20 @@ def test_a_run_that_crashed_is_made_up_for(recording: Recording, connection: str
 
 
 @pytest.mark.parametrize(
-    ("note", "status"),
+    ("checkpoint", "status"),
     [
-        ("after=1", "STARTED"),
-        ("after=0 job=7", "STARTED"),
-        ("after=0 job=1 done", "STARTED"),
-        ("after=0 job=1", "SUCCESS"),
-        ("after=0 job=1", "CANCELED"),
-        ("something else", "STARTED"),
+        (Checkpoint(1), "STARTED"),
+        (Checkpoint(0, job_id=7), "STARTED"),
+        (Checkpoint(0, job_id=1, is_recorded=True), "STARTED"),
+        (Checkpoint(0, job_id=1), "SUCCESS"),
+        (Checkpoint(0, job_id=1), "CANCELED"),
     ],
 )
-def test_jobs_that_no_run_will_record(recording: Recording, connection: str, api: Api, note: str, status: str) -> None:
-    """Older than the note, not the noted one, recorded already, or of a run that has ended: nobody else tells it."""
-    own_run(recording, connection, note, status=dg.DagsterRunStatus(status))
+def test_jobs_that_no_run_will_record(
+    recording: Recording, connection: str, api: Api, checkpoint: Checkpoint, status: str
+) -> None:
+    """Older than the checkpoint, another job, recorded already, or of a run that has ended: nobody else records it."""
+    own_run(recording, connection, checkpoint, status=dg.DagsterRunStatus(status))
     api.finish(api.sync(connection))
 
     recording.tick()
@@ -401,8 +407,8 @@ def test_jobs_that_no_run_will_record(recording: Recording, connection: str, api
 
 
 def test_a_run_of_another_connection_claims_nothing(recording: Recording, connection: str, api: Api) -> None:
-    """Notes are by connection."""
-    own_run(recording, "another", "after=0")
+    """Checkpoints are by connection."""
+    own_run(recording, "another", Checkpoint(0))
     api.finish(api.sync(connection))
 
     recording.tick()
@@ -413,13 +419,17 @@ def test_a_run_of_another_connection_claims_nothing(recording: Recording, connec
 def test_a_failed_run_that_dagster_will_retry(recording: Recording, connection: str, api: Api) -> None:
     """The retry takes the job over: it waits for that one, before the retry is there, and while it is queued."""
     failed, queued = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.NOT_STARTED
-    first = own_run(recording, connection, "after=0 job=1", status=failed, tags={"dagster/will_retry": "true"})
+    first = own_run(recording, connection, Checkpoint(0, job_id=1), status=failed, tags={"dagster/will_retry": "true"})
     api.finish(api.sync(connection))
 
     recording.tick()
     job = recording.definitions.resolve_job_def("sync_example")
     second = recording.instance.create_run_for_job(
-        job, status=queued, parent_run_id=first, root_run_id=first, tags={"dagster/parent_run_id": first}
+        job,
+        status=queued,
+        parent_run_id=first,
+        root_run_id=first,
+        tags={"dagster/parent_run_id": first, "dagster/is_resume_retry": "true"},
     )
     recording.instance.add_run_tags(first, {"dagster/auto_retry_run_id": second.run_id})
     recording.tick()
@@ -432,7 +442,7 @@ def test_a_failed_run_that_dagster_will_retry(recording: Recording, connection: 
 
 def test_a_dead_run_is_not_waited_for_for_ever(recording: Recording, connection: str, api: Api) -> None:
     """A run that looks alive for longer than any needs to record a job holds it back no more."""
-    own_run(recording, connection, "after=0 job=1")
+    own_run(recording, connection, Checkpoint(0, job_id=1))
     api.finish(api.sync(connection))
     recording.tick()
     assert recording.jobs() == []
@@ -445,17 +455,24 @@ def test_a_dead_run_is_not_waited_for_for_ever(recording: Recording, connection:
     assert recording.jobs() == [1]
 
 
-def test_a_rerun_after_the_sensor_recorded_the_job_syncs_anew(recording: Recording, connection: str, api: Api) -> None:
-    """A run whose job the sensor recorded for it has nothing left to take over: who runs it again gets a new sync."""
-    crashed = own_run(recording, connection, "after=0 job=1", status=dg.DagsterRunStatus.FAILURE)
+@pytest.mark.parametrize(("resumes", "jobs"), [("true", [1, 1]), ("", [1, 2])])
+def test_a_rerun_after_the_sensor_recorded_the_job(
+    recording: Recording, connection: str, api: Api, resumes: str, jobs: list[int]
+) -> None:
+    """From its failure a run goes on with the job that it requested; executed again as a whole it requests another."""
+    crashed = own_run(recording, connection, Checkpoint(0, job_id=1), status=dg.DagsterRunStatus.FAILURE)
     api.finish(api.sync(connection))
     recording.tick()
 
-    again = {"dagster/parent_run_id": crashed, "dagster/root_run_id": crashed}
+    again = {
+        "dagster/parent_run_id": crashed,
+        "dagster/root_run_id": crashed,
+        **({"dagster/is_resume_retry": resumes} if resumes else {}),
+    }
     assert run_sync(recording.definitions, recording.instance, tags=again).success
     recording.tick()
 
-    assert recording.jobs() == recording.jobs(*PRODUCTS) == [1, 2]
+    assert recording.jobs() == recording.jobs(*PRODUCTS) == jobs
 
 
 def test_a_run_that_gave_up_watching_is_made_up_for(recording: Recording, connection: str, api: Api) -> None:
@@ -655,7 +672,7 @@ def test_a_job_that_is_told_late_changes_no_check(recording: Recording, connecti
     """A newer job was recorded meanwhile: the older one is told, but checks hold to the newer one's claims."""
     cursor = recording.cursor
     api.finish(api.sync(connection))
-    run = own_run(recording, connection, "after=0 job=1")
+    run = own_run(recording, connection, Checkpoint(0, job_id=1))
     recording.tick()
     recording.server.engine.add("faker", {"users": ROWS, "products": ROWS})
     api.finish(api.sync(connection))
@@ -685,7 +702,7 @@ def test_rows_before_are_unknown_while_an_older_job_waits(
     connection = recording.provision()
     recording.tick()
     api.finish(api.sync(connection, "reset"))
-    own_run(recording, connection, "after=1 job=2")
+    own_run(recording, connection, Checkpoint(1, job_id=2))
     api.finish(api.sync(connection))
     airbyte.engine.add("faker", {"users": ROWS[:6]})
     api.finish(api.sync(connection))
@@ -721,7 +738,7 @@ def test_a_job_that_waited_while_the_next_one_began(tmp_path: Path, instance: dg
         connection = recording.provision()
         other = api.connection(api.source(count=1), api.destination("other.duckdb"), ["users"], name="nobody's")
         recording.tick()
-        run = own_run(recording, connection, "after=0 job=1")
+        run = own_run(recording, connection, Checkpoint(0, job_id=1))
         api.finish(api.sync(connection))
         recording.tick()
         engine.hold_connection(connection)
@@ -821,7 +838,7 @@ def test_deleted_and_renamed_connections(recording: Recording, connection: str, 
 
 def test_a_job_that_airbyte_has_forgotten(recording: Recording, connection: str, api: Api) -> None:
     """A job that waited for a run, and that Airbyte does not know any more, is waited for no longer."""
-    run = own_run(recording, connection, "after=0 job=1")
+    run = own_run(recording, connection, Checkpoint(0, job_id=1))
     api.finish(api.sync(connection))
     recording.tick()
     recording.forget("DELETE FROM jobs")

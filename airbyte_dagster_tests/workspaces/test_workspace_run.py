@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from airbyte_dagster import (
 )
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.sync.many import ManySyncs, Outcome
-from airbyte_dagster.workspaces import sync_assets
+from airbyte_dagster.runs import sync_op
+from airbyte_dagster.runs.checkpoints import RunCheckpoints
 from airbyte_dagster.workspaces.catalog import build_catalog
 from airbyte_dagster.workspaces.definitions import build_workspace_defs, workspace_defs
 from airbyte_dagster.workspaces.snapshot import take_snapshot
@@ -172,7 +172,7 @@ def test_one_failure_stops_no_other_and_is_named_at_the_end(workspace: Workspace
 
 
 def test_re_execution_from_failure_syncs_just_what_failed(workspace: Workspace, instance: dg.DagsterInstance) -> None:
-    """And again, if that fails, too: what the first run did stays done."""
+    """And again, if that fails, too: what was synced is measured and checked again, never synced again."""
     definitions = workspace.definitions(max_concurrent_syncs=1)
     workspace.server.engine.fail_next("Out of stock")
     first = run(definitions, instance)
@@ -192,9 +192,9 @@ def test_re_execution_from_failure_syncs_just_what_failed(workspace: Workspace, 
     third = again(second)
 
     assert not second.success
-    assert materialized(second) == {}
+    assert set(materialized(second)) == ALL - {f"{failed}/users", f"{failed}/products"}
     assert third.success
-    assert set(materialized(third)) == {f"{failed}/users", f"{failed}/products"}
+    assert checked(third) == dict.fromkeys(ALL, True)
     assert workspace.jobs() == {**dict.fromkeys(SHOPS, 1), failed: 3}
 
 
@@ -217,7 +217,7 @@ def test_dagster_looks_up_the_assets_of_the_run_once(
     """By itself it goes through all assets for each of them and each output: a thousand connections would not end."""
     asked = 0
     looked_up: list[tuple[set[dg.AssetKey], set[dg.AssetKey]]] = []
-    of_node, remember = AssetLayer.get_selected_entity_keys_for_node, sync_assets._remember_output_keys
+    of_node, remember = AssetLayer.get_selected_entity_keys_for_node, sync_op._remember_output_keys
 
     def counted(*arguments: Any) -> Any:
         nonlocal asked
@@ -235,7 +235,7 @@ def test_dagster_looks_up_the_assets_of_the_run_once(
 
     assert run(definitions, instance).success
     once = asked
-    monkeypatch.setattr(sync_assets, "_remember_output_keys", compared)
+    monkeypatch.setattr(sync_op, "_remember_output_keys", compared)
     assert run(definitions, instance, "tea/users", "books/users").success
 
     assert once <= 3 * len(ALL)
@@ -259,20 +259,21 @@ def test_deps_within_one_op_are_refused(workspace: Workspace, instance: dg.Dagst
 
 
 def test_streams_that_appear_and_disappear_after_loading(workspace: Workspace, instance: dg.DagsterInstance) -> None:
-    """New ones are materialized, missing ones are warned of; the run succeeds."""
+    """New ones are materialized; one that is selected and missing fails the run, and is not materialized."""
     definitions = workspace.definitions()
     streams = [{"name": name, "syncMode": "full_refresh_overwrite"} for name in ("users", "purchases")]
     workspace.api.ok("PATCH", f"/connections/{workspace.ids['tea']}", json={"configurations": {"streams": streams}})
 
     result = run(definitions, instance)
 
-    assert result.success, failures_of(result)
+    assert not result.success
+    [failure] = failures_of(result)
+    assert "The connection has no such streams any more, so these were not materialized: tea/products." in failure
     assert set(materialized(result)) - {"tea/purchases"} == ALL - {"tea/products"}
     appeared = instance.fetch_materializations(dg.AssetKey(["tea", "purchases"]), limit=1).records
     assert appeared[0].asset_materialization is not None
     assert appeared[0].asset_materialization.metadata["dagster/row_count"].value == 7
     log = log_of(instance, result)
-    assert any("No longer streams of 'tea', so not materialized: tea/products." in line for line in log)
     assert any("New streams of 'tea', materialized without a definition: tea/purchases." in line for line in log)
 
 
@@ -398,7 +399,9 @@ def test_what_goes_to_another_database_is_not_checked(
     catalog = build_catalog(take_snapshot(client_of(workspace.server), workspace.server.workspace_id))
     for connection in client_of(workspace.server).connections(workspace.server.workspace_id):
         targets = workspace_targets(catalog, frozenset([elsewhere]))(connection)
-        assert [bool(target.tables) for target in targets] == [connection.name != "wine"] * len(connection.streams)
+        assert [bool(target.tables) for target in targets.assets] == [connection.name != "wine"] * len(
+            connection.streams
+        )
 
 
 def test_an_op_for_each_connection_where_that_is_wanted(workspace: Workspace, instance: dg.DagsterInstance) -> None:
@@ -530,12 +533,13 @@ def test_a_process_that_is_killed_doubles_no_sync(workspace: Workspace, tmp_path
     try:
         server.engine.wait_for_start(timeout=120)
         with dg.DagsterInstance.local_temp(str(home)) as instance:
-            # The ids of the jobs are noted just after they were made.
-            until(lambda: sum(" job=" in text for text in tags_of(instance, run_id).values()) == len(SHOPS))
+            # The ids of the jobs are kept just after they were created.
+            until(lambda: jobs_known(instance, run_id, workspace) == len(SHOPS))
             process.send_signal(signal.SIGKILL)
             process.wait(30)
             server.engine.release()
-            result = run(definitions, instance, tags={"dagster/parent_run_id": run_id, "dagster/root_run_id": run_id})
+            resumed = {"dagster/parent_run_id": run_id, "dagster/is_resume_retry": "true"}
+            result = run(definitions, instance, tags=resumed)
     finally:
         process.kill()
         process.wait(30)
@@ -545,9 +549,11 @@ def test_a_process_that_is_killed_doubles_no_sync(workspace: Workspace, tmp_path
     assert workspace.jobs() == dict.fromkeys(SHOPS, 1)
 
 
-def tags_of(instance: dg.DagsterInstance, run_id: str) -> Mapping[str, str]:
+def jobs_known(instance: dg.DagsterInstance, run_id: str, workspace: Workspace) -> int:
+    """How many jobs a run knows the ids of."""
     found = instance.get_run_by_id(run_id)
-    return found.tags if found else {}
+    known = RunCheckpoints(instance, found).load(list(workspace.ids.values())) if found else {}
+    return sum(checkpoint.job_id is not None for checkpoint in known.values())
 
 
 def until(is_so: Callable[[], bool]) -> None:
@@ -579,30 +585,3 @@ def test_a_dozen_real_syncs(real_home: Path, instance: dg.DagsterInstance) -> No
     keys = {f"shop_{number}/{stream}" for number in range(12) for stream in ("users", "products")}
     assert {key: item["dagster/row_count"] for key, item in materialized(result).items()} == dict.fromkeys(keys, 20)
     assert checked(result) == dict.fromkeys(keys, True)
-
-
-@pytest.mark.parametrize(("slots", "wanted", "most"), [(2, None, 2), (2, 1, 1), (None, 3, 3), (None, None, None)])
-def test_a_pool_bounds_the_syncs_of_a_run(
-    workspace: Workspace,
-    instance: dg.DagsterInstance,
-    monkeypatch: pytest.MonkeyPatch,
-    slots: int | None,
-    wanted: int | None,
-    most: int | None,
-) -> None:
-    """The run is one step, which takes one slot; its syncs are not to be more than the pool allows steps."""
-    made: list[ManySyncs] = []
-
-    class Recorded(ManySyncs):
-        def run(self, connection_ids: Sequence[str]) -> Iterator[Outcome]:
-            made.append(self)
-            return super().run(connection_ids)
-
-    monkeypatch.setattr("airbyte_dagster.workspaces.sync_run.ManySyncs", Recorded)
-    if slots is not None:
-        instance.event_log_storage.set_concurrency_slots("airbyte", slots)
-
-    result = run(workspace.definitions(pool="airbyte", max_concurrent_syncs=wanted), instance, "tea/users")
-
-    assert result.success, failures_of(result)
-    assert [syncs.most for syncs in made] == [most]

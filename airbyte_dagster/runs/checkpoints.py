@@ -22,6 +22,8 @@ from dagster._core.storage.tags import (
     AUTO_RETRY_RUN_ID_TAG,
     PARENT_RUN_ID_TAG,
     RESUME_RETRY_TAG,
+    RETRY_NUMBER_TAG,
+    RETRY_STRATEGY_TAG,
     WILL_RETRY_TAG,
 )
 
@@ -69,17 +71,12 @@ class RunCheckpoints:
         found = {key: checkpoint for (_, key), checkpoint in own.items()}
         with self._lock:
             self._written |= found.keys()
-        parent_id = resumed_run_id(self._run)
+        parent_id = resumed_run_id(self._instance, self._run)
         others = [key for key in connection_ids if key not in found]
         if parent_id is not None and others:
             inherited = _read(self._instance, [(parent_id, key) for key in others])
-            found |= {key: item for (_, key), item in inherited.items() if self._takes_over(item)}
+            found |= {key: checkpoint for (_, key), checkpoint in inherited.items()}
         return found
-
-    def _takes_over(self, checkpoint: Checkpoint) -> bool:
-        # What Dagster selects again after its "from asset failure" has to be materialized again. All steps of such a
-        # run, executed once more, have its tag, too.
-        return not checkpoint.is_recorded or self._run.tags.get(RESUME_RETRY_TAG) == "true"
 
     def save(self, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Write checkpoints, those of many connections in one statement or two."""
@@ -102,10 +99,26 @@ class RunCheckpoints:
         self._instance.add_run_tags(self._run.run_id, {JOB_ID_TAG: str(job_id)})
 
 
-def resumed_run_id(run: dg.DagsterRun) -> str | None:
-    """Return the run that a run goes on with, if it does: one that was re-executed from its failure."""
-    is_resumed = "true" in (run.tags.get(RESUME_RETRY_TAG), run.tags.get(ASSET_RESUME_RETRY_TAG))
-    return _parent_id(run) if is_resumed else None
+def resumed_run_id(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """Return the run that a run goes on with: the one that it was re-executed from the failure of; else ``None``."""
+    parent_id = _parent_id(run)
+    return parent_id if parent_id is not None and _is_from_failure(instance, run, parent_id) else None
+
+
+def _is_from_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, parent_id: str) -> bool:
+    if RETRY_NUMBER_TAG in run.tags:  # Dagster's run retries launched it
+        return run.tags.get(RETRY_STRATEGY_TAG) != "ALL_STEPS"
+    if run.tags.get(RESUME_RETRY_TAG) == "true":
+        return True
+    if run.tags.get(ASSET_RESUME_RETRY_TAG) != "true":
+        return False
+    # Dagster copies this one of its tags when all steps of such a run are executed again: then the selection is the same.
+    parent = instance.get_run_by_id(parent_id)
+    is_copied = parent is not None and parent.tags.get(ASSET_RESUME_RETRY_TAG) == "true"
+    return not is_copied or (run.asset_selection, run.asset_check_selection) != (
+        parent.asset_selection,
+        parent.asset_check_selection,
+    )
 
 
 def has_job(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -145,7 +158,7 @@ class RunsAtWork:
             )
         )
         runs += [run for run in failed if AUTO_RETRY_RUN_ID_TAG not in run.tags]
-        resumed = {parent for run in runs if (parent := resumed_run_id(run)) is not None}
+        resumed = {parent for run in runs if (parent := resumed_run_id(instance, run)) is not None}
         return cls(instance, frozenset({run.run_id for run in runs} | resumed))
 
     def claimed(self, jobs: Mapping[int, str]) -> set[int]:

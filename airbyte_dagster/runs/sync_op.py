@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.checks.evaluation import CheckedAsset, CheckTarget, Evaluation, checks_of
@@ -129,9 +130,20 @@ def build_sync_op(op: SyncOp) -> dg.AssetsDefinition:
             op.max_concurrent_syncs,
             PoolSlots.of(context, op.pool),
         )
-        yield from run.run(found.connections, "ended" if op.wait == "inline" else "started")
+        try:
+            yield from run.run(found.connections, "ended" if op.wait == "inline" else "started")
+        except (DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
+            # A retry policy would start the step, and with it the syncs, again.
+            if _has_retry_policy(context):
+                raise dg.Failure("The run was terminated.", allow_retries=False) from error
+            raise
 
     return sync
+
+
+def _has_retry_policy(context: dg.AssetExecutionContext) -> bool:
+    step = context.op_execution_context.get_step_execution_context()
+    return step.op_retry_policy is not None
 
 
 def _checks_alone(

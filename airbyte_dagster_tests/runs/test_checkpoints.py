@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -27,7 +28,7 @@ def nothing() -> None:
 
 
 def run_of(instance: dg.DagsterInstance, parent: dg.DagsterRun | None = None, **tags: str) -> dg.DagsterRun:
-    more = {"parent_run_id": parent.run_id, "root_run_id": parent.run_id} if parent else {}
+    more: Any = {"parent_run_id": parent.run_id, "root_run_id": parent.run_id} if parent else {}
     named = {f"dagster/{name}": value for name, value in tags.items()}
     return instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED, tags=named, **more)
 
@@ -49,16 +50,18 @@ def test_all_of_a_checkpoint_is_kept(instance: dg.DagsterInstance) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tags", "takes_over", "of_recorded"),
+    ("tags", "resumes"),
     [
-        ({"is_resume_retry": "true"}, True, True),
-        ({"is_asset_resume_retry": "true"}, True, False),
-        ({}, False, False),
+        ({"is_resume_retry": "true"}, True),
+        ({"is_asset_resume_retry": "true"}, True),
+        ({"retry_number": "1"}, True),
+        ({"retry_number": "1", "retry_strategy": "ALL_STEPS"}, False),
+        ({}, False),
     ],
-    ids=["from failure", "from asset failure", "all steps"],
+    ids=["from failure", "from asset failure", "run retry", "run retry of all steps", "all steps"],
 )
 def test_a_run_that_resumes_another_takes_its_jobs_over(
-    instance: dg.DagsterInstance, tags: dict[str, str], *, takes_over: bool, of_recorded: bool
+    instance: dg.DagsterInstance, tags: dict[str, str], *, resumes: bool
 ) -> None:
     """All steps, executed again, ask for new syncs, though Dagster copies the parent's tags."""
     parent = run_of(instance)
@@ -67,10 +70,16 @@ def test_a_run_that_resumes_another_takes_its_jobs_over(
 
     found = RunCheckpoints(instance, run_of(instance, parent, **tags)).load(["open", "done"])
 
-    assert found == {
-        **({"open": Checkpoint(0, job_id=1)} if takes_over else {}),
-        **({"done": done} if of_recorded else {}),
-    }
+    assert found == ({"open": Checkpoint(0, job_id=1), "done": done} if resumes else {})
+
+
+def test_all_steps_of_a_run_from_asset_failure_are_new(instance: dg.DagsterInstance) -> None:
+    """Dagster copies the tag of the strategy to a run that executes all of its steps again."""
+    first = run_of(instance)
+    second = run_of(instance, first, is_asset_resume_retry="true")
+    RunCheckpoints(instance, second).save({"c": Checkpoint(0, job_id=1)})
+
+    assert RunCheckpoints(instance, run_of(instance, second, is_asset_resume_retry="true")).load(["c"]) == {}
 
 
 def test_the_first_job_is_a_tag_of_the_run(instance: dg.DagsterInstance) -> None:

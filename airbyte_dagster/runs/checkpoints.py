@@ -112,13 +112,11 @@ def _is_from_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, parent_id
         return True
     if run.tags.get(ASSET_RESUME_RETRY_TAG) != "true":
         return False
-    # Dagster copies this one of its tags when all steps of such a run are executed again: then the selection is the same.
+    # Dagster copies this tag, too, when all steps of such a run are executed again: then the selection is the same.
     parent = instance.get_run_by_id(parent_id)
-    is_copied = parent is not None and parent.tags.get(ASSET_RESUME_RETRY_TAG) == "true"
-    return not is_copied or (run.asset_selection, run.asset_check_selection) != (
-        parent.asset_selection,
-        parent.asset_check_selection,
-    )
+    if parent is None or parent.tags.get(ASSET_RESUME_RETRY_TAG) != "true":
+        return True
+    return (run.asset_selection, run.asset_check_selection) != (parent.asset_selection, parent.asset_check_selection)
 
 
 def has_job(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

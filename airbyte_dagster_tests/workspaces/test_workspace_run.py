@@ -126,12 +126,14 @@ def test_all_connections_sync_and_each_stream_is_verified(workspace: Workspace, 
 
 
 def test_selected_streams_decide_which_connections_sync(workspace: Workspace, instance: dg.DagsterInstance) -> None:
-    """The others have no job; of a connection only the selected streams are told of, and that it moves as a whole."""
-    result = run(workspace.definitions(), instance, "books/users", "tea/users", "tea/products")
+    """The others have no job; a connection moves as a whole, so all of its streams are recorded, and checked later."""
+    definitions = workspace.definitions()
+    result = run(definitions, instance, "books/users", "tea/users", "tea/products")
 
     assert result.success
     assert workspace.jobs() == {"books": 1, "tea": 1}
-    assert set(materialized(result)) == {"books/users", "tea/users", "tea/products"}
+    assert set(materialized(result)) == {"books/users", "books/products", "tea/users", "tea/products"}
+    assert checked(result) == dict.fromkeys(("books/users", "tea/users", "tea/products"), True)
     assert any("'books' only some streams are selected" in line for line in log_of(instance, result))
 
 

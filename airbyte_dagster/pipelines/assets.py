@@ -15,7 +15,7 @@ from airbyte_dagster.pipelines.applied_store import InstanceAppliedStore
 from airbyte_dagster.pipelines.reconcile import Reconciled, Reconciler
 from airbyte_dagster.pipelines.stream_assets import StreamAsset, asset_spec, stream_assets, table_ref
 from airbyte_dagster.resources import AirbyteResource
-from airbyte_dagster.runs.sync_op import Found, SyncOp, utc_now
+from airbyte_dagster.runs.sync_op import Execute, Found, SyncOp, build_sync_op, utc_now
 from airbyte_dagster.runs.sync_run import FoundConnection
 from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets
 
@@ -25,11 +25,43 @@ def sync_op_name(pipeline: spec.AirbytePipeline) -> str:
     return f"{pipeline.name}_airbyte_sync"
 
 
+def airbyte_assets(
+    pipeline: spec.AirbytePipeline, *, airbyte_key: str = "airbyte", warehouse_key: str | None = "motherduck"
+) -> Callable[[Execute], dg.AssetsDefinition]:
+    """Make the assets of a pipeline with a body of one's own around the sync.
+
+    Example:
+        .. code-block:: python
+
+            @airbyte_assets(pipeline)
+            def shop(context, results):
+                context.log.info("before anything is called")
+                yield from results
+                context.log.info("all streams are synced and checked")
+
+    Args:
+        pipeline: What to sync.
+        airbyte_key: Key of the `AirbyteResource`.
+        warehouse_key: Key of the `WarehouseResource`; ``None`` if there is none to look into.
+
+    Returns:
+        A decorator of a function that takes the context and the results as they come, and yields them on.
+    """
+
+    def decorate(execute: Execute) -> dg.AssetsDefinition:
+        return build_sync_op(
+            pipeline_op(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key, execute=execute)
+        )
+
+    return decorate
+
+
 def pipeline_op(
     pipeline: spec.AirbytePipeline,
     *,
     airbyte_key: str,
     warehouse_key: str | None,
+    execute: Execute | None = None,
     now: Callable[[], dt.datetime] = utc_now,
 ) -> SyncOp:
     """Return what the op of a pipeline syncs, and how.
@@ -37,6 +69,7 @@ def pipeline_op(
     Args:
         airbyte_key: Key of the `AirbyteResource`.
         warehouse_key: Key of the `WarehouseResource`; ``None`` if there is none to look into.
+        execute: A body around the sync.
         now: Returns the time.
     """
     assets = stream_assets(pipeline)
@@ -55,6 +88,7 @@ def pipeline_op(
         airbyte_key=airbyte_key,
         warehouse_key=warehouse_key,
         description=f"Makes sure that Airbyte has '{pipeline.name}' as declared, syncs it, and checks what arrived.",
+        execute=execute,
         now=now,
     )
 

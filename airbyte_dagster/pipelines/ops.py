@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from airbyte_dagster.airbyte import AirbyteClient, records
+from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.configuration import merged
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import ActorKind, StreamKey
@@ -19,9 +19,8 @@ from airbyte_dagster.pipelines.stream_assets import stream_assets, table_ref
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.events import emptied
-from airbyte_dagster.runs.reported import progress_line, stream_claims
-from airbyte_dagster.sync.engine import SyncEngine
-from airbyte_dagster.sync.settings import SyncSettings
+from airbyte_dagster.runs.reported import stream_claims
+from airbyte_dagster.runs.single import run_job
 
 
 class ListWorkspacesConfig(dg.Config):
@@ -235,7 +234,8 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
                 allow_retries=False,
             )
         before = _count(context, pipeline, connection, warehouse)
-        job = _run_job(context, client, workspace.id, connection.id, airbyte.sync_settings())
+        settings = airbyte.sync_settings()
+        job = run_job(client, workspace.id, connection.id, settings, job_type="reset", context=context).job
         after = _count(context, pipeline, connection, warehouse)
         for asset in stream_assets(pipeline):
             streams = asset.matching(connection)
@@ -257,30 +257,6 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
         )
 
     return reset
-
-
-def _run_job(
-    context: dg.OpExecutionContext,
-    client: AirbyteClient,
-    workspace_id: str,
-    connection_id: str,
-    settings: SyncSettings,
-) -> records.Job:
-    """Reset a connection, and return the job."""
-    engine = SyncEngine(
-        client,
-        workspace_id,
-        settings,
-        RunCheckpoints(context.instance, context.run),
-        log=context.log.info,
-        warn=context.log.warning,
-        on_job=lambda job: context.log.info(progress_line(job)),
-    )
-    [result] = engine.run([connection_id], "reset")
-    if result.error is not None:
-        raise result.error
-    assert result.job is not None  # noqa: S101 - a result without an error has one
-    return result.job
 
 
 def _count(

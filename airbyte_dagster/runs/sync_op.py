@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
@@ -21,6 +21,12 @@ from airbyte_dagster.warehouse import Warehouse
 
 #: ``inline``: the run waits for its syncs. ``deferred``: it starts them, and the sync sensor records their ends.
 Wait = Literal["inline", "deferred"]
+
+
+#: A body of one's own around ours: takes the context and the results of the syncs as they come, and yields them on.
+#: What it does before it asks for the first result happens before anything is called; what it leaves out is not
+#: recorded by Dagster.
+Execute: TypeAlias = Callable[[dg.AssetExecutionContext, Iterator[Any]], Iterator[Any]]
 
 
 def utc_now() -> dt.datetime:
@@ -72,6 +78,7 @@ class SyncOp:
         wait: Whether the run waits for its syncs.
         max_concurrent_syncs: How many a run has on their way at once; all if ``None``.
         pool: Dagster pool of the op; each sync takes a slot of it.
+        execute: The body of the op around ours; see `Execute`.
         now: Returns the time.
     """
 
@@ -86,6 +93,7 @@ class SyncOp:
     wait: Wait = "inline"
     max_concurrent_syncs: int | None = None
     pool: str | None = None
+    execute: Execute | None = None
     now: Callable[[], dt.datetime] = utc_now
 
     @property
@@ -98,7 +106,6 @@ def build_sync_op(op: SyncOp) -> dg.AssetsDefinition:
     """Build the multi-asset: any subset of its assets and checks can be selected."""
     # A deferred run is over before there is anything to check.
     targets = op.check_targets if op.wait == "inline" else []
-    checks = {asset.key: asset.checks for asset in op.checked}
     keys = {op.airbyte_key, op.warehouse_key} if op.warehouse_key else {op.airbyte_key}
 
     @dg.multi_asset(
@@ -112,33 +119,41 @@ def build_sync_op(op: SyncOp) -> dg.AssetsDefinition:
     )
     def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Any]:
         _remember_output_keys(context)
-        warehouse = getattr(context.resources, op.warehouse_key).warehouse() if op.warehouse_key else None
-        yield from _checks_alone(context, targets, warehouse, op.now)
-        if not context.selected_asset_keys:
-            return
-        airbyte: AirbyteConnector = getattr(context.resources, op.airbyte_key)
-        found = op.find(context, airbyte)
-        run = SyncRun(
-            context,
-            airbyte.client(),
-            found.workspace_id,
-            config.over(triggered(airbyte.sync_settings(), context.run.tags)),
-            warehouse,
-            op.targets_of,
-            lambda key: checks.get(key, Checks()),
-            op.now,
-            op.max_concurrent_syncs,
-            PoolSlots.of(context, op.pool),
-        )
-        try:
-            yield from run.run(found.connections, "ended" if op.wait == "inline" else "started")
-        except (DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
-            # A retry policy would start the step, and with it the syncs, again.
-            if _has_retry_policy(context):
-                raise dg.Failure("The run was terminated.", allow_retries=False) from error
-            raise
+        results = _results(op, targets, context, config)
+        yield from op.execute(context, results) if op.execute else results
 
     return sync
+
+
+def _results(
+    op: SyncOp, targets: Sequence[CheckTarget], context: dg.AssetExecutionContext, config: SyncConfig
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    warehouse = getattr(context.resources, op.warehouse_key).warehouse() if op.warehouse_key else None
+    yield from _checks_alone(context, targets, warehouse, op.now)
+    if not context.selected_asset_keys:
+        return
+    airbyte: AirbyteConnector = getattr(context.resources, op.airbyte_key)
+    checks = {asset.key: asset.checks for asset in op.checked}
+    found = op.find(context, airbyte)
+    run = SyncRun(
+        context,
+        airbyte.client(),
+        found.workspace_id,
+        config.over(triggered(airbyte.sync_settings(), context.run.tags)),
+        warehouse,
+        op.targets_of,
+        lambda key: checks.get(key, Checks()),
+        op.now,
+        op.max_concurrent_syncs,
+        PoolSlots.of(context, op.pool),
+    )
+    try:
+        yield from run.run(found.connections, "ended" if op.wait == "inline" else "started")
+    except (DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
+        # A retry policy would start the step, and with it the syncs, again.
+        if _has_retry_policy(context):
+            raise dg.Failure("The run was terminated.", allow_retries=False) from error
+        raise
 
 
 def _has_retry_policy(context: dg.AssetExecutionContext) -> bool:

@@ -1,0 +1,75 @@
+"""One sync in an op or asset of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+
+from airbyte_dagster.airbyte import AirbyteClient
+from airbyte_dagster.airbyte.records import Job, JobType, StreamKey, StreamStats
+from airbyte_dagster.runs.checkpoints import RunCheckpoints
+from airbyte_dagster.runs.reported import progress_line, reported_streams
+from airbyte_dagster.sync.checkpoints import CheckpointStore, InMemoryCheckpoints
+from airbyte_dagster.sync.engine import SyncEngine
+from airbyte_dagster.sync.results import JobOrigin
+from airbyte_dagster.sync.settings import SyncSettings
+
+
+@dataclass(frozen=True)
+class CompletedSync:
+    """A job that succeeded.
+
+    Attributes:
+        job: With its id, times and totals.
+        origin: ``new``; ``attached``: somebody else had started it; ``resumed``: this run had, or the one it resumes.
+        streams: What the job reports of each stream; empty where the configuration API is out of reach.
+    """
+
+    job: Job
+    origin: JobOrigin
+    streams: Mapping[StreamKey, StreamStats]
+
+
+def run_job(
+    client: AirbyteClient,
+    workspace_id: str,
+    connection_id: str,
+    settings: SyncSettings,
+    *,
+    job_type: JobType = "sync",
+    context: dg.OpExecutionContext | dg.AssetExecutionContext | None = None,
+) -> CompletedSync:
+    """Run a job on a connection, and wait for its end.
+
+    Args:
+        client: Of the Airbyte.
+        workspace_id: Where the connection is.
+        connection_id: The connection.
+        settings: Of the sync.
+        job_type: ``sync``, or ``reset``.
+        context: Of a Dagster run: it has the log, and keeps the job, so that a step that is tried again, or a run that
+            resumes this one, goes on with it instead of starting another.
+
+    Raises:
+        AirbyteDagsterError: The job did not succeed, or could not be started; see `SyncEngine.run`.
+    """
+    log: Callable[[str], None] = context.log.info if context else lambda _line: None
+    checkpoints: CheckpointStore = RunCheckpoints(context.instance, context.run) if context else InMemoryCheckpoints()
+    engine = SyncEngine(
+        client,
+        workspace_id,
+        settings,
+        checkpoints,
+        describe=lambda job: reported_streams(client, job) if job_type == "sync" else {},
+        log=log,
+        warn=context.log.warning if context else lambda _line: None,
+        on_job=lambda job: log(progress_line(job)),
+    )
+    [result] = engine.run([connection_id], job_type)
+    if result.error is not None:
+        raise result.error
+    assert result.job is not None  # noqa: S101 - a result without an error has one
+    assert result.origin is not None  # noqa: S101
+    return CompletedSync(result.job, result.origin, result.details or {})

@@ -23,7 +23,7 @@ from airbyte_dagster.errors import (
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.applied_store import InstanceAppliedStore
 from airbyte_dagster.pipelines.reconcile import Reconciled, Reconciler
-from airbyte_dagster.pipelines.stream_assets import StreamAsset, asset_spec, stream_assets, table_ref
+from airbyte_dagster.pipelines.stream_assets import StreamAsset, asset_spec, stream_assets, table_places
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.runs.checkpoints import RunJobMemory
 from airbyte_dagster.runs.config import SyncConfig, triggered
@@ -89,7 +89,8 @@ class _PipelineRun:
         log = self.context.log
         reconciled = reconcile_pipeline(self.context, self.pipeline, self.airbyte)
         streams = {asset.key: asset.matching(reconciled.connection_record) for asset in selected}
-        refs = {stream.key: table_ref(self.pipeline, stream) for several in streams.values() for stream in several}
+        places = table_places(self.pipeline, reconciled.connection_record.streams)
+        refs = {stream.key: places.ref(stream) for several in streams.values() for stream in several}
         warehouse = self.warehouse.warehouse()
         before = self._rows_before(warehouse, streams, refs)
         memory = RunJobMemory(

@@ -1,13 +1,15 @@
-"""Asset checks of a pipeline: what a job claims and what is expected, held against what the warehouse has."""
+"""Asset checks of a pipeline: what a job reports and what is expected, against what the warehouse has."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import dagster as dg
 
-from airbyte_dagster.checks.evaluation import CheckedAsset, Evaluation, checks_of
+from airbyte_dagster.checks.evaluation import CheckedAsset, CheckTarget, Evaluation, checks_of
+from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.stream_assets import StreamAsset, stream_assets, table_ref
+from airbyte_dagster.pipelines.stream_assets import StreamAsset, stream_assets, table_places
 from airbyte_dagster.resources import WarehouseResource
 from airbyte_dagster.runs.events import InstanceHistory
 
@@ -22,14 +24,18 @@ def build_checks(
 ) -> list[dg.AssetChecksDefinition]:
     """Build the checks that a pipeline declares for its assets; none if it declares none.
 
-    They run after a sync, and by themselves from the UI, any subset of them: what the last job claimed is read from
-    its materialization. All tables are measured in one query; declared queries are one more each.
+    They run after a sync, and by themselves from the UI, any subset of them: what the last job reported is read
+    from its materialization. A query measures up to a hundred tables; declared queries are one more each.
 
     Args:
         warehouse_key: Key of the `WarehouseResource`.
         now: Tells the time.
     """
-    targets = checks_of([_checked(pipeline, asset) for asset in stream_assets(pipeline)])
+
+    def all_targets(places: Callable[[], TablePlaces]) -> list[CheckTarget]:
+        return checks_of([_checked(pipeline, asset, places) for asset in stream_assets(pipeline)])
+
+    targets = all_targets(lambda: table_places(pipeline))
     if not targets:
         return []
 
@@ -38,24 +44,25 @@ def build_checks(
         specs=[target.spec for target in targets],
         can_subset=True,
         required_resource_keys={warehouse_key},
-        description=f"Checks the tables of {pipeline.name} in the warehouse, all measured in one query.",
+        description=f"Checks the tables of {pipeline.name} in the warehouse.",
     )
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         wanted = context.op_execution_context.selected_asset_check_keys
-        selected = [target for target in targets if target.spec.key in wanted]
+        # The schema may be a variable of the environment: it is read here, once for all streams.
+        selected = [target for target in all_targets(cache(lambda: table_places(pipeline))) if target.key in wanted]
         warehouse: WarehouseResource = getattr(context.resources, warehouse_key)
         yield from Evaluation(InstanceHistory(context.instance), selected, now()).run(warehouse.warehouse())
 
     return [checks]
 
 
-def _checked(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> CheckedAsset:
+def _checked(pipeline: spec.AirbytePipeline, asset: StreamAsset, places: Callable[[], TablePlaces]) -> CheckedAsset:
     declared = pipeline.connection.streams
     return CheckedAsset(
         asset.key,
         tuple(stream.record() for stream in asset.streams),
         pipeline.checks_of(asset.streams[0]) if asset.streams else pipeline.checks,
-        lambda stream: table_ref(pipeline, stream),
+        lambda stream: places().ref(stream),
         pipeline.name,
         None if declared is None else len(declared),
     )

@@ -10,7 +10,7 @@ import dagster as dg
 from airbyte_dagster.airbyte.records import Connection
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.stream_assets import stream_assets, table_ref
+from airbyte_dagster.pipelines.stream_assets import stream_assets, table_places
 from airbyte_dagster.sensors.job_targets import JobTarget, TargetsOf
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
 
@@ -73,11 +73,10 @@ def pipeline_targets(pipelines: Sequence[spec.AirbytePipeline]) -> TargetsOf:
     def targets_of(connection: Connection) -> list[JobTarget]:
         targets = []
         for pipeline in by_connection.get(connection.name, ()):
+            places = table_places(pipeline, connection.streams)
             for asset in stream_assets(pipeline):
                 streams = asset.matching(connection)
-                targets.append(
-                    JobTarget(asset.key, streams, {stream.key: table_ref(pipeline, stream) for stream in streams})
-                )
+                targets.append(JobTarget(asset.key, streams, {stream.key: places.ref(stream) for stream in streams}))
         return targets
 
     return targets_of

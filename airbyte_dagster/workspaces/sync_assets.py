@@ -191,15 +191,17 @@ def workspace_targets(catalog: Catalog, elsewhere: frozenset[str]) -> TargetsOf:
 
     def targets_of(connection: Connection) -> list[JobTarget]:
         streams = {(stream.namespace, stream.name): stream for stream in connection.streams}
+        assets = catalog.of_connection(connection.id)
+        places = table_places(assets[0].connection, connection) if assets else None
         return [
             JobTarget(
                 asset.key,
                 (stream,),
                 {}
-                if asset.connection.destination.id in elsewhere
-                else {stream.key: table_places(asset.connection, connection).ref(stream)},
+                if places is None or asset.connection.destination.id in elsewhere
+                else {stream.key: places.ref(stream)},
             )
-            for asset in catalog.of_connection(connection.id)
+            for asset in assets
             if (stream := streams.get(asset.stream.key)) is not None
         ]
 

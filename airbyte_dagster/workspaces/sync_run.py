@@ -33,7 +33,7 @@ from airbyte_dagster.runs.reported import (
 )
 from airbyte_dagster.sync.many import ManySyncs, Outcome, Progress
 from airbyte_dagster.sync.runner import SyncSettings
-from airbyte_dagster.warehouse import Table, Warehouse
+from airbyte_dagster.warehouse import Inspection, Table, Warehouse
 from airbyte_dagster.workspaces.catalog import Catalog, WorkspaceAsset
 from airbyte_dagster.workspaces.live import gone, inactive, live_connections
 from airbyte_dagster.workspaces.snapshot import ConnectionRecord
@@ -342,13 +342,13 @@ class WorkspaceRun:
             if dg.AssetCheckKey(key, target.name) in wanted
         ]
         just_ended = {
-            key: RecordedJob((claims[key],), outcome.job.rows, None, is_reset=False)
+            key: RecordedJob((claims[key],), outcome.job.rows, None, is_reset=False, job_id=outcome.job.id)
             for live, outcome in ended
             if outcome.job is not None
             for key in live.streams
         }
         evaluation = Evaluation(InstanceHistory(self.context.instance), targets, self.now(), just_ended)
-        tables: Mapping[tuple[dg.AssetKey, StreamKey], Table | None] | None
+        tables: Inspection[tuple[dg.AssetKey, StreamKey]] | None
         try:
             with self.warehouse.session() as session:
                 tables = session.inspect({**refs, **evaluation.refs()})

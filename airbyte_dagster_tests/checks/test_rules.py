@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airbyte_dagster.checks.rules import Claim, Verdict, judge, judge_by_total
+from airbyte_dagster.checks.rules import Claim, Verdict, row_count, row_count_by_total
 from airbyte_dagster.warehouse import KeyCount, Table
 
 
@@ -51,7 +51,7 @@ def test_rule(
     mode: str, reported: int | None, before: int | None, rows: int, keys: int | None, verdict: Verdict
 ) -> None:
     """What passes, what fails, and what can't be known."""
-    finding = judge(Claim("users", mode, reported, before, primary_key=("id",)), table(rows, keys))
+    finding = row_count(Claim("users", mode, reported, before, primary_key=("id",)), table(rows, keys))
 
     assert finding.verdict is verdict
     assert str(rows) in finding.text
@@ -62,7 +62,7 @@ def test_rows_that_went_missing_since_the_sync(rows: int, verdict: Verdict) -> N
     """A deduped stream may have any number of rows after a sync; once counted, they have to stay."""
     claim = Claim("users", "incremental_deduped_history", 60, 0, primary_key=("id",))
 
-    finding = judge(claim, table(rows, rows), counted=50)
+    finding = row_count(claim, table(rows, rows), counted=50)
 
     assert finding.verdict is verdict
     assert ("had 50 right after the sync" in finding.text) is (rows < 50)
@@ -70,7 +70,7 @@ def test_rows_that_went_missing_since_the_sync(rows: int, verdict: Verdict) -> N
 
 def test_missing_table_is_a_finding() -> None:
     """It fails, with the stream's name; it is no exception."""
-    finding = judge(Claim("users", "full_refresh_overwrite", 35), None)
+    finding = row_count(Claim("users", "full_refresh_overwrite", 35), None)
 
     assert finding.verdict is F
     assert "users" in finding.text
@@ -80,8 +80,8 @@ def test_difference_is_said_in_numbers() -> None:
     """How many rows are missing, or too many."""
     claim = Claim("users", "full_refresh_overwrite", 35)
 
-    assert judge(claim, table(30)).text == "users has 30 rows, Airbyte reports 35: 5 missing."
-    assert judge(claim, table(40)).text == "users has 40 rows, Airbyte reports 35: 5 too many."
+    assert row_count(claim, table(30)).text == "users has 30 rows, Airbyte reports 35: 5 missing."
+    assert row_count(claim, table(40)).text == "users has 40 rows, Airbyte reports 35: 5 too many."
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_total_of_the_job_decides_where_it_can(
     """Servers without numbers of single streams still give a total, which overwritten tables must add up to."""
     claims = [Claim(f"s{index}", mode, None) for index, mode in enumerate(modes)]
 
-    finding = judge_by_total(claims, [table(count) for count in rows], total)
+    finding = row_count_by_total(claims, [table(count) for count in rows], total)
 
     assert (finding.verdict if finding else None) is verdict
 
@@ -108,4 +108,4 @@ def test_total_can_not_vouch_for_a_missing_table() -> None:
     """With a table missing, each stream is judged by itself."""
     claims = [Claim("a", "full_refresh_overwrite", None), Claim("b", "full_refresh_overwrite", None)]
 
-    assert judge_by_total(claims, [table(35), None], 35) is None
+    assert row_count_by_total(claims, [table(35), None], 35) is None

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from airbyte_dagster import AirbytePipeline, PostgresWarehouseResource, build_pipeline_defs
-from airbyte_dagster.destinations.tables import TableRef
+from airbyte_dagster_tests.warehouse.refs import table_ref
 from airbyte_dagster.errors import WarehouseError
 from airbyte_dagster.warehouse import PostgresWarehouse, QueryFailed
 from airbyte_dagster_tests.conftest import resource_of
@@ -54,8 +54,8 @@ def test_tables_are_measured(postgres: Postgres, duckdb_extensions: Path) -> Non
     """The same measures as of a DuckDB file, types in PostgreSQL's words; a table that is not there is None."""
     tables = warehouse(postgres, duckdb_extensions).inspect(
         {
-            "users": TableRef("RAW", ("users",), (("id",), ("id", "region")), ("region", "id"), "seen"),
-            "none": TableRef("raw", ("nope",)),
+            "users": table_ref("RAW", ("users",), (("id",), ("id", "region")), ("region", "id"), "seen"),
+            "none": table_ref("raw", ("nope",)),
         }
     )
 
@@ -77,7 +77,7 @@ def test_tables_are_measured(postgres: Postgres, duckdb_extensions: Path) -> Non
 
 def test_counts_are_made_in_postgresql(postgres: Postgres, duckdb_extensions: Path, queries: list[str]) -> None:
     """Every query over the tables is handed over whole: DuckDB alone would fetch all rows to count them."""
-    warehouse(postgres, duckdb_extensions).inspect({"users": TableRef("raw", ("users",))})
+    warehouse(postgres, duckdb_extensions).inspect({"users": table_ref("raw", ("users",))})
 
     selects = [query for query in queries if query.startswith("SELECT")]
     assert len(selects) == 2
@@ -128,7 +128,7 @@ def test_what_fails_is_said_plainly(
 def test_without_the_extension_it_says_where_to_get_it(postgres: Postgres, tmp_path: Path) -> None:
     """Where DuckDB can download it, it does, and the wrong port is what is left to say."""
     with pytest.raises(WarehouseError, match=r"extension_directory|Check host and port"):
-        warehouse(postgres, tmp_path, port=1).inspect({"users": TableRef("raw", ("users",))})
+        warehouse(postgres, tmp_path, port=1).inspect({"users": table_ref("raw", ("users",))})
 
 
 def test_the_password_is_nowhere_to_be_seen(postgres: Postgres, duckdb_extensions: Path) -> None:

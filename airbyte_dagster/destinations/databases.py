@@ -38,7 +38,9 @@ class Database:
             return True
         if self.engine == "duckdb":
             return _file_name(self.name) != _file_name(other.name)
-        return self.name != other.name
+        # An address without a name may mean the one that the account used last.
+        is_vague = self.engine == "motherduck" and _MOTHERDUCK_DEFAULT in (self.name, other.name)
+        return self.name != other.name and not is_vague
 
 
 def is_motherduck(path: str) -> bool:

@@ -88,14 +88,17 @@ class KeyedStream(Protocol):
 
 
 class Collision(NamedTuple):
-    """Streams that the destination writes into one table.
+    """Streams that a destination writes into one table.
 
     Attributes:
-        streams: Namespace and name of each.
+        writers: The streams, each with its connection: no check of that table says anything about one of them.
     """
 
     place: Place
-    streams: tuple[tuple[str | None, str], ...]
+    writers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.place} is written by {' and '.join(self.writers)}"
 
 
 @dataclass(frozen=True)
@@ -148,19 +151,16 @@ class TablePlaces:
 
     def table_name(self, stream: NamedStream) -> str | None:
         """Return ``schema.table`` as it is shown before the table is there; ``None`` if it is not known."""
-        kind = self._kind
-        if kind is None or kind is CUSTOM:
-            return None
-        return str(next(iter(self._candidates(kind, stream.namespace, stream.name))))
+        place = self.first(stream.namespace, stream.name)
+        return str(place) if place and self._kind is not CUSTOM else None
 
-    def collisions(self) -> list[Collision]:
-        """Return the streams of the connection that its destination writes into one table."""
-        first = defaultdict(list)
-        for key in dict.fromkeys(self.streams):
-            if self._kind is not None:
-                place = next(iter(self._candidates(self._kind, *key)))
-                first[place.folded if self._kind.engine == "duckdb" else place].append(key)
-        return [Collision(place, tuple(keys)) for place, keys in first.items() if len(keys) > 1]
+    def first(self, namespace: str | None, name: str) -> Place | None:
+        """Return where the destination itself puts a stream; ``None`` if that is not known."""
+        kind = self._kind
+        if kind is None:
+            return None
+        schema = kind.schemas[0](self._schemas(kind, namespace)[0])
+        return Place(schema, kind.tables[0](f"{self.connection.prefix}{name}"))
 
     @property
     def _kind(self) -> DestinationKind | None:
@@ -177,15 +177,18 @@ class TablePlaces:
         return claims
 
     def _candidates(self, kind: DestinationKind, namespace: str | None, name: str) -> Iterator[Place]:
-        """Yield where a stream's table may be, each place once."""
+        """Yield where a stream's table may be, each place once; `first` comes first."""
+        tables = dict.fromkeys(normalise(f"{self.connection.prefix}{name}") for normalise in kind.tables)
+        schemas = (normalise(text) for text in self._schemas(kind, namespace) for normalise in kind.schemas)
+        for schema in dict.fromkeys(schemas):
+            yield from (Place(schema, table) for table in tables)
+
+    def _schemas(self, kind: DestinationKind, namespace: str | None) -> list[str]:
         configured = self.configured_schema or kind.default_schema
         chosen = self._namespace(namespace)
-        schemas = [configured]
-        if chosen is not None:
-            schemas = {"yes": [chosen], "mixed": [chosen, configured], "no": [configured, chosen]}[kind.namespaces]
-        tables = dict.fromkeys(normalise(f"{self.connection.prefix}{name}") for normalise in kind.tables)
-        for schema in dict.fromkeys(normalise(text) for text in schemas for normalise in kind.schemas):
-            yield from (Place(schema, table) for table in tables)
+        if chosen is None:
+            return [configured]
+        return {"yes": [chosen], "mixed": [chosen, configured], "no": [configured, chosen]}[kind.namespaces]
 
     def _namespace(self, namespace: str | None) -> str | None:
         """Return the namespace that a stream of such a one is written to; ``None``: the configured schema."""
@@ -193,6 +196,20 @@ class TablePlaces:
         if settings.namespace_definition == "custom_format":
             return (settings.namespace_format or "").replace("${SOURCE_NAMESPACE}", namespace or "") or None
         return namespace or None if settings.namespace_definition == "source" else None
+
+
+def collisions(connections: Mapping[str, TablePlaces]) -> list[Collision]:
+    """Return which streams of some connections, by their names, fall into one table of the one destination."""
+    writers = defaultdict(list)
+    first: dict[Place, Place] = {}
+    for connection, places in connections.items():
+        for namespace, name in dict.fromkeys(places.streams):
+            place = places.first(namespace, name)
+            if place is not None:
+                known = place if places.destination_type == "postgres" else place.folded
+                first.setdefault(known, place)
+                writers[known].append(f"{connection}: {namespace}.{name}" if namespace else f"{connection}: {name}")
+    return [Collision(first[known], tuple(found)) for known, found in writers.items() if len(found) > 1]
 
 
 def apart(refs: Sequence[TableRef]) -> list[TableRef]:

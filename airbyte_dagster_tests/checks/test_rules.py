@@ -68,12 +68,30 @@ def test_rows_that_went_missing_since_the_sync(rows: int, verdict: Verdict) -> N
     assert ("had 50 right after the sync" in finding.text) is (rows < 50)
 
 
-def test_missing_table_is_a_finding() -> None:
-    """It fails, with the stream's name; it is no exception."""
-    finding = row_count(Claim("users", "full_refresh_overwrite", 35), None)
+def test_rows_with_a_null_in_the_key_are_rows_of_their_own() -> None:
+    """No destination merges them; the check for nulls reports them."""
+    key = ("account", "ad_id", "day")
+    claim = Claim("ads", "incremental_deduped_history", 2, 0, primary_key=key)
 
-    assert finding.verdict is F
-    assert "users" in finding.text
+    finding = row_count(claim, Table("lms", "main", "ads", (), 2, {key: KeyCount(0, 0)}))
+
+    assert finding.verdict is P
+
+
+def test_a_source_that_deletes_rows_may_leave_fewer() -> None:
+    """Of a deduped stream with Airbyte's column of deletions; more than were brought fail as ever."""
+    claim = Claim("users", "incremental_deduped_history", 3, 10, primary_key=("id",))
+    columns = (("id", "BIGINT"), ("_ab_cdc_deleted_at", "VARCHAR"))
+
+    def verdict(rows: int) -> Verdict:
+        return row_count(claim, Table("lms", "main", "users", columns, rows, {("id",): KeyCount(rows, rows)})).verdict
+
+    assert [verdict(rows) for rows in (0, 7, 10, 13, 14)] == [U, U, P, P, F]
+
+
+def test_a_sync_mode_that_is_not_known_is_not_verified() -> None:
+    """A newer server may have further ones."""
+    assert row_count(Claim("users", "teleport", 3, 0), table(3)).verdict is U
 
 
 def test_difference_is_said_in_numbers() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from airbyte_dagster.destinations.tables import Place, TableRef
+from airbyte_dagster.destinations.tables import Key, Place, TableRef
 
 
-def table_ref(schema: str, names: tuple[str, ...], keys: tuple[tuple[str, ...], ...] = (), **more: Any) -> TableRef:
+def table_ref(
+    schema: str,
+    names: tuple[str, ...],
+    keys: tuple[Key, ...] = (),
+    not_null: tuple[str, ...] = (),
+    newest: str | None = None,
+) -> TableRef:
     """A table of one of some names in a schema, best first."""
-    return TableRef(tuple(Place(schema, name) for name in names), keys=keys, **more)
+    return TableRef(tuple(Place(schema, name) for name in names), keys=keys, not_null=not_null, newest=newest)

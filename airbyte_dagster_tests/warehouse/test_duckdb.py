@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from airbyte_dagster_tests.warehouse.refs import table_ref
+from airbyte_dagster.destinations.tables import Place, TableRef
 from airbyte_dagster.errors import (
     ConfigurationError,
     MotherDuckUnavailable,
@@ -23,6 +23,7 @@ from airbyte_dagster.errors import (
 )
 from airbyte_dagster.warehouse import DuckDBWarehouse
 from airbyte_dagster_tests.clock import FakeClock
+from airbyte_dagster_tests.warehouse.refs import table_ref
 
 
 @pytest.fixture
@@ -98,16 +99,76 @@ def test_key_with_a_column_that_is_not_there_is_not_counted(database: Path) -> N
     assert tables["users"].keys == {}
 
 
-def test_all_counts_are_one_query(database: Path, queries: list[str]) -> None:
-    """A hundred streams cost one look for the tables and one count."""
+def test_a_query_measures_a_hundred_tables(database: Path, queries: list[str]) -> None:
+    """However many streams there are, each costs a part of one query; every count is its own table's."""
     with duckdb.connect(str(database)) as connection:
-        for index in range(100):
+        for index in range(201):
             connection.execute(f"CREATE TABLE t{index} AS SELECT * FROM range({index})")  # noqa: S608
     queries.clear()
-    tables = DuckDBWarehouse(str(database)).inspect({f"t{i}": table_ref("main", (f"t{i}",)) for i in range(100)})
+    tables = DuckDBWarehouse(str(database)).inspect({f"t{i}": table_ref("main", (f"t{i}",)) for i in range(201)})
 
-    assert [table.rows if table else None for table in tables.values()] == list(range(100))
-    assert len(queries) == 2
+    assert [table.rows if table else None for table in tables.values()] == list(range(201))
+    assert len(queries) == 1 + 3
+
+
+def test_a_table_that_can_not_be_measured_stops_no_other(database: Path) -> None:
+    """It is unknown, with DuckDB's reason; a view over what is gone is such a one."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("CREATE TABLE gone AS SELECT 1 AS id")
+        connection.execute("CREATE VIEW broken AS SELECT id FROM gone")
+        connection.execute("DROP TABLE gone")
+    tables = DuckDBWarehouse(str(database)).inspect(
+        {name: table_ref("main", (name,)) for name in ("users", "broken", "empty")}
+    )
+
+    assert [table.rows if table else None for table in tables.values()] == [35, None, 0]
+    assert list(tables.unknown) == ["broken"]
+    assert "gone" in tables.unknown["broken"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("TIMESTAMP '12000-01-01'", "12000-01-01 00:00:00"),
+        ("TIMESTAMPTZ 'infinity'", "infinity"),
+        ("DATE 'infinity'", "infinity"),
+        ("DATE '0044-03-15 (BC)'", "0044-03-15 (BC)"),
+    ],
+)
+def test_a_time_that_no_datetime_can_hold_is_a_text(database: Path, value: str, text: str) -> None:
+    """Of that table alone; those that can be held are exact to the microsecond."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(f"CREATE TABLE odd AS SELECT {value} AS at")
+        connection.execute("CREATE TABLE even AS SELECT TIMESTAMP '2026-01-02 03:04:05.678901' AS at")
+    tables = DuckDBWarehouse(str(database)).inspect(
+        {name: table_ref("main", (name,), newest="at") for name in ("odd", "even", "empty")}
+    )
+
+    odd, even, empty = tables["odd"], tables["even"], tables["empty"]
+    assert odd
+    assert even
+    assert empty
+    assert (odd.newest, odd.newest_text) == (None, text)
+    assert (str(even.newest), even.newest_text) == ("2026-01-02 03:04:05.678901+00:00", None)
+    assert (empty.newest, empty.newest_text) == (None, None)
+
+
+def test_a_table_that_may_be_anothers_is_unknown(database: Path) -> None:
+    """Only if it is there; without it there is no table."""
+    both, none = Place("main", "Users"), Place("main", "nope")
+    tables = DuckDBWarehouse(str(database)).inspect(
+        {
+            "shared": TableRef((none,), shared=(both,)),
+            "missing": TableRef((none,), shared=(none,)),
+            "kind": TableRef((), unknown="nobody knows"),
+        }
+    )
+
+    assert set(tables.values()) == {None}
+    assert tables.unknown == {
+        "shared": "main.Users may be the table of another stream of the connection",
+        "kind": "nobody knows",
+    }
 
 
 def test_opens_read_only(database: Path) -> None:

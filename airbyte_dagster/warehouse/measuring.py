@@ -19,7 +19,7 @@ Run = Callable[[str], list[tuple[Any, ...]]]
 #: Says what is wrong with a query that failed; ``None`` if it is not the query.
 Failure = Callable[[Exception], str | None]
 
-#: Tables in one query: fewer cost more round trips, more cost time that grows with the square (benchmarks/checks.py).
+#: Tables in one query: few cost round trips, and many time that grows with the square (benchmarks/checks.py).
 _CHUNK = 100
 _HAS_A_TIME = ("date", "timestamp")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)

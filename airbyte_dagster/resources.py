@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
@@ -15,7 +14,7 @@ from pydantic import Field
 from airbyte_dagster.airbyte import CLOUD_SERVER_URL, AirbyteClient, ClientSettings
 from airbyte_dagster.airbyte.records import Workspace
 from airbyte_dagster.declaration import did_you_mean
-from airbyte_dagster.destinations.tables import MOTHERDUCK_PREFIXES, writes_to_motherduck
+from airbyte_dagster.destinations.databases import Database, duckdb_database, is_elsewhere, is_motherduck
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.sync.settings import SyncSettings
 from airbyte_dagster.warehouse import DuckDBWarehouse, PostgresWarehouse, Warehouse
@@ -244,24 +243,14 @@ class MotherDuckResource(WarehouseResource):
     def warehouse(self) -> DuckDBWarehouse:
         """Return the reader of this warehouse."""
         database = str(plain(self.database))
-        if not database.startswith(("md:", "motherduck:")):
+        if not is_motherduck(database):
             database = os.path.expanduser(database)  # noqa: PTH111 - stays text, as it may be a URL of DuckDB's
         return DuckDBWarehouse(database, motherduck_token=plain(self.motherduck_token), lock_timeout=self.lock_timeout)
 
     def is_elsewhere(self, destination_type: str, place: Mapping[str, object]) -> bool:
         """Whether it is no DuckDB, or one of another name: directories differ where Airbyte runs in a container."""
-        if destination_type not in ("", "duckdb", "motherduck"):
-            return True
-        path, database = place.get("destination_path"), plain(self.database)
-        if not isinstance(path, str) or not database:
-            return False
-        is_here_at_motherduck = database.startswith(MOTHERDUCK_PREFIXES)
-        if is_here_at_motherduck != writes_to_motherduck(destination_type, path):
-            return True
-        here, there = (re.split(r"[/\\:]", text)[-1] for text in (database, path))
-        if is_here_at_motherduck:
-            here, there = here.partition("?")[0].lower(), there.lower()
-        return bool(here and there) and here != there
+        database = plain(self.database)
+        return is_elsewhere(destination_type, place, duckdb_database(database or ""))
 
 
 class PostgresWarehouseResource(WarehouseResource):
@@ -303,7 +292,5 @@ class PostgresWarehouseResource(WarehouseResource):
 
     def is_elsewhere(self, destination_type: str, place: Mapping[str, object]) -> bool:
         """Whether it is no PostgreSQL, or a database of another name: hosts differ where there are several networks."""
-        if destination_type not in ("", "postgres"):
-            return True
-        here, there = plain(self.database), place.get("database")
-        return bool(here and there) and here != there
+        database = plain(self.database)
+        return is_elsewhere(destination_type, place, Database("postgres", database or ""))

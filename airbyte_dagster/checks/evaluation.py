@@ -1,6 +1,7 @@
-"""The evaluation of checks: what jobs claim and what is expected, held against what the warehouse has.
+"""The evaluation of checks: what jobs report and what is expected, against what the warehouse has.
 
-It knows assets, streams and tables, not what declared them.
+It knows assets, streams and tables, not what declared them. One odd value, table or check leaves that check unverified,
+with the reason, and no other.
 """
 
 from __future__ import annotations
@@ -8,18 +9,19 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import dagster as dg
 
 from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.records import StreamKey
 from airbyte_dagster.checks import rules, specs
+from airbyte_dagster.checks.results import check_result, unexpected
 from airbyte_dagster.checks.rules import Claim, Finding, Verdict
 from airbyte_dagster.checks.specs import Check
-from airbyte_dagster.destinations.tables import TableRef, key_columns
+from airbyte_dagster.destinations.tables import TableRef, apart, key_columns
 from airbyte_dagster.errors import ConfigurationError, WarehouseError
-from airbyte_dagster.warehouse import QueryFailed, Table, Warehouse, WarehouseSession, quoted
+from airbyte_dagster.warehouse import Inspection, QueryFailed, Table, Warehouse, WarehouseSession, quoted
 
 #: An asset, and one of its streams by namespace and name.
 TableKey: TypeAlias = tuple[dg.AssetKey, StreamKey]
@@ -45,12 +47,14 @@ class RecordedJob:
         total: Rows that the whole job reports.
         row_count: Rows that were in the tables then; ``None`` if they were not counted.
         is_reset: Whether it was a reset, which left the tables empty.
+        job_id: Airbyte's id of it; ``None`` if it was not recorded.
     """
 
     claims: tuple[Claim, ...]
     total: int | None
     row_count: int | None
     is_reset: bool
+    job_id: int | None = None
 
 
 class History(Protocol):
@@ -92,6 +96,11 @@ class CheckTarget:
     check: Check
 
     @property
+    def key(self) -> dg.AssetCheckKey:
+        """The asset's key and the check's name."""
+        return dg.AssetCheckKey(self.asset.key, self.name)
+
+    @property
     def spec(self) -> dg.AssetCheckSpec:
         """How Dagster shows it."""
         return dg.AssetCheckSpec(
@@ -115,14 +124,31 @@ def _described(check: Check) -> str:
 
 @dataclass(frozen=True)
 class _Stream:
-    """A stream to check: where its table is, and what the last job claims of it, if there was one."""
+    """A stream to check: where its table is, and what the last job reports of it, if there was one."""
 
     declared: records.Stream
     claim: Claim | None
+    ref: TableRef
 
     @property
     def primary_key(self) -> tuple[str, ...]:
         return key_columns(self.declared) or (self.claim.primary_key if self.claim else ())
+
+
+_NO_SYNC = rules.unverified("no sync has been recorded for this asset yet.")
+
+
+@dataclass(frozen=True)
+class _Asset:
+    """What is known of an asset before its tables are measured.
+
+    Attributes:
+        problem: Why nothing of it can be checked.
+    """
+
+    recorded: RecordedJob | None = None
+    streams: tuple[_Stream, ...] = ()
+    problem: Finding = _NO_SYNC
 
 
 class Evaluation:
@@ -146,14 +172,12 @@ class Evaluation:
         self._now = now
         self._history = history
         self._targets = targets
-        assets = {target.asset.key: target.asset for target in targets}
         self._just_ended = just_ended or {}
-        self._recorded = {key: self._just_ended.get(key) or history.last_job(key) for key in assets}
-        self._streams = {key: _streams(asset, self._recorded[key]) for key, asset in assets.items()}
-        self._tables: Mapping[TableKey, Table | None] = {}
+        self._assets = {key: self._read(asset) for key, asset in {t.asset.key: t.asset for t in targets}.items()}
+        self._tables: Inspection[TableKey] = Inspection({})
 
     def run(self, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
-        """Measure the tables and judge all checks; what can't be read leaves them unverified."""
+        """Measure the tables and evaluate all checks; what can't be read leaves them unverified."""
         try:
             with warehouse.session() as session:
                 results = self.results(session.inspect(self.refs()), session)
@@ -165,46 +189,60 @@ class Evaluation:
         """Return the tables of the checks' streams, with all that is to be measured of them."""
         refs: dict[TableKey, TableRef] = {}
         for target in self._targets:
-            for stream in self._streams[target.asset.key]:
+            for stream in self._assets[target.asset.key].streams:
                 key = (target.asset.key, stream.declared.key)
-                known = refs.get(key) or target.asset.table_ref(stream.declared)
-                refs[key] = _with_measures(known, target.check, stream.primary_key)
+                refs[key] = _with_measures(refs.get(key, stream.ref), target.check, stream.primary_key)
         return refs
 
-    def results(self, tables: Mapping[TableKey, Table | None], session: WarehouseSession) -> list[dg.AssetCheckResult]:
-        """Judge all checks by the tables of `refs`, as they are now."""
+    def results(self, tables: Inspection[TableKey], session: WarehouseSession) -> list[dg.AssetCheckResult]:
+        """Evaluate all checks by the tables of `refs`, as they are now."""
         self._tables = tables
         return [self.result(target, session) for target in self._targets]
 
     def unverified(self, why: str) -> list[dg.AssetCheckResult]:
-        """Return what is told of all checks if the tables can't be read."""
-        return [_result(target, {"": rules.unverified(why)}) for target in self._targets]
+        """Return the results of all checks if the tables can't be read."""
+        return [self._result(target, {"": rules.unverified(why)}) for target in self._targets]
 
     def result(self, target: CheckTarget, session: WarehouseSession) -> dg.AssetCheckResult:
-        """Judge one check of one asset."""
-        streams = self._streams[target.asset.key]
-        if not streams:
-            return _result(target, {"": rules.unverified("no sync has been recorded for this asset yet.")})
-        findings = {stream.declared.name: self._finding(target, stream, session) for stream in streams}
-        if isinstance(target.check, specs.RowCount):
-            findings = self._by_total(target.asset) or findings
-        return _result(target, findings)
+        """Evaluate one check of one asset."""
+        asset = self._assets[target.asset.key]
+        try:
+            findings = self._by_total(target) or {
+                _label(stream, asset.streams): self._finding(target, stream, session) for stream in asset.streams
+            }
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other checks go on
+            findings = {"": unexpected(error, target.key.to_user_string())}
+        return self._result(target, findings or {"": asset.problem})
+
+    def _result(self, target: CheckTarget, findings: Mapping[str, Finding]) -> dg.AssetCheckResult:
+        recorded = self._assets[target.asset.key].recorded
+        return check_result(target.key, target.check, findings, recorded.job_id if recorded else None)
+
+    def _read(self, asset: CheckedAsset) -> _Asset:
+        """Read what was recorded of an asset, and where its tables are."""
+        try:
+            recorded = self._just_ended.get(asset.key) or self._history.last_job(asset.key)
+            return _Asset(recorded, tuple(_streams(asset, recorded)))
+        except ConfigurationError as error:
+            return _Asset(problem=rules.unverified(str(error)))
+        except Exception as error:  # noqa: BLE001 - as above
+            return _Asset(problem=unexpected(error, asset.key.to_user_string()))
 
     def _finding(self, target: CheckTarget, stream: _Stream, session: WarehouseSession) -> Finding:
-        check, table = target.check, self._tables[target.asset.key, stream.declared.key]
-        recorded = self._recorded[target.asset.key]
-        if isinstance(check, specs.RowCount | specs.MovedSomething):
-            if stream.claim is None or recorded is None:
-                return rules.unverified("no sync has been recorded for this asset yet.")
-            if isinstance(check, specs.RowCount):
-                # The count was made of all streams of the asset together.
-                counted = recorded.row_count if len(recorded.claims) == 1 else None
-                return rules.judge(stream.claim, table, counted)
-            if recorded.is_reset:
-                return rules.unverified("the last job was a reset; there was no sync since.")
-            return rules.moved_something(stream.claim, recorded.total, check.min_rows)
+        check, key, claim = target.check, (target.asset.key, stream.declared.key), stream.claim
+        recorded = self._assets[target.asset.key].recorded
+        if isinstance(check, specs.RowCount | specs.MovedSomething) and (claim is None or recorded is None):
+            return _NO_SYNC
+        if isinstance(check, specs.MovedSomething) and claim and recorded:
+            return rules.moved_something(claim, recorded.total, check.min_rows, is_reset=recorded.is_reset)
+        table = self._tables.get(key)
+        if key in self._tables.unknown:
+            return rules.unverified(f"{stream.declared.name}: {self._tables.unknown[key]}.")
         if table is None:
             return rules.missing_table(stream.declared.name)
+        if isinstance(check, specs.RowCount) and claim and recorded:
+            # The count was made of all streams of the asset together.
+            return rules.row_count(claim, table, recorded.row_count if len(recorded.claims) == 1 else None)
         return self._of_table(target, stream, table, session)
 
     def _of_table(self, target: CheckTarget, stream: _Stream, table: Table, session: WarehouseSession) -> Finding:
@@ -219,8 +257,9 @@ class Evaluation:
                 finding = rules.unverified("columns are recorded only of pipelines that name their streams.")
             case specs.Schema():
                 recorded = self._history.column_schemas(target.asset.key)
-                is_new = target.asset.key in self._just_ended
-                finding = rules.schema(table, [dict(table.columns), *recorded] if is_new else recorded)
+                if target.asset.key in self._just_ended:
+                    recorded = [dict(table.columns), *recorded]  # as if the job were recorded already
+                finding = rules.schema(table, recorded[:2])
             case specs.ExpectedRange():
                 finding = rules.expected_range(table, check.min, check.max)
             case specs.CustomSQL():
@@ -229,29 +268,53 @@ class Evaluation:
                 raise AssertionError(f"no rule for {type(check).__name__}")
         return finding
 
-    def _by_total(self, asset: CheckedAsset) -> dict[str, Finding] | None:
-        """Judge by the job's total, if there is no number of this asset's single streams but of the whole job."""
-        recorded = self._recorded[asset.key]
-        if recorded is None or all(claim.reported is not None for claim in recorded.claims):
+    def _by_total(self, target: CheckTarget) -> dict[str, Finding] | None:
+        """Evaluate by the job's total, if there is no number of this asset's single streams but of the whole job."""
+        asset = target.asset
+        recorded = self._assets[asset.key].recorded
+        if not isinstance(target.check, specs.RowCount) or recorded is None:
+            return None
+        if all(claim.reported is not None for claim in recorded.claims):
             return None
         others = {target.asset.key for target in self._targets if target.asset.connection == asset.connection}
-        streams = [(key, stream) for key in others for stream in self._streams[key]]
+        streams = [(key, stream) for key in others for stream in self._assets[key].streams]
         claims = {(key, stream.declared.key): stream.claim for key, stream in streams if stream.claim}
         if len(claims) < max(len(streams), asset.streams_of_connection or 0):
             return None  # the total is of all streams of the connection
-        finding = rules.judge_by_total(list(claims.values()), [self._tables[key] for key in claims], recorded.total)
+        finding = rules.row_count_by_total(list(claims.values()), [self._tables[key] for key in claims], recorded.total)
         return {"": finding} if finding else None
 
 
+def _label(stream: _Stream, streams: Sequence[_Stream]) -> str:
+    """Return a stream's name, with its namespace where two have one name."""
+    key = stream.declared.key
+    return key.name if sum(other.declared.name == key.name for other in streams) == 1 else str(key)
+
+
 def _streams(asset: CheckedAsset, recorded: RecordedJob | None) -> list[_Stream]:
+    """Return the streams of an asset with what the last job reports of each.
+
+    Raises:
+        ConfigurationError: One is declared without a namespace, and the job has several of its name.
+    """
     claims = {claim.key: claim for claim in recorded.claims} if recorded else {}
-    declared = asset.streams or [
-        records.Stream(
-            name=claim.stream, namespace=claim.namespace, primary_key=tuple((name,) for name in claim.primary_key)
-        )
-        for claim in claims.values()
-    ]
-    return [_Stream(stream, claims.get(stream.key)) for stream in declared]
+    found = list[_Stream]()
+    if not asset.streams:
+        for known in claims.values():
+            key = tuple((name,) for name in known.primary_key)
+            stream = records.Stream(name=known.stream, namespace=known.namespace, primary_key=key)
+            found.append(_Stream(stream, known, asset.table_ref(stream)))
+    for declared in asset.streams:
+        claim = records.of_stream(declared.key, claims)
+        namesakes = [str(key) for key in claims if key.name == declared.name]
+        if claim is None and declared.namespace is None and len(namesakes) > 1:
+            raise ConfigurationError(
+                f"the last job has several streams named {declared.name}: {', '.join(sorted(namesakes))}.",
+                guidance="Declare the stream with its namespace.",
+            )
+        stream = replace(declared, namespace=claim.namespace) if claim else declared
+        found.append(_Stream(stream, claim, asset.table_ref(stream)))
+    return [replace(stream, ref=ref) for stream, ref in zip(found, apart([item.ref for item in found]), strict=True)]
 
 
 def _with_measures(ref: TableRef, check: Check, primary_key: tuple[str, ...]) -> TableRef:
@@ -277,29 +340,3 @@ def _custom(check: specs.CustomSQL, table: Table, session: WarehouseSession) -> 
         return rules.no_rows(table, session.count(check.query.replace("{table}", place)))
     except QueryFailed as error:
         return Finding(Verdict.FAILED, f"The query can't be run: {error}")
-
-
-def _result(target: CheckTarget, findings: Mapping[str, Finding]) -> dg.AssetCheckResult:
-    """A failure has the declared severity; what could not be verified does not pass, but warns."""
-    verdicts = {finding.verdict for finding in findings.values()}
-    failed = Verdict.FAILED in verdicts and target.check.severity == "error"
-    return dg.AssetCheckResult(
-        asset_key=target.asset.key,
-        check_name=target.name,
-        passed=verdicts == {Verdict.PASSED},
-        severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
-        description=" ".join(finding.text for finding in findings.values()),
-        metadata=_metadata(findings),
-    )
-
-
-def _metadata(findings: Mapping[str, Finding]) -> dict[str, Any]:
-    """The numbers: as they are for one stream, in a table for several."""
-    known = {
-        stream: {name: value for name, value in finding.numbers.items() if value is not None}
-        for stream, finding in findings.items()
-    }
-    if len(findings) == 1:
-        [numbers] = known.values()
-        return dict(numbers)
-    return {"streams": dg.MetadataValue.json(known)}

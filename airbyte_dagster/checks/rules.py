@@ -1,4 +1,4 @@
-"""The rules of the checks: what a job claims, and what is expected, against what the warehouse holds. Pure functions.
+"""The rules of the checks: what a job reports, and what is expected, against what the warehouse holds. Pure functions.
 
 Each returns a `Finding` with one sentence that has the numbers. What can't be known is no pass.
 """
@@ -12,10 +12,8 @@ from enum import Enum
 from typing import Any
 
 from airbyte_dagster.airbyte.records import StreamKey
+from airbyte_dagster.destinations.sync_modes import CDC_DELETED_AT, SYNC_MODES
 from airbyte_dagster.warehouse import Table
-
-_OVERWRITE = "full_refresh_overwrite"
-_APPEND = frozenset({"full_refresh_append", "incremental_append"})
 
 
 class Verdict(Enum):
@@ -29,7 +27,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Claim:
-    """What a job says about one stream.
+    """What a job reports of one stream.
 
     Attributes:
         namespace: The stream's own; ``None`` if the declaration gives none.
@@ -78,36 +76,37 @@ def unverified(why: str, numbers: Mapping[str, Any] | None = None) -> Finding:
 # row_count
 
 
-def judge(claim: Claim, table: Table | None, counted: int | None = None) -> Finding:
-    """Hold one stream's claim against its table.
+def row_count(claim: Claim, table: Table, counted: int | None = None) -> Finding:
+    """Compare the rows of a table with what the job reports of its stream.
 
     Overwrite: the rows are the reported records. Append: rows before plus records. Deduped modes: each key once, no
-    fewer rows than before, and no more than before plus records. In all modes: no fewer rows than right after the job.
+    fewer rows than before, and no more than before plus records; also no fewer rows than right after the job.
 
     Args:
-        claim: What the job says.
+        claim: What the job reports.
         table: As it is now.
         counted: Rows right after the job, if they were counted.
     """
-    if table is None:
-        return missing_table(claim.stream)
     numbers = {
         "rows_in_warehouse": table.rows,
         "rows_reported": claim.reported,
         "rows_before": claim.before,
         "sync_mode": claim.sync_mode,
     }
+    effect = SYNC_MODES.get(claim.sync_mode)
+    if effect is None:
+        return _uncounted(claim, table, "what this sync mode does to rows is not known", numbers)
     if claim.reported is None:
         return _uncounted(claim, table, "Airbyte reports no rows of the single stream", numbers)
-    if claim.sync_mode == _OVERWRITE:
+    if effect.dedupes:
+        return _lost_since(table, counted, numbers) or _row_count_deduped(claim, table, claim.reported, numbers)
+    if not effect.keeps:
         text = f"{table.name} has {table.rows} rows, Airbyte reports {claim.reported}"
         return _equal(table.rows, claim.reported, text, numbers)
-    if claim.sync_mode in _APPEND:
-        if claim.before is None:
-            return _uncounted(claim, table, "the rows before the sync were not counted", numbers)
-        text = f"{table.name} had {claim.before} rows and has {table.rows}, Airbyte reports {claim.reported} more"
-        return _equal(table.rows, claim.before + claim.reported, text, numbers)
-    return _lost_since(table, counted, numbers) or _judge_deduped(claim, table, claim.reported, numbers)
+    if claim.before is None:
+        return _uncounted(claim, table, "the rows before the sync were not counted", numbers)
+    text = f"{table.name} had {claim.before} rows and has {table.rows}, Airbyte reports {claim.reported} more"
+    return _equal(table.rows, claim.before + claim.reported, text, numbers)
 
 
 def _lost_since(table: Table, counted: int | None, numbers: dict[str, Any]) -> Finding | None:
@@ -118,35 +117,39 @@ def _lost_since(table: Table, counted: int | None, numbers: dict[str, Any]) -> F
     return Finding(Verdict.FAILED, text, {**numbers, "rows_after_the_sync": counted})
 
 
-def _judge_deduped(claim: Claim, table: Table, reported: int, numbers: dict[str, Any]) -> Finding:
+def _row_count_deduped(claim: Claim, table: Table, reported: int, numbers: dict[str, Any]) -> Finding:
     counted = table.keys.get(claim.primary_key)
     if counted is not None:
         numbers["distinct_keys"] = counted.distinct
-        if counted.distinct != table.rows:
-            text = f"{table.name} has {table.rows} rows but only {counted.distinct} distinct primary keys."
+        # A row with a null in its key is a row of its own: destinations merge it with no other.
+        if counted.distinct != counted.complete:
+            text = f"{table.name} has {counted.complete} rows but only {counted.distinct} distinct primary keys."
             return Finding(Verdict.FAILED, text, numbers)
     # An overwrite starts from nothing, whatever was there before.
-    before = 0 if claim.sync_mode.startswith("full_refresh") else claim.before
+    before = claim.before if SYNC_MODES[claim.sync_mode].keeps else 0
     text = (
         f"{table.name} has {table.rows} rows (before: {'?' if before is None else before}), Airbyte reports {reported}"
     )
-    if reported and not table.rows:
+    deletes = table.column(CDC_DELETED_AT) is not None
+    if reported and not table.rows and not deletes:
         return Finding(Verdict.FAILED, f"{text}: nothing arrived.", numbers)
     if before is None:
         return _uncounted(claim, table, "the rows before the sync were not counted", numbers)
+    if table.rows < before and deletes:
+        return _uncounted(claim, table, f"the source deletes rows ({CDC_DELETED_AT}): {before} were there", numbers)
     if not before <= table.rows <= before + reported:
         return Finding(Verdict.FAILED, f"{text}: expected {before} to {before + reported}.", numbers)
     keys = "each key once" if counted is not None else "keys not checked: none is declared"
     return Finding(Verdict.PASSED, f"{text}; {keys}.", numbers)
 
 
-def judge_by_total(claims: Sequence[Claim], tables: Sequence[Table | None], total: int | None) -> Finding | None:
-    """Judge overwritten streams together by the job's total, where the server has no numbers of single streams.
+def row_count_by_total(claims: Sequence[Claim], tables: Sequence[Table | None], total: int | None) -> Finding | None:
+    """Compare overwritten streams together with the job's total, where the server has no numbers of single streams.
 
     Returns:
         One finding for all, or ``None`` where the total can't decide.
     """
-    if total is None or any(claim.sync_mode != _OVERWRITE for claim in claims):
+    if total is None or any(SYNC_MODES.get(claim.sync_mode) != (False, False) for claim in claims):
         return None
     present = [table for table in tables if table is not None]
     if len(present) < len(claims):
@@ -170,13 +173,16 @@ def _uncounted(claim: Claim, table: Table, why: str, numbers: Mapping[str, Any])
 # moved_something
 
 
-def moved_something(claim: Claim, total: int | None, min_rows: int) -> Finding:
+def moved_something(claim: Claim, total: int | None, min_rows: int, *, is_reset: bool = False) -> Finding:
     """Whether the last sync brought at least `min_rows` records.
 
     Args:
         claim: Of one stream.
         total: Records of the whole job, for servers that have no numbers of single streams.
+        is_reset: Whether the job was no sync.
     """
+    if is_reset:
+        return unverified("the last job was a reset; there was no sync since.")
     numbers = {"rows_reported": claim.reported, "job_rows": total, "min_rows": min_rows}
     brought = claim.reported
     if brought is None and total == 0:
@@ -241,6 +247,9 @@ def fresh(table: Table, column: str, within: dt.timedelta, now: dt.datetime) -> 
         return _missing_columns(table, [column])
     if table.rows == 0:
         return Finding(Verdict.FAILED, f"{table.name} has no rows.", {"rows_in_warehouse": 0})
+    if table.newest is None and table.newest_text:
+        text = f"the newest {column} of {table.name} is {table.newest_text}, whose age can't be told."
+        return unverified(text, {"newest": table.newest_text})
     if table.newest is None:
         return unverified(f"{column} of {table.name} is {found[1]}, with no date or timestamp in it.")
     age = now - table.newest

@@ -1,4 +1,4 @@
-"""The checks that a user declares, for a pipeline or for one of its streams; what they find is judged elsewhere."""
+"""The checks that a user declares, for a pipeline or for one of its streams; `rules` evaluates them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from airbyte_dagster.declaration import Declaration
+from airbyte_dagster.errors import SpecError
 
 #: When Airbyte's destinations read a record; every destination of its second generation writes it.
 EXTRACTED_AT = "_airbyte_extracted_at"
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PART = re.compile(r"(\d+)\s*([smhdw])")
+_SHORTEST_WINDOW = dt.timedelta(minutes=1)
 _Window = Annotated[str, Field(pattern=r"^[-+]?P|^\s*(\d+\s*[smhdwSMHDW]\s*)+$")]
 
 
@@ -27,6 +29,14 @@ def _as_window(value: Any) -> Any:
     if isinstance(value, int | float) or (isinstance(value, str) and not value.lstrip("-+").startswith("P")):
         raise ValueError(f"{value!r} is no length of time, such as 30m, 36h, 1d 12h or P1D")
     return value
+
+
+def _is_policy(window: dt.timedelta) -> dt.timedelta:
+    if window < _SHORTEST_WINDOW:
+        raise ValueError(
+            f"{window.total_seconds():g} s is too short: at least 60s, which Dagster's freshness policy needs"
+        )
+    return window
 
 
 def _as_columns(value: Any) -> Any:
@@ -99,13 +109,13 @@ class Fresh(Check):
     """The newest row is no older than a window; the asset gets a freshness policy of the same window, too.
 
     Args:
-        within: Length of time: ``36h``, ``1d 12h``, ISO 8601, or a `timedelta`.
+        within: Length of time, at least a minute: ``36h``, ``1d 12h``, ISO 8601, or a `timedelta`.
         column: A date or timestamp; those without a time zone are taken for UTC.
     """
 
-    within: Annotated[dt.timedelta, BeforeValidator(_as_window, json_schema_input_type=_Window)] = Field(
-        gt=dt.timedelta(0), description="How old the newest row may be: 30m, 36h, 1d 12h, or ISO 8601."
-    )
+    within: Annotated[
+        dt.timedelta, BeforeValidator(_as_window, json_schema_input_type=_Window), AfterValidator(_is_policy)
+    ] = Field(description="How old the newest row may be: 30m, 36h, 1d 12h, or ISO 8601.")
     column: str = Field(default=EXTRACTED_AT, min_length=1, description="Date or timestamp that tells a row's age.")
 
 
@@ -199,6 +209,21 @@ class Checks(Declaration):
     @classmethod
     def _built_in_names(cls) -> list[str]:
         return [field.alias or name for name, field in cls.model_fields.items() if name != "sql"]
+
+    @classmethod
+    def of(cls, value: Checks | Mapping[str, Any] | None) -> Checks:
+        """Return checks of a declaration or of a mapping of its settings; the defaults for ``None``.
+
+        Raises:
+            SpecError: The mapping is not valid, or it is neither.
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, Mapping):
+            return cls(**value)
+        if isinstance(value, cls):
+            return value
+        raise SpecError(f"checks: expected Checks or a mapping of its settings, not {type(value).__name__}.")
 
     def over(self, general: Checks) -> Checks:
         """Return `general` with what is said here laid over it, check by check."""

@@ -11,6 +11,7 @@ from pydantic import Field, create_model
 from airbyte_dagster.airbyte.configuration import declared_value
 from airbyte_dagster.components.templates import LateTemplate
 from airbyte_dagster.declaration import Declaration
+from airbyte_dagster.destinations.kinds import engine_of
 from airbyte_dagster.errors import SpecError
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.resources import (
@@ -24,7 +25,6 @@ from airbyte_dagster.resources import (
 _Resource = TypeVar("_Resource", bound=SecretFieldsResource)
 
 _CREDENTIALS = frozenset({"client_id", "client_secret", "bearer_token", "username", "password"})
-_MOTHERDUCK_TYPES = ("duckdb", "motherduck")
 _FROM_POSTGRES = ("host", "port", "database", "username", "password")
 
 _made: dict[tuple[Any, ...], SecretFieldsResource] = {}
@@ -108,10 +108,10 @@ def warehouse_behind(destination: spec.Destination) -> WarehouseResource | None:
     def value(key: str) -> Any:
         return destination.secrets.get(key, declared_value(destination.configuration, key))
 
-    if destination.type in _MOTHERDUCK_TYPES and value("destination_path"):
+    if engine_of(destination.type) == "duckdb" and value("destination_path"):
         settings = {"database": value("destination_path"), "motherduck_token": value("motherduck_api_key")}
         return MotherDuckResource(**_valid(WarehouseSettings, settings))
-    if destination.type == "postgres" and all(value(key) for key in ("host", "database", "username")):
+    if engine_of(destination.type) == "postgres" and all(value(key) for key in ("host", "database", "username")):
         settings = {key: value(key) for key in _FROM_POSTGRES}
         ssl_mode = value("ssl_mode")
         settings["ssl_mode"] = ssl_mode.get("mode") if isinstance(ssl_mode, Mapping) else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import dagster as dg
 from pydantic import BaseModel, Field
 
-from airbyte_dagster.destinations.tables import MOTHERDUCK_PREFIXES
+from airbyte_dagster.destinations.databases import is_motherduck
 from airbyte_dagster.paths import HOME_VARIABLE
 from airbyte_dagster.runs.keys import dagster_name
 
@@ -181,7 +181,7 @@ def _yaml(request: ScaffoldRequest[ScaffoldParams]) -> str:
         source_type=json.dumps(params.source_type) if not faker else "faker",
         source=_FAKER if faker else _OTHER_SOURCE,
         database=json.dumps(database),
-        destination=_MOTHERDUCK if database.startswith(MOTHERDUCK_PREFIXES) else _FILE,
+        destination=_MOTHERDUCK if is_motherduck(database) else _FILE,
         streams=_FAKER_STREAMS if faker else _NO_STREAMS,
         schedule=f"  schedule: {json.dumps(params.schedule)}" if params.schedule else "  # schedule: 0 6 * * *",
     )

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from airbyte_dagster.components.scaffold import name_of, write_scaffold
-from airbyte_dagster.destinations.tables import MOTHERDUCK_PREFIXES
+from airbyte_dagster.destinations.databases import is_motherduck
 
 if TYPE_CHECKING:
     from dagster.components.scaffold.scaffold import ScaffoldRequest
@@ -100,7 +100,7 @@ def _yaml(request: ScaffoldRequest[WorkspaceScaffoldParams]) -> str:
     database = request.params.database
     if database:
         # JSON is YAML: quoted, whatever stands in it.
-        token = _MOTHERDUCK if database.startswith(MOTHERDUCK_PREFIXES) else ""
+        token = _MOTHERDUCK if is_motherduck(database) else ""
         warehouse = f"  warehouse:\n    database: {json.dumps(database)}{token}"
     else:
         warehouse = _NO_WAREHOUSE
@@ -109,7 +109,7 @@ def _yaml(request: ScaffoldRequest[WorkspaceScaffoldParams]) -> str:
 
 def _python(request: ScaffoldRequest[WorkspaceScaffoldParams]) -> str:
     database = request.params.database
-    token = ', motherduck_token=dg.EnvVar("MOTHERDUCK_APIKEY")' if database.startswith(MOTHERDUCK_PREFIXES) else ""
+    token = ', motherduck_token=dg.EnvVar("MOTHERDUCK_APIKEY")' if is_motherduck(database) else ""
     warehouse = f"\n        warehouse=MotherDuckResource(database={json.dumps(database)}{token})," if database else ""
     imports = ", MotherDuckResource" if database else ""
     return _PYTHON.substitute(name=name_of(request), imports=imports, warehouse=warehouse)

@@ -1,21 +1,32 @@
-"""Where Airbyte's destinations put a stream, and what Dagster calls it."""
+"""Where the table of a stream may be, and which streams of a connection fall into one table."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
-from airbyte_dagster.airbyte.records import Stream
-
-MOTHERDUCK_PREFIXES = ("md:", "motherduck:")
+from airbyte_dagster.destinations.kinds import CUSTOM, DestinationKind, kind_of
 
 #: Columns of a key, by the names that the stream has for them.
 Key = tuple[str, ...]
 
-_DEFAULT_SCHEMAS = {"postgres": "public"}
-_DUCKDB_SCHEMA = "main"
-#: Destinations that lower-case the names of tables, see `TablePlaces.ref`.
-_NORMALISING = frozenset({"duckdb", "motherduck"})
+
+class Place(NamedTuple):
+    """Where a table is within a database."""
+
+    schema: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+    @property
+    def folded(self) -> Place:
+        """The same without case."""
+        return Place(self.schema.casefold(), self.table.casefold())
 
 
 @dataclass(frozen=True)
@@ -23,22 +34,25 @@ class TableRef:
     """Where a stream's table is expected, and what to measure of it besides its rows.
 
     Attributes:
-        schema: Schema, compared without case.
-        names: Names that the destination may have given it, best first, compared without case.
+        places: Where it may be, best first; compared with case, then without.
+        shared: Where it may be as well, but so may the table of another stream of the connection: if there is a table
+            there and none at `places`, it can't be told whose it is.
+        unknown: Why nothing can be looked for.
         keys: Keys whose distinct values are to be counted.
         not_null: Columns whose nulls are to be counted.
         newest: A date or timestamp whose largest value is wanted.
     """
 
-    schema: str
-    names: tuple[str, ...]
+    places: tuple[Place, ...]
+    shared: tuple[Place, ...] = ()
+    unknown: str | None = None
     keys: tuple[Key, ...] = ()
     not_null: tuple[str, ...] = ()
     newest: str | None = None
 
 
 class NamedStream(Protocol):
-    """What a table is named after: a `records.Stream`, or another record of a stream."""
+    """What a table is named after."""
 
     @property
     def name(self) -> str:
@@ -49,77 +63,172 @@ class NamedStream(Protocol):
         """As the source names it."""
 
 
+class NamespaceSettings(Protocol):
+    """What a connection says about names: Airbyte's ``prefix``, ``namespaceDefinition`` and ``namespaceFormat``."""
+
+    @property
+    def prefix(self) -> str:
+        """Put before each stream's name."""
+
+    @property
+    def namespace_definition(self) -> str:
+        """``destination``, ``source`` or ``custom_format``."""
+
+    @property
+    def namespace_format(self) -> str | None:
+        """Of ``custom_format``: text with ``${SOURCE_NAMESPACE}`` in it."""
+
+
+class KeyedStream(Protocol):
+    """What has a primary key."""
+
+    @property
+    def primary_key(self) -> tuple[tuple[str, ...], ...]:
+        """One path for each part."""
+
+
+class Collision(NamedTuple):
+    """Streams that a destination writes into one table.
+
+    Attributes:
+        writers: The streams, each with its connection: no check of that table says anything about one of them.
+    """
+
+    place: Place
+    writers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.place} is written by {' and '.join(self.writers)}"
+
+
 @dataclass(frozen=True)
 class TablePlaces:
     """Where a destination puts the streams of a connection.
 
     Attributes:
-        prefix: Put before each stream's name.
-        schema: Of the destination, where the namespace decides nothing.
-        namespace_definition: ``destination``, ``source`` or ``custom_format``.
-        namespace_format: Of the last.
+        destination_type: Airbyte's ``destinationType``; ``""`` for a connector of one's own.
+        configured_schema: ``schema`` of its configuration, if it has one.
+        connection: How the connection names what it writes.
+        streams: Namespace and name of its streams, as far as they are known; what one of them claims is no other's.
     """
 
-    prefix: str
-    schema: str
-    namespace_definition: str
-    namespace_format: str | None
+    destination_type: str
+    configured_schema: str | None
+    connection: NamespaceSettings
+    streams: tuple[tuple[str | None, str], ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        destination_type: str,
+        configuration: Mapping[str, Any],
+        connection: NamespaceSettings,
+        streams: Iterable[NamedStream] = (),
+    ) -> TablePlaces:
+        """Return the places of a connection's tables, by the configuration of its destination."""
+        schema = configuration.get("schema")
+        names = tuple((stream.namespace, stream.name) for stream in streams)
+        return cls(destination_type, str(schema) if schema else None, connection, names)
 
     def ref(self, stream: NamedStream) -> TableRef:
-        """Return where the table of a stream is expected.
+        """Return where the table of a stream is expected; never where one of its namesakes would be taken for it."""
+        kind = self._kind
+        if kind is None:
+            return TableRef((), unknown=f"it is not known where the destination {self.destination_type} writes")
+        key = (stream.namespace, stream.name)
+        own, shared = list[Place](), list[Place]()
+        for rank, place in enumerate(self._candidates(kind, *key)):
+            rivals = [
+                other
+                for other_key, other_rank, other in self._claims.get(place.folded, ())
+                if other_rank <= rank and not _may_be_one(key, other_key)
+            ]
+            shared += rivals
+            # PostgreSQL tells names apart by case, DuckDB does not.
+            if not rivals or (kind.engine == "postgres" and place not in rivals):
+                own.append(place)
+        return TableRef(tuple(own), tuple(dict.fromkeys(shared)))
 
-        Some destinations lower-case names and put ``_`` for what is no letter or digit; others keep them. So the plain
-        name comes first, then the normalised one, then the table of raw records that Airbyte's destination-duckdb
-        writes (``DestinationDuckdb.write``).
-        """
-        name = f"{self.prefix}{stream.name}"
-        names = tuple(dict.fromkeys((name, normalised(name), f"_airbyte_raw_{name}")))
-        return TableRef(self._schema_of(stream.namespace), names)
+    def table_name(self, stream: NamedStream) -> str | None:
+        """Return ``schema.table`` as it is shown before the table is there; ``None`` if it is not known."""
+        place = self.first(stream.namespace, stream.name)
+        return str(place) if place and self._kind is not CUSTOM else None
 
-    def _schema_of(self, namespace: str | None) -> str:
-        if self.namespace_definition == "source":
-            return namespace or self.schema
-        if self.namespace_definition == "custom_format" and self.namespace_format:
-            return self.namespace_format.replace("${SOURCE_NAMESPACE}", namespace or "") or self.schema
-        return self.schema
+    def first(self, namespace: str | None, name: str) -> Place | None:
+        """Return where the destination itself puts a stream; ``None`` if that is not known."""
+        kind = self._kind
+        if kind is None:
+            return None
+        schema = kind.schemas[0](self._schemas(kind, namespace)[0])
+        return Place(schema, kind.tables[0](f"{self.connection.prefix}{name}"))
+
+    @property
+    def _kind(self) -> DestinationKind | None:
+        return kind_of(self.destination_type)
+
+    @cached_property
+    def _claims(self) -> Mapping[Place, Sequence[tuple[tuple[str | None, str], int, Place]]]:
+        """Folded place → which streams may be there, each with the rank that it gives the place."""
+        claims = defaultdict(list)
+        kind = self._kind
+        for key in self.streams:
+            for rank, place in enumerate(self._candidates(kind, *key) if kind else ()):
+                claims[place.folded].append((key, rank, place))
+        return claims
+
+    def _candidates(self, kind: DestinationKind, namespace: str | None, name: str) -> Iterator[Place]:
+        """Yield where a stream's table may be, each place once; `first` comes first."""
+        tables = dict.fromkeys(normalise(f"{self.connection.prefix}{name}") for normalise in kind.tables)
+        schemas = (normalise(text) for text in self._schemas(kind, namespace) for normalise in kind.schemas)
+        for schema in dict.fromkeys(schemas):
+            yield from (Place(schema, table) for table in tables)
+
+    def _schemas(self, kind: DestinationKind, namespace: str | None) -> list[str]:
+        configured = self.configured_schema or kind.default_schema
+        chosen = self._namespace(namespace)
+        if chosen is None:
+            return [configured]
+        return {"yes": [chosen], "mixed": [chosen, configured], "no": [configured, chosen]}[kind.namespaces]
+
+    def _namespace(self, namespace: str | None) -> str | None:
+        """Return the namespace that a stream of such a one is written to; ``None``: the configured schema."""
+        settings = self.connection
+        if settings.namespace_definition == "custom_format":
+            return (settings.namespace_format or "").replace("${SOURCE_NAMESPACE}", namespace or "") or None
+        return namespace or None if settings.namespace_definition == "source" else None
 
 
-def default_schema(destination_type: str, configured: str | None) -> str:
-    """Return the schema that a destination writes to.
-
-    Args:
-        destination_type: Airbyte's ``destinationType``.
-        configured: Its own setting, if it has one.
-    """
-    return configured or _DEFAULT_SCHEMAS.get(destination_type, _DUCKDB_SCHEMA)
-
-
-def table_name(ref: TableRef, destination_type: str) -> str:
-    """Return ``schema.table`` as it is shown before the table is there.
-
-    Args:
-        ref: Where it is expected.
-        destination_type: Airbyte's ``destinationType``.
-    """
-    name = normalised(ref.names[0]) if destination_type in _NORMALISING else ref.names[0]
-    return f"{ref.schema}.{name}"
+def collisions(connections: Mapping[str, TablePlaces]) -> list[Collision]:
+    """Return which streams of some connections, by their names, fall into one table of the one destination."""
+    writers = defaultdict(list)
+    first: dict[Place, Place] = {}
+    for connection, places in connections.items():
+        for namespace, name in dict.fromkeys(places.streams):
+            place = places.first(namespace, name)
+            if place is not None:
+                known = place if places.destination_type == "postgres" else place.folded
+                first.setdefault(known, place)
+                writers[known].append(f"{connection}: {namespace}.{name}" if namespace else f"{connection}: {name}")
+    return [Collision(first[known], tuple(found)) for known, found in writers.items() if len(found) > 1]
 
 
-def writes_to_motherduck(destination_type: str, destination_path: object) -> bool:
-    """Whether a destination of this type and with this path writes to MotherDuck."""
-    is_its_path = isinstance(destination_path, str) and destination_path.startswith(MOTHERDUCK_PREFIXES)
-    return destination_type == "motherduck" or is_its_path
+def apart(refs: Sequence[TableRef]) -> list[TableRef]:
+    """Return the tables of different streams so that none may be taken for another's."""
+    times = Counter(place.folded for ref in refs for place in {place.folded: place for place in ref.places}.values())
+    found = []
+    for ref in refs:
+        shared = tuple(place for place in ref.places if times[place.folded] > 1)
+        own = tuple(place for place in ref.places if place not in shared)
+        found.append(replace(ref, places=own, shared=(*ref.shared, *shared)) if shared else ref)
+    return found
 
 
-def key_columns(stream: Stream) -> tuple[str, ...]:
+def _may_be_one(one: tuple[str | None, str], other: tuple[str | None, str]) -> bool:
+    """Whether two keys may be of one stream: a declaration need not give the namespace."""
+    return one[1] == other[1] and (one[0] == other[0] or None in (one[0], other[0]))
+
+
+def key_columns(stream: KeyedStream) -> tuple[str, ...]:
     """Return the columns of the primary key; none if a part of it lies within a column."""
     paths = stream.primary_key
     return tuple(path[0] for path in paths) if all(len(path) == 1 for path in paths) else ()
-
-
-def normalised(name: str) -> str:
-    """Lower-case, with ``_`` for everything that is no letter, digit or underscore."""
-    return "".join(char if char in _KEPT else "_" for char in name.lower())
-
-
-_KEPT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")

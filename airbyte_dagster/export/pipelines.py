@@ -9,7 +9,8 @@ from typing import Any, get_args
 from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.configuration import Path, has_mask
 from airbyte_dagster.airbyte.records import SECRET_MASK
-from airbyte_dagster.destinations.tables import MOTHERDUCK_PREFIXES
+from airbyte_dagster.destinations.databases import is_motherduck
+from airbyte_dagster.destinations.kinds import engine_of
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError, SpecError
 from airbyte_dagster.export.contents import Contents
 from airbyte_dagster.export.names import Variable, masked_paths, pipeline_names, variables_of
@@ -200,14 +201,13 @@ class _Export:
         """Return where the checks count, unless that is told from the destination without a secret."""
         shown = self._destination.configuration
         path = shown.get("destination_path")
-        if self._destination.type in ("duckdb", "motherduck") and isinstance(path, str) and path:
+        engine = engine_of(self._destination.type)
+        if engine == "duckdb" and isinstance(path, str) and path:
             if not has_mask(shown.get("motherduck_api_key")):
                 return [indented(comment(_RELATIVE.format(path)))] if _is_relative(path) else []
             token = {"motherduck_token": self._reference("motherduck_api_key")}
-            return self._counted_in(
-                {"database": escaped(path), **(token if path.startswith(MOTHERDUCK_PREFIXES) else {})}
-            )
-        if self._destination.type == "postgres" and all(shown.get(key) for key in ("host", "database", "username")):
+            return self._counted_in({"database": escaped(path), **(token if is_motherduck(path) else {})})
+        if engine == "postgres" and all(shown.get(key) for key in ("host", "database", "username")):
             given = {key: shown[key] for key in _FOR_POSTGRES if shown.get(key)}
             settings = {
                 key: self._reference(key) if has_mask(value) else escaped(value) for key, value in given.items()
@@ -232,7 +232,7 @@ class _Export:
 
 
 def _is_relative(path: str) -> bool:
-    return not path.startswith(("/", "~", *MOTHERDUCK_PREFIXES))
+    return not (path.startswith(("/", "~")) or is_motherduck(path))
 
 
 def _changes(todo: Plan) -> list[str]:

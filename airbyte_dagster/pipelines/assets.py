@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import dagster as dg
 
 from airbyte_dagster.airbyte.records import Connection
 from airbyte_dagster.checks.evaluation import CheckedAsset
+from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.applied_store import InstanceAppliedStore
 from airbyte_dagster.pipelines.reconcile import Reconciled, Reconciler
-from airbyte_dagster.pipelines.stream_assets import StreamAsset, asset_spec, stream_assets, table_ref
+from airbyte_dagster.pipelines.stream_assets import StreamAsset, asset_spec, stream_assets, table_places
 from airbyte_dagster.resources import AirbyteResource
 from airbyte_dagster.runs.sync_op import Execute, Found, SyncOp, build_sync_op, utc_now
 from airbyte_dagster.runs.sync_run import FoundConnection
@@ -73,6 +75,8 @@ def pipeline_op(
         now: Returns the time.
     """
     assets = stream_assets(pipeline)
+    # The schema may be a variable of the environment: it is read where it is needed, once in a process.
+    places = cache(lambda: table_places(pipeline))
 
     def find(context: dg.AssetExecutionContext, airbyte: Any) -> Found:
         reconciled = reconcile_pipeline(context, pipeline, airbyte)
@@ -82,7 +86,7 @@ def pipeline_op(
     return SyncOp(
         name=sync_op_name(pipeline),
         specs=[asset_spec(pipeline, asset) for asset in assets],
-        checked=[_checked(pipeline, asset) for asset in assets],
+        checked=[_checked(pipeline, asset, places) for asset in assets],
         find=find,
         targets_of=lambda connection: connection_targets(pipeline, connection),
         airbyte_key=airbyte_key,
@@ -95,24 +99,25 @@ def pipeline_op(
 
 def connection_targets(pipeline: spec.AirbytePipeline, connection: Connection) -> ConnectionTargets:
     """Return the assets of a pipeline, with their streams as the connection has them."""
+    places = table_places(pipeline, connection.streams)
     found, missing = [], []
     for asset in stream_assets(pipeline):
         streams = asset.matching(connection)
         if asset.streams and not streams:
             missing.append(asset.key)
         else:
-            tables = {stream.key: table_ref(pipeline, stream) for stream in streams}
+            tables = {stream.key: places.ref(stream) for stream in streams}
             found.append(AssetTarget(asset.key, streams, tables))
     return ConnectionTargets(tuple(found), tuple(missing))
 
 
-def _checked(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> CheckedAsset:
+def _checked(pipeline: spec.AirbytePipeline, asset: StreamAsset, places: Callable[[], TablePlaces]) -> CheckedAsset:
     declared = pipeline.connection.streams
     return CheckedAsset(
         asset.key,
         tuple(stream.record() for stream in asset.streams),
         pipeline.checks_of(asset.streams[0]) if asset.streams else pipeline.checks,
-        lambda stream: table_ref(pipeline, stream),
+        lambda stream: places().ref(stream),
         pipeline.name,
         None if declared is None else len(declared),
     )

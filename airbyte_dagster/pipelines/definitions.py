@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import dagster as dg
 
+from airbyte_dagster.destinations.tables import TablePlaces, collisions
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.assets import pipeline_op, sync_op_name
 from airbyte_dagster.pipelines.declared import declare
@@ -12,6 +15,8 @@ from airbyte_dagster.pipelines.schedules import build_sync_schedule
 from airbyte_dagster.pipelines.stream_assets import source_spec, stream_assets
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.runs.sync_op import build_sync_op
+
+_LOG = logging.getLogger(__name__)
 
 
 def build_pipeline_defs(
@@ -49,6 +54,11 @@ def build_pipeline_defs(
     executor = executor or dg.in_process_executor
     if schedule is not None:
         pipeline = spec.AirbytePipeline(**{**dict(pipeline), "schedule": schedule})
+    # What the environment says of the schema is not needed for it, and is perhaps not there yet.
+    streams = pipeline.connection.streams or ()
+    places = TablePlaces.of(pipeline.destination.type, {}, pipeline.connection, streams)
+    for shared in collisions({pipeline.connection.name: places}):
+        _LOG.warning("Several streams have one table, which no check can tell apart: %s.", shared)
     declare(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
     op = pipeline_op(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
     keys = [asset.key for asset in stream_assets(pipeline)]

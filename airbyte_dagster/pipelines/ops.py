@@ -15,7 +15,7 @@ from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.assets import reconciler
 from airbyte_dagster.pipelines.connection_plan import with_refreshed_streams
 from airbyte_dagster.pipelines.reconcile import Ensured, WantedActor, by_name, plan_actor, plan_connection
-from airbyte_dagster.pipelines.stream_assets import stream_assets, table_ref
+from airbyte_dagster.pipelines.stream_assets import stream_assets, table_places
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.events import emptied
@@ -268,7 +268,8 @@ def _count(
     """Count the rows of each stream; ``None`` where there is no table, or where the warehouse can't be read."""
     streams = [stream for asset in stream_assets(pipeline) for stream in asset.matching(connection)]
     try:
-        tables = warehouse.warehouse().inspect({stream.key: table_ref(pipeline, stream) for stream in streams})
+        places = table_places(pipeline, connection.streams)
+        tables = warehouse.warehouse().inspect({stream.key: places.ref(stream) for stream in streams})
     except (WarehouseError, ConfigurationError) as error:
         context.log.warning(f"The rows could not be counted: {error}")
         return {_label(stream.key): None for stream in streams}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,14 +10,8 @@ import dagster as dg
 
 from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.configuration import EnvironmentReference, declared_value, read_reference
-from airbyte_dagster.destinations.tables import (
-    NamedStream,
-    TablePlaces,
-    TableRef,
-    default_schema,
-    table_name,
-    writes_to_motherduck,
-)
+from airbyte_dagster.destinations.databases import writes_to_motherduck
+from airbyte_dagster.destinations.tables import NamedStream, TablePlaces
 from airbyte_dagster.errors import ConfigurationError, SpecError
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.runs.keys import dagster_name
@@ -114,7 +109,7 @@ def asset_spec(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> dg.AssetSp
     """Return how Dagster shows one of a pipeline's assets."""
     stream = asset.streams[0] if asset.streams else None
     what = f"Stream '{stream.name}'" if stream else "All streams"
-    kinds = ["airbyte", pipeline.source.type, "motherduck" if is_motherduck(pipeline) else pipeline.destination.type]
+    kinds = ["airbyte", pipeline.source.type, destination_kind(pipeline)]
     metadata: dict[str, Any] = {"airbyte/connection_name": pipeline.connection.name}
     if stream:
         metadata["airbyte/sync_mode"] = stream.sync_mode
@@ -146,13 +141,15 @@ def _expected_table(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> dict
     """
     if isinstance(declared_value(pipeline.destination.configuration, "schema"), EnvironmentReference):
         return {}
-    return {"dagster/table_name": table_name(table_ref(pipeline, stream), pipeline.destination.type)}
+    table = table_places(pipeline).table_name(stream)
+    return {"dagster/table_name": table} if table else {}
 
 
-def is_motherduck(pipeline: spec.AirbytePipeline) -> bool:
-    """Whether the destination writes to MotherDuck."""
-    path = declared_value(pipeline.destination.configuration, "destination_path")
-    return writes_to_motherduck(pipeline.destination.type, path)
+def destination_kind(pipeline: spec.AirbytePipeline) -> str:
+    """Return what a pipeline writes to, as Dagster's tag of kinds: MotherDuck, or the type of the destination."""
+    destination = pipeline.destination
+    place = {"destination_path": declared_value(destination.configuration, "destination_path")}
+    return "motherduck" if writes_to_motherduck(destination.type, place) else destination.type
 
 
 def _group(pipeline: spec.AirbytePipeline) -> str:
@@ -163,10 +160,13 @@ def _upstream(pipeline: spec.AirbytePipeline) -> list[dg.AssetKey]:
     return [dg.AssetKey.from_user_string(path) for path in pipeline.deps]
 
 
-def table_ref(pipeline: spec.AirbytePipeline, stream: NamedStream) -> TableRef:
-    """Return where the table of a pipeline's stream is expected."""
-    connection, destination = pipeline.connection, pipeline.destination
-    configured = read_reference(declared_value(destination.configuration, "schema"))
-    schema = default_schema(destination.type, str(configured) if configured else None)
-    places = TablePlaces(connection.prefix, schema, connection.namespace_definition, connection.namespace_format)
-    return places.ref(stream)
+def table_places(pipeline: spec.AirbytePipeline, streams: Sequence[NamedStream] | None = None) -> TablePlaces:
+    """Return where the tables of a pipeline's streams are expected, as the environment is now.
+
+    Args:
+        streams: Those that the connection has, if they are known; the declared ones by default.
+    """
+    destination = pipeline.destination
+    schema = read_reference(declared_value(destination.configuration, "schema"))
+    known = pipeline.connection.streams or () if streams is None else streams
+    return TablePlaces.of(destination.type, {"schema": schema}, pipeline.connection, known)

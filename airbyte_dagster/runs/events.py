@@ -11,10 +11,10 @@ import dagster as dg
 from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.checks.evaluation import RecordedJob
+from airbyte_dagster.checks.results import JOB_ID
 from airbyte_dagster.checks.rules import Claim
 from airbyte_dagster.warehouse import Table
 
-JOB_ID = "airbyte/job_id"
 JOB_STATUS = "airbyte/job_status"
 _CONNECTION_ID = "airbyte/connection_id"
 #: Rows that the whole job reports.
@@ -190,6 +190,7 @@ def last_recorded(instance: dg.DagsterInstance, key: dg.AssetKey) -> RecordedJob
                 _integer(event, JOB_ROWS),
                 _integer(event, ROW_COUNT),
                 isinstance(event, dg.AssetObservation),
+                _integer(event, JOB_ID),
             )
     return None
 

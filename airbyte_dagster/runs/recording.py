@@ -19,11 +19,11 @@ from airbyte_dagster.errors import ConfigurationError, WarehouseError
 from airbyte_dagster.runs.events import synced_metadata
 from airbyte_dagster.runs.reported import reported_size, stream_claims
 from airbyte_dagster.runs.targets import AssetTarget
-from airbyte_dagster.warehouse import Table, Warehouse
+from airbyte_dagster.warehouse import Inspection, Warehouse
 
 #: An event that an op yields, or logs where Dagster did not select the asset.
 AssetEvent: TypeAlias = "dg.MaterializeResult[Any] | dg.AssetMaterialization"
-_Tables: TypeAlias = Mapping[tuple[dg.AssetKey, StreamKey], "Table | None"]
+_Tables: TypeAlias = Inspection[tuple[dg.AssetKey, StreamKey]]
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,9 @@ class Recorder:
         evaluation = self._evaluation(connections, claims)
         try:
             with self.warehouse.session() as session:
-                tables: _Tables | None = session.inspect({**refs, **evaluation.refs()})
-                results = evaluation.results(tables or {}, session)
+                found = session.inspect({**refs, **evaluation.refs()})
+                results = evaluation.results(found, session)
+            tables: _Tables | None = found
         except (WarehouseError, ConfigurationError) as error:
             self.warn(f"Syncs succeeded, but what arrived could not be read: {error}")
             tables, results = None, evaluation.unverified(str(error))
@@ -137,7 +138,7 @@ class Recorder:
             target for target in checks_of(checked) if dg.AssetCheckKey(target.asset.key, target.name) in self.wanted
         ]
         just_ended = {
-            target.key: RecordedJob(tuple(claims[target.key]), item.job.rows, None, is_reset=False)
+            target.key: RecordedJob(tuple(claims[target.key]), item.job.rows, None, is_reset=False, job_id=item.job.id)
             for item in connections
             for target in item.assets
         }

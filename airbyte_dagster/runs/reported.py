@@ -37,7 +37,9 @@ def rows_before(
     except (WarehouseError, ConfigurationError) as error:
         warn(f"Rows before the sync could not be counted: {error}")
         return {}
-    return {name: table.rows if table else 0 for name, table in found.items()}
+    for why in found.unknown.values():
+        warn(f"Rows before the sync could not be counted: {why}.")
+    return {name: table.rows if table else 0 for name, table in found.items() if name not in found.unknown}
 
 
 def reported_streams(client: AirbyteClient, job: records.Job) -> dict[StreamKey, records.StreamStats]:

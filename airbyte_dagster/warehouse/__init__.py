@@ -8,10 +8,11 @@ each other in this order: `tables`, `measuring`, `problems`, `base`, then `duckd
 from airbyte_dagster.warehouse.base import QueryFailed, Warehouse, WarehouseSession
 from airbyte_dagster.warehouse.duckdb_warehouse import DuckDBWarehouse
 from airbyte_dagster.warehouse.postgres_warehouse import PostgresWarehouse
-from airbyte_dagster.warehouse.tables import KeyCount, Table, quoted
+from airbyte_dagster.warehouse.tables import Inspection, KeyCount, Table, quoted
 
 __all__ = [
     "DuckDBWarehouse",
+    "Inspection",
     "KeyCount",
     "PostgresWarehouse",
     "QueryFailed",

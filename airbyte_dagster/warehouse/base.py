@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airbyte_dagster.destinations.tables import TableRef
 from airbyte_dagster.errors import WarehouseError
 from airbyte_dagster.warehouse import measuring
-from airbyte_dagster.warehouse.tables import Table
+from airbyte_dagster.warehouse.tables import Inspection
 
 if TYPE_CHECKING:
     import duckdb
@@ -69,14 +69,14 @@ class Warehouse(ABC):
             except duckdb.Error as error:
                 raise self.plain_error(str(error)) from None
 
-    def inspect(self, refs: Mapping[_Name, TableRef]) -> dict[_Name, Table | None]:
-        """Return the table of each reference, or ``None`` where there is none; one query measures all.
+    def inspect(self, refs: Mapping[_Name, TableRef]) -> Inspection[_Name]:
+        """Return the table of each reference; see `WarehouseSession.inspect`.
 
         Raises:
             WarehouseError: The warehouse can't be read.
         """
         if not refs:
-            return {}
+            return Inspection({})
         with self.session() as session:
             return session.inspect(refs)
 
@@ -88,9 +88,21 @@ class WarehouseSession:
     warehouse: Warehouse
     connection: duckdb.DuckDBPyConnection
 
-    def inspect(self, refs: Mapping[_Name, TableRef]) -> dict[_Name, Table | None]:
-        """Return the table of each reference, or ``None`` where there is none; one query measures all."""
-        return measuring.inspect(self._run, refs) if refs else {}
+    def inspect(self, refs: Mapping[_Name, TableRef]) -> Inspection[_Name]:
+        """Return the table of each reference: one query finds them all, and one measures a hundred of them."""
+        return measuring.inspect(self._run, refs, self._failure) if refs else Inspection({})
+
+    def _failure(self, error: Exception) -> str | None:
+        """Return what is wrong with a query in the warehouse's words; ``None`` if nothing can be asked any more."""
+        import duckdb  # noqa: PLC0415 - heavy
+
+        if not isinstance(error, duckdb.Error):
+            return None
+        try:
+            self._run("SELECT 1")
+        except duckdb.Error:
+            return None
+        return self.warehouse.said(str(error))
 
     def count(self, query: str) -> int:
         """Return how many rows a user's query returns.

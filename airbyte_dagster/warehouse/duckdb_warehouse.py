@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import tenacity
 
-from airbyte_dagster.destinations.tables import MOTHERDUCK_PREFIXES
+from airbyte_dagster.destinations.databases import is_motherduck
 from airbyte_dagster.errors import (
     ConfigurationError,
     WarehouseError,
@@ -49,7 +49,7 @@ class DuckDBWarehouse(Warehouse):
     @property
     def is_motherduck(self) -> bool:
         """Whether `database` is at MotherDuck."""
-        return self.database.startswith(MOTHERDUCK_PREFIXES)
+        return is_motherduck(self.database)
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from airbyte_dagster.destinations.tables import Key, normalised
+from airbyte_dagster.destinations.names import column_names
+from airbyte_dagster.destinations.tables import Key
+
+_Name = TypeVar("_Name", bound=Hashable)
 
 
 class KeyCount(NamedTuple):
@@ -32,7 +35,8 @@ class Table:
         keys: Counts of the keys that were asked for, where all of their columns are there.
         nulls: Column → count of nulls, of the columns that were asked for and are there.
         newest: The largest value of the column that was asked for, UTC; ``None`` if there are no rows, or no such
-            column, or it is neither a date nor a timestamp.
+            column, it is neither a date nor a timestamp, or no `datetime` can hold it.
+        newest_text: That value in the warehouse's words, where no `datetime` can hold it: ``infinity``, the year 12000.
     """
 
     database: str
@@ -43,6 +47,7 @@ class Table:
     keys: Mapping[Key, KeyCount] = field(default_factory=dict)
     nulls: Mapping[str, int] = field(default_factory=dict)
     newest: dt.datetime | None = None
+    newest_text: str | None = None
 
     @property
     def full_name(self) -> str:
@@ -58,16 +63,31 @@ class Table:
         return column_sql(self.columns, name) is not None
 
 
+class Inspection(dict[_Name, Table | None]):
+    """The tables of some references; ``None`` where there is none, and where it is not known.
+
+    Attributes:
+        unknown: Why it is not known: the table can't be told from another stream's, or it can't be measured.
+    """
+
+    def __init__(self, tables: Mapping[_Name, Table | None], unknown: Mapping[_Name, str] | None = None) -> None:
+        super().__init__(tables)
+        self.unknown: Mapping[_Name, str] = unknown or {}
+
+
 #: When a record was read, and what destinations of the first generation call that.
 _EXTRACTED_AT = {"_airbyte_extracted_at": "_airbyte_emitted_at"}
 _RAW_DATA = "_airbyte_data"
 
 
 def find_column(columns: tuple[tuple[str, str], ...], name: str) -> tuple[str, str] | None:
-    """Return a column's own name and type: the plain name comes before the one that a destination would make of it."""
+    """Return a column's own name and type: the name itself comes before those that a destination would make of it."""
+    own = next((column for column in columns if column[0] == name), None)
+    if own is not None:
+        return own
     by_name = {column.lower(): (column, type_) for column, type_ in reversed(columns)}
-    names = (name.lower(), normalised(name), _EXTRACTED_AT.get(name.lower(), ""))
-    return next((by_name[known] for known in names if known in by_name), None)
+    names = (*column_names(name), _EXTRACTED_AT.get(name.lower(), ""))
+    return next((by_name[known.lower()] for known in names if known.lower() in by_name), None)
 
 
 def column_sql(columns: tuple[tuple[str, str], ...], name: str) -> str | None:

@@ -24,6 +24,7 @@ from airbyte_dagster.workspaces.selector import ConnectionSelector, Selector, ch
 from airbyte_dagster.workspaces.snapshot import WorkspaceSnapshot
 from airbyte_dagster.workspaces.state import snapshot_of
 from airbyte_dagster.workspaces.sync_assets import SyncOptions, workspace_ops, workspace_targets
+from airbyte_dagster.workspaces.tables import shared_tables
 from airbyte_dagster.workspaces.translator import AirbyteTranslator
 
 _LOG = logging.getLogger("airbyte_dagster")
@@ -164,6 +165,8 @@ def workspace_defs(
                 name,
                 len(snapshot.connections),
             )
+        for shared in shared_tables({asset.connection.id: asset.connection for asset in catalog.assets}.values()):
+            _LOG.warning("Several streams have one table, which no check can tell apart: %s.", shared)
         options = SyncOptions(
             name=name,
             airbyte_key=airbyte_key,

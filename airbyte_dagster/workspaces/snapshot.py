@@ -7,15 +7,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 from airbyte_dagster.airbyte import AirbyteClient, records
 from airbyte_dagster.airbyte.records import Stream
+from airbyte_dagster.destinations.databases import place_of
+from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.errors import ConfigurationError
 
 _VERSION = 1
-#: Parts of a destination's configuration that tell where its tables are; nothing else of it is kept.
-_PLACES = ("destination_path", "schema", "database", "host", "port")
 
 
 class OtherVersion(ConfigurationError):
@@ -60,6 +61,11 @@ class ConnectionRecord:
     source: ActorRecord
     destination: ActorRecord
     streams: tuple[Stream, ...]
+
+    @cached_property
+    def table_places(self) -> TablePlaces:
+        """Where the tables of its streams are."""
+        return TablePlaces.of(self.destination.type, self.destination.place, self, self.streams)
 
 
 @dataclass(frozen=True)
@@ -198,19 +204,8 @@ def take_snapshot(
 
 
 def _actor(actor: records.Actor) -> ActorRecord:
-    return ActorRecord(
-        actor.id, actor.name, actor.type, _place(actor) if isinstance(actor, records.Destination) else {}
-    )
-
-
-def _place(destination: records.Destination) -> dict[str, Any]:
-    """Keep where the tables are; credentials that somebody put into an address are cut off."""
-    found = {name: destination.configuration.get(name) for name in _PLACES}
-    return {
-        name: value.partition("?")[0].rpartition("@")[2] if isinstance(value, str) else value
-        for name, value in found.items()
-        if isinstance(value, str | int)
-    }
+    place = place_of(actor.configuration) if isinstance(actor, records.Destination) else {}
+    return ActorRecord(actor.id, actor.name, actor.type, place)
 
 
 def _connection(connection: records.Connection, actors: Mapping[str, ActorRecord]) -> ConnectionRecord:

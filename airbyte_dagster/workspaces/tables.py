@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from airbyte_dagster.airbyte import records
-from airbyte_dagster.airbyte.records import Stream
-from airbyte_dagster.destinations.tables import TablePlaces, default_schema, table_name
-from airbyte_dagster.workspaces.snapshot import ConnectionRecord
+from collections import defaultdict
+from collections.abc import Iterable
 
-#: Destinations of which it is known where they put a table, and that warehouses here can read.
-_KNOWN = frozenset({"duckdb", "motherduck", "postgres"})
+from airbyte_dagster.airbyte import records
+from airbyte_dagster.destinations.tables import Collision, TablePlaces, collisions
+from airbyte_dagster.workspaces.snapshot import ConnectionRecord
 
 
 def table_places(connection: ConnectionRecord, now: records.Connection | None = None) -> TablePlaces:
@@ -18,14 +17,14 @@ def table_places(connection: ConnectionRecord, now: records.Connection | None = 
         connection: As it was read.
         now: As it is now, if that is known.
     """
-    settings = now or connection
-    configured = connection.destination.place.get("schema")
-    schema = default_schema(connection.destination.type, str(configured) if configured else None)
-    return TablePlaces(settings.prefix, schema, settings.namespace_definition, settings.namespace_format)
+    if now is None:
+        return connection.table_places
+    return TablePlaces.of(connection.destination.type, connection.destination.place, now, now.streams)
 
 
-def stream_table_name(connection: ConnectionRecord, stream: Stream) -> str | None:
-    """Return ``schema.table`` of a stream; ``None`` for destinations that are not known well enough."""
-    if connection.destination.type not in _KNOWN:
-        return None
-    return table_name(table_places(connection).ref(stream), connection.destination.type)
+def shared_tables(connections: Iterable[ConnectionRecord]) -> list[Collision]:
+    """Return the tables that several streams of some connections are written to."""
+    by_destination: dict[str, dict[str, TablePlaces]] = defaultdict(dict)
+    for connection in connections:
+        by_destination[connection.destination.id][f"{connection.name} ({connection.id})"] = connection.table_places
+    return [found for places in by_destination.values() for found in collisions(places)]

@@ -9,11 +9,10 @@ import dagster as dg
 
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Stream
-from airbyte_dagster.destinations.tables import writes_to_motherduck
+from airbyte_dagster.destinations.databases import writes_to_motherduck
 from airbyte_dagster.runs.events import COLUMN_SCHEMA, table_schema
 from airbyte_dagster.runs.keys import dagster_name
 from airbyte_dagster.workspaces.snapshot import ActorRecord, ConnectionRecord
-from airbyte_dagster.workspaces.tables import stream_table_name
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,12 @@ class AirbyteStreamProps:
     @property
     def is_motherduck(self) -> bool:
         """Whether the destination writes to MotherDuck."""
-        return writes_to_motherduck(self.destination.type, self.destination.place.get("destination_path"))
+        return writes_to_motherduck(self.destination.type, self.destination.place)
 
     @property
     def table_name(self) -> str | None:
         """``schema.table`` in the warehouse; ``None`` for destinations of which that is not known."""
-        return stream_table_name(self.connection, self.stream)
+        return self.connection.table_places.table_name(self.stream)
 
     @property
     def connection_url(self) -> str:

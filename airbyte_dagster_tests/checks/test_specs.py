@@ -34,6 +34,18 @@ def test_checks_are_switched_on_and_off_in_their_order() -> None:
     assert [name for name, _ in checks.named()] == ["unique_key", "schema", "negative"]
 
 
+def test_checks_are_taken_as_a_mapping_wherever_they_are_taken() -> None:
+    """Or as what they are; nothing means the defaults, and anything else is refused."""
+    checks = Checks(unique_key=True)
+
+    assert Checks.of({"unique_key": True}) == Checks.of(checks) == checks
+    assert Checks.of(None) == Checks()
+    with pytest.raises(SpecError, match="did you mean 'unique_key'"):
+        Checks.of({"uniqe_key": True})
+    with pytest.raises(SpecError, match="expected Checks or a mapping of its settings, not list"):
+        Checks.of([])  # type: ignore[arg-type]
+
+
 def test_a_stream_says_only_what_differs() -> None:
     """What it leaves out stays as the pipeline has it; queries are joined."""
     general = {"unique_key": True, "not_null": {"columns": "email"}, "sql": {"a": "SELECT 1"}}
@@ -61,7 +73,11 @@ def test_lengths_of_time(within: Any, hours: float) -> None:
         ({"uniqe_key": True}, "uniqe_key: unknown key; did you mean 'unique_key'?"),
         ({"schema_": True}, "did you mean 'schema'?"),
         ({"fresh": {"within": "soon"}}, "fresh.within: 'soon' is no length of time, such as 30m, 36h"),
-        ({"fresh": {"within": "0h"}}, "fresh.within"),
+        (
+            {"fresh": {"within": "30s"}},
+            "fresh.within: 30 s is too short: at least 60s, which Dagster's freshness policy",
+        ),
+        ({"fresh": {"within": "-P1D"}}, "fresh.within"),
         ({"fresh": {"within": 5}}, "fresh.within: 5 is no length of time"),
         ({"fresh": True}, "fresh.within: required, but missing"),
         ({"expected_range": {}}, "expected_range needs min, max or both"),

@@ -32,7 +32,7 @@ def pipeline_to(**destination: Any) -> AirbytePipeline:
     [
         ({"destinationType": "duckdb", "destination_path": "md:lms"}, "main.raw_my_users"),
         ({"destinationType": "duckdb", "schema": "crm"}, "crm.raw_my_users"),
-        ({"destinationType": "postgres"}, "public.raw_My-Users"),
+        ({"destinationType": "postgres"}, "public.raw_My_Users"),
         ({"destinationType": "duckdb", "schema": dg.EnvVar("EXAMPLE_SCHEMA")}, None),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from airbyte_dagster.destinations.tables import TableRef
+from airbyte_dagster.destinations.tables import Place, TableRef
 from airbyte_dagster.errors import (
     ConfigurationError,
     MotherDuckUnavailable,
@@ -23,6 +23,7 @@ from airbyte_dagster.errors import (
 )
 from airbyte_dagster.warehouse import DuckDBWarehouse
 from airbyte_dagster_tests.clock import FakeClock
+from airbyte_dagster_tests.warehouse.refs import table_ref
 
 
 @pytest.fixture
@@ -56,11 +57,11 @@ def test_counts_columns_and_keys(database: Path) -> None:
     """Rows, columns with their types, and distinct keys; a table that is not there is None."""
     tables = DuckDBWarehouse(str(database)).inspect(
         {
-            "users": TableRef("main", ("Users",), (("id",),)),
-            "regions": TableRef("main", ("users",), (("region",),)),
-            "odd": TableRef('odd "schema"', ('MY "TABLE',)),
-            "empty": TableRef("main", ("empty",), (("id",),)),
-            "none": TableRef("main", ("nope",)),
+            "users": table_ref("main", ("Users",), (("id",),)),
+            "regions": table_ref("main", ("users",), (("region",),)),
+            "odd": table_ref('odd "schema"', ('MY "TABLE',)),
+            "empty": table_ref("main", ("empty",), (("id",),)),
+            "none": table_ref("main", ("nope",)),
         }
     )
 
@@ -84,7 +85,7 @@ def test_names_are_tried_in_order(database: Path) -> None:
         connection.execute("CREATE TABLE my_stream AS SELECT 1 AS id FROM range(2)")
 
     tables = DuckDBWarehouse(str(database)).inspect(
-        {"both": TableRef("main", ("my-stream", "my_stream")), "second": TableRef("main", ("my.stream", "my_stream"))}
+        {"both": table_ref("main", ("my-stream", "my_stream")), "second": table_ref("main", ("my.stream", "my_stream"))}
     )
 
     assert [table.rows if table else None for table in tables.values()] == [1, 2]
@@ -92,22 +93,82 @@ def test_names_are_tried_in_order(database: Path) -> None:
 
 def test_key_with_a_column_that_is_not_there_is_not_counted(database: Path) -> None:
     """Half a key would count wrongly."""
-    tables = DuckDBWarehouse(str(database)).inspect({"users": TableRef("main", ("users",), (("id", "nope"),))})
+    tables = DuckDBWarehouse(str(database)).inspect({"users": table_ref("main", ("users",), (("id", "nope"),))})
 
     assert tables["users"]
     assert tables["users"].keys == {}
 
 
-def test_all_counts_are_one_query(database: Path, queries: list[str]) -> None:
-    """A hundred streams cost one look for the tables and one count."""
+def test_a_query_measures_a_hundred_tables(database: Path, queries: list[str]) -> None:
+    """However many streams there are, each costs a part of one query; every count is its own table's."""
     with duckdb.connect(str(database)) as connection:
-        for index in range(100):
+        for index in range(201):
             connection.execute(f"CREATE TABLE t{index} AS SELECT * FROM range({index})")  # noqa: S608
     queries.clear()
-    tables = DuckDBWarehouse(str(database)).inspect({f"t{i}": TableRef("main", (f"t{i}",)) for i in range(100)})
+    tables = DuckDBWarehouse(str(database)).inspect({f"t{i}": table_ref("main", (f"t{i}",)) for i in range(201)})
 
-    assert [table.rows if table else None for table in tables.values()] == list(range(100))
-    assert len(queries) == 2
+    assert [table.rows if table else None for table in tables.values()] == list(range(201))
+    assert len(queries) == 1 + 3
+
+
+def test_a_table_that_can_not_be_measured_stops_no_other(database: Path) -> None:
+    """It is unknown, with DuckDB's reason; a view over what is gone is such a one."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("CREATE TABLE gone AS SELECT 1 AS id")
+        connection.execute("CREATE VIEW broken AS SELECT id FROM gone")
+        connection.execute("DROP TABLE gone")
+    tables = DuckDBWarehouse(str(database)).inspect(
+        {name: table_ref("main", (name,)) for name in ("users", "broken", "empty")}
+    )
+
+    assert [table.rows if table else None for table in tables.values()] == [35, None, 0]
+    assert list(tables.unknown) == ["broken"]
+    assert "gone" in tables.unknown["broken"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("TIMESTAMP '12000-01-01'", "12000-01-01 00:00:00"),
+        ("TIMESTAMPTZ 'infinity'", "infinity"),
+        ("DATE 'infinity'", "infinity"),
+        ("DATE '0044-03-15 (BC)'", "0044-03-15 (BC)"),
+    ],
+)
+def test_a_time_that_no_datetime_can_hold_is_a_text(database: Path, value: str, text: str) -> None:
+    """Of that table alone; those that can be held are exact to the microsecond."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(f"CREATE TABLE odd AS SELECT {value} AS at")
+        connection.execute("CREATE TABLE even AS SELECT TIMESTAMP '2026-01-02 03:04:05.678901' AS at")
+    tables = DuckDBWarehouse(str(database)).inspect(
+        {name: table_ref("main", (name,), newest="at") for name in ("odd", "even", "empty")}
+    )
+
+    odd, even, empty = tables["odd"], tables["even"], tables["empty"]
+    assert odd
+    assert even
+    assert empty
+    assert (odd.newest, odd.newest_text) == (None, text)
+    assert (str(even.newest), even.newest_text) == ("2026-01-02 03:04:05.678901+00:00", None)
+    assert (empty.newest, empty.newest_text) == (None, None)
+
+
+def test_a_table_that_may_be_anothers_is_unknown(database: Path) -> None:
+    """Only if it is there; without it there is no table."""
+    both, none = Place("main", "Users"), Place("main", "nope")
+    tables = DuckDBWarehouse(str(database)).inspect(
+        {
+            "shared": TableRef((none,), shared=(both,)),
+            "missing": TableRef((none,), shared=(none,)),
+            "kind": TableRef((), unknown="nobody knows"),
+        }
+    )
+
+    assert set(tables.values()) == {None}
+    assert tables.unknown == {
+        "shared": "main.Users may be the table of another stream of the connection",
+        "kind": "nobody knows",
+    }
 
 
 def test_opens_read_only(database: Path) -> None:
@@ -121,7 +182,7 @@ def test_missing_file_is_named_and_not_made(tmp_path: Path) -> None:
     path = tmp_path / "nope.duckdb"
 
     with pytest.raises(WarehouseMissing, match=r"nope\.duckdb"):
-        DuckDBWarehouse(str(path)).inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse(str(path)).inspect({"users": table_ref("main", ("users",))})
 
     assert not path.exists()
 
@@ -132,7 +193,7 @@ def test_lock_is_waited_for_then_reported(database: Path) -> None:
     clock = FakeClock()
 
     with pytest.raises(WarehouseLocked, match=r"PID \d+.*60 s"):
-        DuckDBWarehouse(str(database), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse(str(database), clock=clock, sleep=clock.sleep).inspect({"users": table_ref("main", ("users",))})
 
     assert 60 <= sum(clock.waits) <= 62
 
@@ -148,7 +209,7 @@ def test_lock_that_is_released_is_no_error(database: Path, locked: subprocess.Po
 
     clock.on_sleep = release
     tables = DuckDBWarehouse(str(database), clock=clock, sleep=clock.sleep).inspect(
-        {"users": TableRef("main", ("users",))}
+        {"users": table_ref("main", ("users",))}
     )
 
     assert tables["users"]
@@ -162,7 +223,7 @@ def test_only_locks_are_waited_for(tmp_path: Path) -> None:
     clock = FakeClock()
 
     with pytest.raises(WarehouseError, match="not a valid DuckDB database"):
-        DuckDBWarehouse(str(path), clock=clock, sleep=clock.sleep).inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse(str(path), clock=clock, sleep=clock.sleep).inspect({"users": table_ref("main", ("users",))})
 
     assert clock.waits == []
 
@@ -175,7 +236,7 @@ def test_file_of_a_newer_duckdb_says_to_upgrade(database: Path) -> None:
     database.write_bytes(content)
 
     with pytest.raises(WarehouseTooNew, match="Upgrade the duckdb package"):
-        DuckDBWarehouse(str(database)).inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse(str(database)).inspect({"users": table_ref("main", ("users",))})
 
 
 def duckdb_checksum(data: bytes) -> int:
@@ -189,7 +250,7 @@ def duckdb_checksum(data: bytes) -> int:
 def test_motherduck_without_a_token_is_refused() -> None:
     """DuckDB would open a browser and wait."""
     with pytest.raises(ConfigurationError, match="there is no token"):
-        DuckDBWarehouse("md:lms").inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse("md:lms").inspect({"users": table_ref("main", ("users",))})
 
 
 def test_motherduck_token_goes_into_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,7 +429,7 @@ def test_motherducks_errors_are_plain_and_hold_no_token(
     monkeypatch.setattr(duckdb, "connect", connect)
 
     with pytest.raises(WarehouseError) as caught:
-        DuckDBWarehouse("md:lms", "PLANTED").inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse("md:lms", "PLANTED").inspect({"users": table_ref("main", ("users",))})
 
     assert type(caught.value) is kind
     assert plain in caught.value.message
@@ -384,4 +445,4 @@ def test_real_duckdb_says_plainly_that_it_can_not_load_the_extension(
     monkeypatch.setenv("HOME", str(tmp_path))
 
     with pytest.raises(MotherDuckUnavailable):
-        DuckDBWarehouse("md:lms", "PLANTED").inspect({"users": TableRef("main", ("users",))})
+        DuckDBWarehouse("md:lms", "PLANTED").inspect({"users": table_ref("main", ("users",))})

@@ -12,7 +12,6 @@ import duckdb
 import pytest
 
 from airbyte_dagster import AirbytePipeline, PostgresWarehouseResource, build_pipeline_defs
-from airbyte_dagster.destinations.tables import TableRef
 from airbyte_dagster.errors import WarehouseError
 from airbyte_dagster.warehouse import PostgresWarehouse, QueryFailed
 from airbyte_dagster_tests.conftest import resource_of
@@ -20,6 +19,7 @@ from airbyte_dagster_tests.dagster_runs import run_sync
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
 from airbyte_dagster_tests.local.postgresql import PASSWORD, Postgres, running_postgres
 from airbyte_dagster_tests.local.processes import real_server
+from airbyte_dagster_tests.warehouse.refs import table_ref
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def test_tables_are_measured(postgres: Postgres, duckdb_extensions: Path) -> Non
     """The same measures as of a DuckDB file, types in PostgreSQL's words; a table that is not there is None."""
     tables = warehouse(postgres, duckdb_extensions).inspect(
         {
-            "users": TableRef("RAW", ("users",), (("id",), ("id", "region")), ("region", "id"), "seen"),
-            "none": TableRef("raw", ("nope",)),
+            "users": table_ref("RAW", ("users",), (("id",), ("id", "region")), ("region", "id"), "seen"),
+            "none": table_ref("raw", ("nope",)),
         }
     )
 
@@ -77,11 +77,44 @@ def test_tables_are_measured(postgres: Postgres, duckdb_extensions: Path) -> Non
 
 def test_counts_are_made_in_postgresql(postgres: Postgres, duckdb_extensions: Path, queries: list[str]) -> None:
     """Every query over the tables is handed over whole: DuckDB alone would fetch all rows to count them."""
-    warehouse(postgres, duckdb_extensions).inspect({"users": TableRef("raw", ("users",))})
+    warehouse(postgres, duckdb_extensions).inspect({"users": table_ref("raw", ("users",))})
 
     selects = [query for query in queries if query.startswith("SELECT")]
     assert len(selects) == 2
     assert all(query.startswith("SELECT * FROM postgres_query('postgres', '") for query in selects)
+
+
+def test_names_that_differ_by_case_are_two_tables(postgres: Postgres, duckdb_extensions: Path) -> None:
+    """The one that is named exactly comes first; where none is, and both are alike, it can't be told."""
+    postgres.query('CREATE SCHEMA cases; CREATE TABLE cases."Us" (id int); CREATE TABLE cases.us (id int, more int)')
+    tables = warehouse(postgres, duckdb_extensions).inspect(
+        {name: table_ref("cases", (name,)) for name in ("Us", "us", "US")}
+    )
+
+    assert [table.name if table else None for table in tables.values()] == ["Us", "us", None]
+    assert tables.unknown == {"US": "cases.Us and cases.us differ by case alone"}
+
+
+def test_an_odd_table_stops_no_other(postgres: Postgres, duckdb_extensions: Path) -> None:
+    """One that may not be read, a value of no `datetime`: the others are measured."""
+    postgres.query(
+        """
+        CREATE SCHEMA odd;
+        CREATE TABLE odd.late AS SELECT 'infinity'::timestamptz AS at;
+        CREATE TABLE odd.later AS SELECT '12000-01-01'::timestamp AS at;
+        CREATE VIEW odd.broken AS SELECT 1 / (extract(year FROM at)::int - 12000) AS at FROM odd.later;
+        """
+    )
+    tables = warehouse(postgres, duckdb_extensions).inspect(
+        {name: table_ref("odd", (name,), (("at",),), newest="at") for name in ("late", "broken", "later")}
+    )
+
+    assert [table.newest_text if table else None for table in tables.values()] == [
+        "infinity",
+        None,
+        "12000-01-01 00:00:00",
+    ]
+    assert tables.unknown == {"broken": "it can't be measured: division by zero"}
 
 
 def test_nothing_can_be_written(postgres: Postgres, duckdb_extensions: Path) -> None:
@@ -128,7 +161,7 @@ def test_what_fails_is_said_plainly(
 def test_without_the_extension_it_says_where_to_get_it(postgres: Postgres, tmp_path: Path) -> None:
     """Where DuckDB can download it, it does, and the wrong port is what is left to say."""
     with pytest.raises(WarehouseError, match=r"extension_directory|Check host and port"):
-        warehouse(postgres, tmp_path, port=1).inspect({"users": TableRef("raw", ("users",))})
+        warehouse(postgres, tmp_path, port=1).inspect({"users": table_ref("raw", ("users",))})
 
 
 def test_the_password_is_nowhere_to_be_seen(postgres: Postgres, duckdb_extensions: Path) -> None:

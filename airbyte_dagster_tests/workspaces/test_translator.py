@@ -185,7 +185,7 @@ def test_an_asset_as_it_is_by_default() -> None:
             "raw.my_users",
         ),
         (ActorRecord("d", "d", "motherduck", {}), "motherduck", "main.my_users"),
-        (ActorRecord("d", "d", "postgres", {}), "postgres", "public.My-Users"),
+        (ActorRecord("d", "d", "postgres", {}), "postgres", "public.My_Users"),
         (ActorRecord("d", "d", "s3-glue", {}), "s3_glue", None),
         (ActorRecord("d", "d", "", {}), None, None),
     ],

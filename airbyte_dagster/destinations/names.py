@@ -1,0 +1,113 @@
+"""What destinations make of the name of a stream or a column. Each function says where the fact is from."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from string import ascii_lowercase, ascii_uppercase
+
+#: Makes the name of a table or a column of a name of the source.
+Normaliser = Callable[[str], str]
+
+_ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+_POSTGRES_LENGTH = 63
+_BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def motherduck(name: str) -> str:
+    r"""Lower-case ASCII letters, keep letters and digits of any script, put ``_`` for the rest and before a digit.
+
+    destination-motherduck's own normaliser, for tables and columns alike (airbytehq/airbyte pull requests 60906 and
+    70438). ``Größe (cm)`` becomes ``größe__cm_``.
+    """
+    kept = "".join(char if char.isalnum() else "_" for char in name.translate(_ASCII_LOWER))
+    return _after_digit(kept)
+
+
+def pyairbyte(name: str) -> str:
+    """Lower-case; ``_`` for what is no ASCII letter or digit, and before a digit.
+
+    PyAirbyte's ``LowerCaseNormalizer``, through which local Airbyte writes.
+    """
+    return _after_digit(re.sub(r"[^A-Za-z0-9]", "_", name.lower()))
+
+
+def pyairbyte_in_postgres(name: str) -> str:
+    """As `pyairbyte`, cut to the 63 bytes that PostgreSQL keeps of a name."""
+    return pyairbyte(name)[:_POSTGRES_LENGTH]
+
+
+def postgres(name: str) -> str:
+    """Keep the case; strip accents; ``_`` for what is no ASCII letter or digit then; cut with a digest.
+
+    destination-postgres 3 (``PostgresNamingUtils.kt``, ``toPostgresCompatibleName``): more than 63 characters become
+    54, ``_`` and the last 8 digits of Java's ``hashCode``.
+    """
+    kept = _after_digit(_alphanumeric(name))
+    if len(kept) <= _POSTGRES_LENGTH:
+        return kept
+    return f"{kept[:54]}_{str(_java_hash(kept))[-8:]}"
+
+
+def postgres_before_3(name: str) -> str:
+    """As `postgres`, but no ``_`` before a digit, and cut otherwise.
+
+    destination-postgres 2 (``PostgresSQLNameTransformer.kt``, ``truncate``): 60 characters or more become 52 and Java's
+    ``hashCode`` to the base 36.
+    """
+    kept = _alphanumeric(name)
+    return f"{kept[:52]}{_to_base_36(abs(_java_hash(kept)))}" if len(kept) >= 60 else kept  # noqa: PLR2004
+
+
+def local_schema(name: str) -> str:
+    """``_`` for what is no ASCII letter, digit or underscore, and before a digit.
+
+    The schema that local Airbyte writes a namespace to (``local/plan.py``, ``schema_for``).
+    """
+    return _after_digit(re.sub(r"[^A-Za-z0-9_]", "_", name))
+
+
+def as_it_is(name: str) -> str:
+    """Return the name itself."""
+    return name
+
+
+def raw_records(name: str) -> str:
+    """``_airbyte_raw_NAME``: a table of JSON records.
+
+    Airbyte's older destination-duckdb (``DestinationDuckdb.write``) writes no other.
+    """
+    return f"_airbyte_raw_{name}"
+
+
+def column_names(name: str) -> Iterator[str]:
+    """Yield what a column may be called in a table of any destination, the name itself first."""
+    for normalise in (as_it_is, motherduck, postgres, pyairbyte, postgres_before_3, pyairbyte_in_postgres):
+        yield normalise(name)
+
+
+def _after_digit(name: str) -> str:
+    return f"_{name}" if name[:1].isascii() and name[:1].isdigit() else name
+
+
+def _alphanumeric(name: str) -> str:
+    """``Transformations.toAlphanumericAndUnderscore`` of Airbyte's CDK."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", name) if unicodedata.category(char)[0] != "M")
+    return re.sub(r"[^A-Za-z0-9_]", "_", re.sub(r"[ \t\n\x0b\f\r]+", "_", plain))
+
+
+def _java_hash(text: str) -> int:
+    """``String.hashCode`` of ASCII text: 32 bits with a sign."""
+    found = 0
+    for char in text:
+        found = (found * 31 + ord(char)) & 0xFFFFFFFF
+    return found - (1 << 32) if found >= 1 << 31 else found
+
+
+def _to_base_36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _BASE_36[digit] + digits
+    return digits or "0"

@@ -1,0 +1,33 @@
+"""Streams that one table is written by are named when definitions load."""
+
+from __future__ import annotations
+
+import pytest
+
+from airbyte_dagster import AirbytePipeline, build_pipeline_defs
+from airbyte_dagster.workspaces.tables import shared_tables
+from airbyte_dagster_tests.workspaces.records import connection
+
+
+def test_a_pipeline_warns_of_streams_that_share_a_table(caplog: pytest.LogCaptureFixture) -> None:
+    """It loads all the same: what the other streams bring is right."""
+    pipeline = AirbytePipeline(
+        name="example",
+        source={"name": "s", "configuration": {"sourceType": "faker"}},
+        destination={"name": "d", "configuration": {"destinationType": "motherduck"}},
+        connection={"name": "c", "streams": ["Users", "users", "orders"]},
+    )
+
+    build_pipeline_defs(pipeline, airbyte=None, warehouse=None)
+
+    assert "main.users is written by c: Users and c: users" in caplog.text
+
+
+def test_connections_of_a_workspace_that_write_one_table_are_found() -> None:
+    """Of one destination; a prefix keeps them apart."""
+    one, two = connection("a", ["users"]), connection("b", ["Users"])
+
+    assert [str(found) for found in shared_tables([one, two])] == [
+        "main.users is written by a (id-a): users and b (id-b): Users"
+    ]
+    assert not shared_tables([one, connection("b", ["users"], prefix="p_")])

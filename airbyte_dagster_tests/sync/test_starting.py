@@ -209,7 +209,7 @@ def run_elsewhere_before_the_request(world: World) -> SimulatedTransport:
             left.clear()
             foreign(world, seconds=1)
 
-    return world.transport(lambda method, path: fault(method, path))
+    return world.transport(fault)
 
 
 def test_a_job_that_began_between_look_and_request_is_joined_not_ours() -> None:

@@ -320,8 +320,9 @@ def test_a_busy_connection_is_waited_for_even_if_only_starts_are_wanted() -> Non
     results = world.run(until="started", settings=SyncSettings(on_running="wait"))
 
     foreign, *_others, ours = world.airbyte.jobs
-    assert results[world.ids[0]].job is not None
-    assert results[world.ids[0]].job.id == ours.id
+    job = results[world.ids[0]].job
+    assert job is not None
+    assert job.id == ours.id
     assert foreign.ends <= ours.created < foreign.ends + 20
     assert list(results)[-1] == world.ids[0]
 

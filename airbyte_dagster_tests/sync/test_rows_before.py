@@ -64,7 +64,9 @@ def test_rows_are_counted_after_the_foreign_job_and_before_ours() -> None:
     assert counter.active == [False] * 3
     assert results[ONE].rows_before == {STREAM: 100}
     foreign, *_others, ours = world.airbyte.jobs
-    assert (results[ONE].job and results[ONE].job.id) == ours.id
+    job = results[ONE].job
+    assert job is not None
+    assert job.id == ours.id
     assert ours.created >= foreign.ends
     assert all(jobs[0].created < 1_800_000_010 for key, jobs in world.jobs_of().items() if key != ONE)
 

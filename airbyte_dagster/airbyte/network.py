@@ -13,7 +13,7 @@ from airbyte_dagster.errors import ConfigurationError
 
 # Servers close idle connections (uvicorn after 5 s). One that closes just as a request is sent leaves it unclear
 # whether the request arrived, which for the start of a job is costly; so idle connections are given up earlier.
-_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=3.0)
+_LIMITS = httpx.Limits(max_connections=300, max_keepalive_connections=20, keepalive_expiry=3.0)
 
 
 class NetworkTransport(httpx.BaseTransport):

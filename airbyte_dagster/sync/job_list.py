@@ -78,10 +78,11 @@ class JobListReader:
         """
         begin, self._begin = self._begin, None
         if begin is not None:
-            self._since = begin
+            self._since, self._first_shown = begin, self._clock()
         if self._since is None:
             jobs: Sequence[Job] = self._client.newest_jobs(self._workspace_id)
             self._since = self._covered_from = max((job.changed for job in jobs), default=None)
+            self._first_shown = self._clock()
             self.last_calls, is_complete = 1, True
         else:
             changes = self._client.changed_jobs(self._workspace_id, self._since)

@@ -286,7 +286,7 @@ class SyncLoop:
                 self._log_joined([started.job])
             elif started.job.active:
                 self._canceller.cancel_if_active(started.job.id)
-        elif isinstance(error, Terminated) or (error is not None and not isinstance(error, Exception)):
+        elif error is not None and (error.is_requested if isinstance(error, Terminated) else _is_interrupt(error)):
             checkpoint = self._checkpoints.current.get(connection_id) or self._queue.resumable.get(connection_id)
             if checkpoint is not None and checkpoint.is_ours:
                 self._cancel_requested(connection_id, checkpoint)
@@ -310,6 +310,10 @@ class SyncLoop:
         for executor in (self._requests, self._reads):
             executor.shutdown(wait=False, cancel_futures=True)
         self._queue.close()
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    return not isinstance(error, Exception)
 
 
 def _known(error: BaseException, connection_id: str) -> AirbyteDagsterError:

@@ -61,7 +61,15 @@ class Ready:
 
 
 class Terminated(Exception):
-    """Somebody called `SyncEngine.terminate` while a request waited."""
+    """Somebody called `SyncEngine.terminate` while a request waited.
+
+    Attributes:
+        is_requested: Whether a job may have been requested.
+    """
+
+    def __init__(self, *, is_requested: bool = True) -> None:
+        super().__init__()
+        self.is_requested = is_requested
 
 
 @dataclass(frozen=True)
@@ -180,7 +188,7 @@ class JobStarter:
         """
         is_lost = False
         for is_last in (False, True):
-            checkpoint = self._renewed(connection_id, checkpoint)
+            checkpoint = self._renewed(connection_id, checkpoint, is_first=not is_lost)
             try:
                 job = self.client.create_job(connection_id, self.job_type)
                 return self._requested(job, checkpoint)
@@ -207,10 +215,10 @@ class JobStarter:
                 self.log("Airbyte lists no new job; requesting once more.")
         raise AssertionError("unreachable")
 
-    def _renewed(self, connection_id: str, checkpoint: Checkpoint) -> Checkpoint:
+    def _renewed(self, connection_id: str, checkpoint: Checkpoint, *, is_first: bool) -> Checkpoint:
         """Return a checkpoint that says when the request is sent, as exactly as a resumed run needs it."""
         if self.stop.done():
-            raise Terminated
+            raise Terminated(is_requested=not is_first)
         now = self.now()
         if now - (checkpoint.requested_at or 0.0) < _FRESH_SECONDS:
             return checkpoint

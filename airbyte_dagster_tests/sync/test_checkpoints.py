@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import pytest
 
@@ -121,8 +121,8 @@ def test_checkpoints_that_cannot_be_read_start_nothing() -> None:
     world = World(3)
     attempts = []
 
-    def load(_ids: object) -> dict[str, Checkpoint]:
-        attempts.append(1)
+    def load(connection_ids: Collection[str]) -> dict[str, Checkpoint]:
+        attempts.append(connection_ids)
         raise OSError("no database")
 
     world.store.load = load  # type: ignore[method-assign]

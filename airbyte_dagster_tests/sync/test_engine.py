@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from typing import Any
+from typing import Literal
 
 import pytest
 
 from airbyte_dagster.errors import SyncAlreadyRunning, SyncFailed, SyncStatusUnknown, SyncTimedOut
 from airbyte_dagster.sync.checkpoints import Checkpoint
-from airbyte_dagster.sync.engine import SyncEngine
 from airbyte_dagster.sync.loop import SIDE_BY_SIDE
 from airbyte_dagster.sync.results import Progress
 from airbyte_dagster.sync.settings import SyncSettings
-from airbyte_dagster_tests.sync.syncing import DyingTransport, Killed, World
-from benchmarks.simulated_airbyte import WORKSPACE_ID, Fault, SimulatedTransport, connection_id
+from airbyte_dagster_tests.sync.syncing import DyingTransport, Killed, World, once
+from benchmarks.simulated_airbyte import Fault, SimulatedTransport, connection_id
 
 A_FEW = 20
 
@@ -79,17 +75,12 @@ def test_notes_are_written_together() -> None:
 def test_no_more_are_on_their_way_than_wanted() -> None:
     """The rest waits, and begins as others end."""
     world = World(A_FEW, job_seconds=10)
-    most = 0
     seen: list[Progress] = []
+    most = Most(world)
 
-    def look(_now: float) -> None:
-        nonlocal most
-        most = max(most, sum(job.active(world.airbyte.now) for job in world.airbyte.jobs))
-
-    world.clock.on_sleep = look
     results = world.run(max_concurrent=3, on_progress=seen.append)
 
-    assert most == 3
+    assert most.active == 3
     assert len(results) == A_FEW
     assert all(progress.waiting + progress.active + progress.succeeded + progress.failed == A_FEW for progress in seen)
 
@@ -290,97 +281,174 @@ def test_a_job_that_is_made_after_the_process_died_is_waited_for() -> None:
     assert len(world.airbyte.jobs) == 1
 
 
+# Until they have started
+
+
 def test_starts_can_be_left_to_themselves() -> None:
-    """For syncs that nobody waits for: told of as soon as each has begun."""
-    world = World(5, job_seconds=3600, fails=lambda _id, _earlier: False)
+    """For syncs that nobody waits for: each result comes as soon as its job has begun; the run ends with the last."""
+    world = World(30, job_seconds=3600)
     world.airbyte.delete(connection_id(3))
 
-    results = list(world.engine().run(world.ids, until="started"))
+    results = world.run(until="started")
 
     assert world.clock() < 1010
-    assert {result.connection_id for result in results if result.error} == {connection_id(3)}
-    assert all(result.job and result.job.active for result in results if not result.error)
-    assert {note.job_id is not None for key, note in world.store.kept.items() if key != connection_id(3)} == {True}
+    assert {key for key, result in results.items() if result.error} == {connection_id(3)}
+    assert all(result.job and result.job.active for result in results.values() if not result.error)
+    assert set(world.statuses()) <= {"pending", "running"}
+    assert {item.job_id is not None for key, item in world.store.kept.items() if key != connection_id(3)} == {True}
 
 
-class Running:
-    """Many syncs in threads of their own, which wait for real."""
+def test_a_limit_holds_for_starts_that_are_left_to_themselves() -> None:
+    """It is watched on while some wait; the last ones are left running, and nothing is said of ends."""
+    world = World(10, job_seconds=60)
+    most = Most(world)
 
-    def __init__(self, world: World, **options: Any) -> None:
-        self.world = world
-        self.syncs = SyncEngine(
-            world.client(),
-            WORKSPACE_ID,
-            SyncSettings(),
-            world.store,
-            clock=world.clock,
-            **options,
-        )
-        self.results: list[object] = []
-        self.thread = threading.Thread(target=lambda: self.results.extend(self.syncs.run(world.ids)))
-        self.thread.start()
+    results = world.run(until="started", max_concurrent=2)
 
-    def end(self) -> None:
-        self.syncs.terminate()
-        self.thread.join(30)
-        assert not self.thread.is_alive()
-
-    def wait_until(self, is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
-        while not is_so():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+    assert most.active == 2
+    assert len(world.airbyte.jobs) == len(results) == 10
+    assert {result.error for result in results.values()} == {None}
+    assert 1 <= sum(status in ("pending", "running") for status in world.statuses()) <= 2
 
 
-def test_termination_cancels_what_is_on_its_way() -> None:
-    """All that were started, and nothing more is started."""
-    world = World(6, job_seconds=3600)
+def test_a_busy_connection_is_waited_for_even_if_only_starts_are_wanted() -> None:
+    """wait: what is new since the foreign job is synced by ours; the others are started at once."""
+    world = World(4, job_seconds=300)
+    world.start_elsewhere(world.ids[0])
+    world.clock.sleep(10)
 
-    running = Running(world, max_concurrent=4)
-    running.wait_until(lambda: len(world.airbyte.jobs) == 4)
-    running.end()
+    results = world.run(until="started", settings=SyncSettings(on_running="wait"))
 
-    assert [job.status(world.airbyte.now) for job in world.airbyte.jobs] == ["cancelled"] * 4
-
-
-def test_termination_cancels_a_job_whose_answer_was_lost() -> None:
-    """It is looked for, and found."""
-    world = World(1, job_seconds=3600)
-    asked = threading.Event()
-
-    def fault(method: str, path: str) -> Fault | None:
-        if (method, path.endswith("/jobs")) == ("POST", True):
-            asked.set()
-            return Fault("late", seconds=0.0)
-        return None
-
-    client_transport = SimulatedTransport(world.airbyte, fault)
-    world.client = lambda transport=None: World.client(world, client_transport)  # type: ignore[method-assign]
-    running = Running(world)
-    running.wait_until(asked.is_set)
-    running.end()
-
-    assert {job.status(world.airbyte.now) for job in world.airbyte.jobs} <= {"cancelled"}
-    assert len(world.airbyte.jobs) == 1
+    foreign, *_others, ours = world.airbyte.jobs
+    job = results[world.ids[0]].job
+    assert job is not None
+    assert job.id == ours.id
+    assert foreign.ends <= ours.created < foreign.ends + 20
+    assert list(results)[-1] == world.ids[0]
 
 
-def test_whoever_stops_to_listen_cancels() -> None:
-    """As a run does whose process is interrupted while it takes up the results."""
-    world = World(3, job_seconds=lambda wanted: 5 if wanted == connection_id(0) else 500)
+def test_jobs_that_are_left_to_themselves_are_not_timed_out() -> None:
+    """Nobody waits for them: only their number is limited."""
+    world = World(3, job_seconds=100)
 
-    results = world.engine().run(world.ids)
+    results = world.run(until="started", max_concurrent=1, settings=SyncSettings(timeout=50))
+
+    assert {result.error for result in results.values()} == {None}
+    assert "cancelled" not in world.statuses()
+
+
+# Slots
+
+
+class Most:
+    """The highest number of jobs that were active at once."""
+
+    def __init__(self, world: World) -> None:
+        self.active = 0
+        self._world = world
+        world.clock.on_sleep = self._look
+
+    def _look(self, _now: float) -> None:
+        self.active = max(self.active, sum(job.active(self._world.airbyte.now) for job in self._world.airbyte.jobs))
+
+
+class Slots:
+    """So many slots, as those of a pool."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.taken: set[str] = set()
+        self.released: list[str] = []
+        self.tries = 0
+
+    def acquire(self, connection_id: str) -> bool:
+        self.tries += 1
+        if len(self.taken) >= self.number:
+            return False
+        assert connection_id not in self.taken
+        self.taken.add(connection_id)
+        return True
+
+    def release(self, connection_id: str) -> None:
+        self.taken.discard(connection_id)
+        self.released.append(connection_id)
+
+
+@pytest.mark.parametrize("until", ["ended", "started"])
+def test_a_start_waits_for_a_slot(until: Literal["ended", "started"]) -> None:
+    """Each is given back when its job has ended, or the run; one try a second is enough."""
+    world = World(10, job_seconds=60)
+    most, slots = Most(world), Slots(3)
+    began = world.clock()
+
+    results = world.run(until=until, slots=slots)
+
+    assert most.active == 3
+    assert {result.error for result in results.values()} == {None}
+    assert slots.taken == set()
+    assert slots.tries <= 13 + (world.clock() - began)
+
+
+def test_slots_are_given_back_by_those_that_do_not_start() -> None:
+    """A connection that is gone, one that waits for a foreign job, and one that fails."""
+    world = World(4, job_seconds=100, fails=lambda wanted, _earlier: wanted == connection_id(3))
+    world.airbyte.delete(connection_id(0))
+    world.start_elsewhere(connection_id(1))
+    world.clock.sleep(2)
+    slots = Slots(1)
+
+    results = world.run(slots=slots, settings=SyncSettings(on_running="wait"))
+
+    assert len(results) == 4
+    assert slots.taken == set()
+    assert slots.released.count(connection_id(1)) == 2
+
+
+def test_an_interrupted_run_gives_slots_and_its_place_back() -> None:
+    """The place in the queue, too: the connection that waits for its turn is released."""
+    world = World(4, job_seconds=lambda wanted: 5 if wanted == connection_id(0) else 500)
+    slots = Slots(2)
+
+    results = world.engine(slots=slots).run(world.ids)
     next(results)
     results.close()  # type: ignore[attr-defined]
 
-    assert [job.status(world.airbyte.now) for job in world.airbyte.jobs] == ["succeeded", "cancelled", "cancelled"]
+    assert slots.taken == set()
+    assert set(slots.released) >= set(world.ids[:3])
 
 
-def test_nothing_is_cancelled_if_that_is_not_wanted() -> None:
-    """With cancel_on_termination off."""
-    world = World(3, job_seconds=lambda wanted: 5 if wanted == connection_id(0) else 500)
+def test_slots_that_fail_are_tried_again() -> None:
+    """A database that is away for a while."""
+    world = World(3)
 
-    results = world.engine(settings=SyncSettings(cancel_on_termination=False)).run(world.ids)
-    next(results)
-    results.close()  # type: ignore[attr-defined]
+    class Away(Slots):
+        def acquire(self, connection_id: str) -> bool:
+            if self.tries < 3:
+                self.tries += 1
+                raise OSError("no database")
+            return super().acquire(connection_id)
 
-    assert [job.cancelled for job in world.airbyte.jobs] == [None] * 3
+        def release(self, connection_id: str) -> None:
+            super().release(connection_id)
+            raise OSError("no database")
+
+    assert {result.error for result in world.run(slots=Away(9)).values()} == {None}
+    assert any("no database" in line for line in world.warnings)
+
+
+def test_a_newest_job_that_was_known_long_ago_is_no_bound_for_ours() -> None:
+    """A slot came after an hour, in which somebody else synced: that job is not taken for the one of a lost answer."""
+    world = World(1, job_seconds=30)
+
+    class Late(Slots):
+        def acquire(self, connection_id: str) -> bool:
+            if world.clock() < 2000:
+                return False
+            if not world.airbyte.jobs:
+                world.start_elsewhere(connection_id)
+                world.clock.sleep(60)
+            return super().acquire(connection_id)
+
+    result = world.run_one(slots=Late(1), transport=world.transport(once(Fault("dropped"))))
+
+    assert (result.origin, result.job and result.job.id) == ("new", 2)

@@ -209,7 +209,7 @@ def run_elsewhere_before_the_request(world: World) -> SimulatedTransport:
             left.clear()
             foreign(world, seconds=1)
 
-    return world.transport(lambda method, path: fault(method, path))
+    return world.transport(fault)
 
 
 def test_a_job_that_began_between_look_and_request_is_joined_not_ours() -> None:
@@ -225,7 +225,7 @@ def test_a_job_that_began_between_look_and_request_is_joined_not_ours() -> None:
 def test_a_refusal_for_a_job_that_has_ended_meanwhile_requests_again() -> None:
     """Nothing runs, and nothing new is there: one more request is right."""
     world = World(1)
-    refused = []
+    refused: list[int] = []
 
     def odd(request: httpx.Request) -> httpx.Response | None:
         if not is_post(request.method, request.url.path) or refused:

@@ -10,7 +10,7 @@ import pytest
 from airbyte_dagster.airbyte.records import Job
 from airbyte_dagster.errors import SyncCancelled, SyncFailed, SyncStatusUnknown, SyncTimedOut, UnexpectedError
 from airbyte_dagster.sync.settings import SyncSettings
-from airbyte_dagster_tests.sync.syncing import OddTransport, World, is_post
+from airbyte_dagster_tests.sync.syncing import Killed, OddTransport, World
 from benchmarks.simulated_airbyte import Fault, SimulatedTransport, connection_id
 
 ONE = connection_id(0)
@@ -127,9 +127,8 @@ def test_every_other_end_is_an_error() -> None:
             world.client().cancel_job(2)
 
     world.clock.on_sleep = cancel
-    failed, cancelled = (
-        world_result.error for world_result in sorted(world.run().values(), key=lambda r: r.connection_id)
-    )
+    results = world.run()
+    failed, cancelled = results[ONE].error, results[connection_id(1)].error
 
     assert isinstance(failed, SyncFailed)
     assert (failed.job_id, failed.status) == (1, "failed")
@@ -231,7 +230,7 @@ def test_numbers_of_a_few_are_shown_when_they_move() -> None:
     world.run_one(transport=transport, on_job=lambda job: seen.append((job.status, job.rows)))
 
     assert len(seen) == len(set(seen))
-    assert [status for status, _rows in seen][0] == "pending"
+    assert next(status for status, _rows in seen) == "pending"
     assert ("running", 1) in seen
     assert seen[-1] == ("succeeded", 100)
 
@@ -292,28 +291,20 @@ def test_a_resumed_job_is_cancelled_at_a_timeout_if_a_former_process_requested_i
     world = World(2, job_seconds=3600)
     world.start_elsewhere(connection_id(1))
     world.clock.sleep(10)
-    with pytest.raises(StopIteration):  # nothing ends: the process is given up by its caller
-        _give_up_soon(world)
 
-    world.run(settings=SyncSettings(timeout=60))
-
-    assert sorted(world.statuses()) == ["cancelled", "running"]
-    assert world.airbyte.jobs[0].cancelled is None
-
-
-def _give_up_soon(world: World) -> None:
-    def stop(now: float) -> None:
+    def die(now: float) -> None:
         if now > 1020:
             world.clock.on_sleep = lambda _now: None
-            raise StopIteration
+            raise Killed
 
-    world.clock.on_sleep = stop
-    engine = world.engine(pause=lambda seconds, _futures: world.clock.sleep(max(seconds, 0.01)))
-    try:
-        for _ in engine.run(world.ids):
-            pass
-    except RuntimeError as error:  # what a generator makes of it
-        raise StopIteration from error
+    world.clock.on_sleep = die
+    with pytest.raises(Killed):
+        world.run(settings=SyncSettings(cancel_on_termination=False))
+
+    results = world.run(settings=SyncSettings(timeout=60))
+
+    assert {key: result.origin for key, result in results.items()} == {ONE: "resumed", connection_id(1): "attached"}
+    assert world.statuses() == ["running", "cancelled"]
 
 
 def test_a_job_that_succeeds_while_being_cancelled_is_a_success() -> None:
@@ -328,4 +319,4 @@ def test_a_job_that_succeeds_while_being_cancelled_is_a_success() -> None:
     result = world.run_one(transport=world.transport(slow), settings=SyncSettings(timeout=60))
 
     assert (result.error, world.statuses()) == (None, ["succeeded"])
-    assert not any(is_post("DELETE", record.route) for record in world.airbyte.records)
+    assert world.calls["DELETE /jobs/{number}"] == 0

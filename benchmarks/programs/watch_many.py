@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from typing import Any
 
 from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.airbyte.settings import ClientSettings
-from airbyte_dagster.sync.many import ManySyncs
-from airbyte_dagster.sync.runner import JobNote, SyncSettings
+from airbyte_dagster.sync.engine import SyncEngine
 from airbyte_dagster_tests.clock import FakeClock
 from benchmarks.programs.saying import say
 from benchmarks.simulated_airbyte import (
@@ -44,21 +43,6 @@ class AtOnce(Executor):
         return done
 
 
-class InMemory:
-    """Keeps the notes of a run."""
-
-    def __init__(self) -> None:
-        self._notes: dict[str, JobNote] = {}
-
-    def recall(self, connection_id: str) -> JobNote | None:
-        """Return a note."""
-        return self._notes.get(connection_id)
-
-    def note_all(self, notes: Mapping[str, JobNote]) -> None:
-        """Keep notes."""
-        self._notes.update(notes)
-
-
 def main() -> None:
     """Watch, and print what it took."""
     connections, seconds, most = map(int, sys.argv[1:])
@@ -72,27 +56,25 @@ def main() -> None:
         if not any(future.done() for future in futures):
             clock.sleep(longest)
 
-    many = ManySyncs(
+    engine = SyncEngine(
         client,
         WORKSPACE_ID,
-        SyncSettings(),
-        InMemory(),
-        most=most or None,
-        learn=lambda job: client.job_stream_stats(job.id),
+        max_concurrent=most or None,
+        describe=lambda job: client.job_stream_stats(job.id),
         clock=clock,
         sleep=clock.sleep,
         pause=pause,
-        executor=AtOnce,
+        executor=lambda _width: AtOnce(),
     )
     before = resource.getrusage(resource.RUSAGE_SELF)
     began = clock()
-    outcomes = list(many.run([connection_id(number) for number in range(connections)]))
+    results = list(engine.run([connection_id(number) for number in range(connections)]))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    late = [outcome.job.last_updated for outcome in outcomes if outcome.job and outcome.job.last_updated]
+    late = [result.job.last_updated for result in results if result.job and result.job.last_updated]
     assert len(late) == len(airbyte.jobs) == connections
     say(
         {
-            "succeeded": sum(outcome.error is None for outcome in outcomes),
+            "succeeded": sum(result.error is None for result in results),
             "calls": transport.sent,
             "minutes": (clock() - began) / 60,
             "cpu": used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime,

@@ -12,7 +12,7 @@ import pytest
 
 from airbyte_dagster import AirbytePipeline, build_pipeline_defs
 from airbyte_dagster.pipelines.assets import pipeline_op
-from airbyte_dagster.runs.sync_op import build_sync_op
+from airbyte_dagster.runs.sync_op import build_sync_op, utc_now
 from airbyte_dagster_tests.conftest import pipeline_of, resource_of, warehouse_of
 from airbyte_dagster_tests.dagster_runs import ROWS, definitions_of, run_sync
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
@@ -45,10 +45,10 @@ def run_checks(
     instance: dg.DagsterInstance,
     pipeline: AirbytePipeline,
     *names: str,
-    now: Callable[[], dt.datetime] | None = None,
+    now: Callable[[], dt.datetime] = utc_now,
 ) -> dict[str, dg.AssetCheckEvaluation]:
     """Run checks by themselves, all or those named, as the UI does: no sync."""
-    op = pipeline_op(pipeline, airbyte_key="airbyte", warehouse_key="motherduck", **({"now": now} if now else {}))
+    op = pipeline_op(pipeline, airbyte_key="airbyte", warehouse_key="motherduck", now=now)
     selection = (
         dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(["example", "users"]), name) for name in names))
         if names

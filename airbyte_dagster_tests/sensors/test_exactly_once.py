@@ -25,9 +25,10 @@ from airbyte_dagster import AirbyteResource
 from airbyte_dagster.airbyte import AirbyteClient, ClientSettings, records
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Stream
+from airbyte_dagster.checks.results import JOB_ID
 from airbyte_dagster.checks.rules import Claim
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
-from airbyte_dagster.runs.events import JOB_ID, synced_metadata, unsuccessful
+from airbyte_dagster.runs.events import synced_metadata, unsuccessful
 from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets
 from airbyte_dagster.sensors.job_recorder import JobRecorder
 from airbyte_dagster.sync.checkpoints import Checkpoint

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.resources
 import os
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import certifi
 import dagster as dg
 import duckdb
 import httpx
@@ -22,6 +24,26 @@ from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngin
 # How fast the machine is just now is no finding; in a fresh checkout the first text alone takes a second to draw.
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any_machine")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_read_once() -> Iterator[None]:
+    """Reading the public certificates takes 30 ms, and each client of httpx does it; here they share one reading."""
+    real, public = ssl.create_default_context, {"cafile": certifi.where()}
+    shared = real(cafile=certifi.where())
+
+    def create(*arguments: Any, **more: Any) -> ssl.SSLContext:
+        return shared if more == public and not arguments else real(*arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", create)
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that nobody waits for it at the end: shared stacks, then real connectors."""
+    items.sort(key=lambda item: not item.get_closest_marker("real"))
+    items.sort(key=lambda item: not item.get_closest_marker("xdist_group"))
 
 
 class RecordingTransport(httpx.HTTPTransport):

@@ -86,6 +86,7 @@ class Reader(Shell):
 
 
 @pytest.mark.real
+@pytest.mark.timeout(1800)  # each of its waits has a bound of its own
 @pytest.mark.xdist_group("automation")
 def test_automation_can_be_followed(reader: Reader) -> None:
     """Each thing that the page promises happens."""

@@ -1,4 +1,4 @@
-"""What is shipped: the wheel, the public names, lazy imports, and who may import whom."""
+"""What is shipped: the wheel, the public names, lazy imports."""
 
 from __future__ import annotations
 
@@ -99,23 +99,21 @@ def uv(directory: Path, *arguments: str | Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("wheel")
-    uv(directory, "build", "--quiet", "--wheel", "--out-dir", directory / "dist", ROOT)
-    (built,) = (directory / "dist").glob("*.whl")
-    return built
-
-
 class Installed:
-    """A wheel in an environment that has nothing but what it asks for."""
+    """The project's wheel in an environment that has nothing but what it asks for."""
 
-    def __init__(self, directory: Path, wheel: Path, extras: str = "") -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
+        uv(directory, "build", "--quiet", "--wheel", "--out-dir", directory / "dist", ROOT)
+        (self._wheel,) = (directory / "dist").glob("*.whl")
         uv(directory, "venv", "--quiet", "--python", sys.executable, directory / "environment")
-        python = directory / "environment" / "bin" / "python"
+        self.add()
+
+    def add(self, extras: str = "") -> None:
+        """Install the wheel with these extras."""
+        python = self.directory / "environment" / "bin" / "python"
         install = ("pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "requirements.txt")
-        uv(directory, *install, f"airbyte-dagster{extras} @ {wheel.as_uri()}")
+        uv(self.directory, *install, f"airbyte-dagster{extras} @ {self._wheel.as_uri()}")
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         kept = {
@@ -134,9 +132,13 @@ class Installed:
         )
 
 
-def test_wheel_alone_loads_and_says_what_it_lacks(wheel: Path, tmp_path: Path) -> None:
-    """Definitions, types and commands are there; local Airbyte is an extra, and its absence is one sentence."""
-    installed = Installed(tmp_path, wheel)
+@pytest.mark.real
+def test_wheel_says_what_it_lacks_and_does_the_main_job_with_it(tmp_path: Path, environments: Path) -> None:
+    """Definitions, types and commands are there; local Airbyte is an extra, and its absence is one sentence.
+
+    With the extra, the pins, the worker and all else that local Airbyte needs are there, too.
+    """
+    installed = Installed(tmp_path)
     code = (
         "import airbyte_dagster.definitions as d; from airbyte_dagster.cli import run, dev;"
         "from importlib.resources import files;"
@@ -151,12 +153,8 @@ def test_wheel_alone_loads_and_says_what_it_lacks(wheel: Path, tmp_path: Path) -
         assert lacking.returncode == 2
         assert "pip install 'airbyte-dagster[local]'" in lacking.stderr
 
-
-@pytest.mark.real
-def test_wheel_with_its_extra_does_the_main_job(wheel: Path, tmp_path: Path, environments: Path) -> None:
-    """The pins, the worker and all else that local Airbyte needs are in the wheel."""
-    installed = Installed(tmp_path, wheel, "[local]")
-    (tmp_path / "home").mkdir()
+    installed.add("[local]")
+    (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "environments").symlink_to(environments)
 
     done = installed.run("airbyte-dagster", "run")

@@ -1,12 +1,9 @@
-"""The course by hand: the page ``docs/course.md`` with curl, and the collection beside it with Postman's newman."""
+"""The course by hand: the collection beside the page ``docs/course.md``, with Postman's newman."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -32,22 +29,6 @@ def assert_made(api: Api, airbyte: RunningAirbyte) -> None:
     jobs = api.ok("GET", "/jobs")["data"]
     assert [(job["jobType"], job["status"]) for job in jobs] == [("sync", "succeeded"), ("reset", "succeeded")]
     assert jobs[0]["rowsSynced"] == 3 * 35
-
-
-def test_the_page_with_curl(api: Api, airbyte: RunningAirbyte, tmp_path: Path) -> None:
-    """Every block of the page but the start of the server, in one shell that stops at the first failure."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", (DOCS / "course.md").read_text(), re.MULTILINE | re.DOTALL)
-    steps = [block for block in blocks if not block.startswith(("airbyte-dagster local serve", "eval "))]
-    variables = variables_of(airbyte, tmp_path / "client")
-    variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
-
-    script = "set -euo pipefail\n" + "\n".join(steps)
-    result = subprocess.run(["bash", "-c", script], env=variables, capture_output=True, text=True, check=False)
-
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "The sync succeeded: 105 rows" in result.stdout
-    assert "35" in result.stdout.partition("105 rows")[2]
-    assert_made(api, airbyte)
 
 
 @pytest.mark.clients

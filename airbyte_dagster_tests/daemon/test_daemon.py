@@ -19,7 +19,12 @@ from airbyte_dagster_tests.daemon.stack import Stack, running_stack
 from airbyte_dagster_tests.http_server import Reply
 from airbyte_dagster_tests.local.fakes import warehouse
 
-pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.filterwarnings("ignore::dagster.BetaWarning")]
+#: Each wait has a bound of its own and says what it waited for; a test has several.
+pytestmark = [
+    pytest.mark.xdist_group("daemon"),
+    pytest.mark.filterwarnings("ignore::dagster.BetaWarning"),
+    pytest.mark.timeout(1800),
+]
 
 JOB = "airbyte/job_id"
 PRICES = "/prices.csv"
@@ -208,7 +213,13 @@ def recorded_jobs(stack: Stack, key: dg.AssetKey) -> list[tuple[int, bool]]:
 
 
 def test_an_automation_condition_syncs_what_an_asset_has_written(stack: Stack) -> None:
-    """A Python asset writes a file, an eager pipeline brings it to the warehouse, an eager asset reads the table."""
+    """A Python asset writes a file, an eager pipeline brings it to the warehouse, an eager asset reads the table.
+
+    The first evaluation of a condition is Dagster's baseline: `eager` requests nothing for what was there, or was
+    missing, at that moment (`newly_updated` has nothing to compare with, and `initial_evaluation` handles the rest).
+    So the file is written only after a tick has ended, however late the daemon comes to its first one.
+    """
+    stack.eventually(lambda: stack.ticks("automation"), "the first tick")
     report = dg.AssetKey("report")
     resources = {"orders_path": stack.places.orders_file}
     for rows in (2, 4):

@@ -21,7 +21,7 @@ class Api(httpx.Client):
     def __init__(self, url: str, credentials: settings.Credentials) -> None:
         # Connections are kept: closing them is where the pool of a client that threads share goes wrong.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        super().__init__(base_url=url + settings.PUBLIC_API, timeout=120, limits=limits)
+        super().__init__(base_url=url + settings.PUBLIC_API, timeout=PATIENCE, limits=limits)
         self.root = url
         self.workspace_id = credentials.workspace_id
         answer = httpx.post(  # not by this client, which a `with` could not open then
@@ -59,11 +59,13 @@ class Api(httpx.Client):
         """Start a job; its id."""
         return int(self.ok("POST", "/jobs", json={"connectionId": connection_id, "jobType": job_type})["jobId"])
 
-    def finish(self, job_id: int, timeout: float = 90.0) -> dict[str, Any]:
+    def finish(self, job_id: int, timeout: float = PATIENCE) -> dict[str, Any]:
         """Poll a job until it has ended; the job."""
         return self.until(job_id, lambda job: job["status"] not in {"pending", "running"}, timeout)
 
-    def until(self, job_id: int, condition: Callable[[dict[str, Any]], bool], timeout: float = 90.0) -> dict[str, Any]:
+    def until(
+        self, job_id: int, condition: Callable[[dict[str, Any]], bool], timeout: float = PATIENCE
+    ) -> dict[str, Any]:
         """Poll a job until the condition holds; the job."""
         deadline = time.monotonic() + timeout
         while True:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 
-from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
+from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
 
 
 def test_docs_page_has_examples_and_a_place_for_the_token(airbyte: RunningAirbyte) -> None:
@@ -30,22 +29,21 @@ def test_slow_discovery_holds_nobody_up(airbyte: RunningAirbyte, api: Api) -> No
     with ThreadPoolExecutor(60) as pool:
         slow = [pool.submit(api.get, f"/streams?sourceId={source}") for _ in range(60)]
         try:
-            started = time.monotonic()
             api.ok("GET", f"/destinations/{destination}")
-            assert time.monotonic() - started < 5
+            assert not any(answer.done() for answer in slow)
         finally:
             airbyte.engine.slow_discovery.set()
         assert [answer.result().status_code for answer in slow] == [200] * 60
 
 
 def test_many_clients_at_once(airbyte: RunningAirbyte) -> None:
-    """Two hundred requests in flight, reading and writing: no lock error, no lost update."""
+    """Fifty clients in flight, reading and writing: no lock error, no lost update."""
     with airbyte.api() as api:
         connection = api.connection(api.source(count=1), api.destination(), ["users"])
 
         def work(number: int) -> None:
-            # A client each: they are many clients, and httpx's pool is not made for 200 threads.
-            with httpx.Client(base_url=api.base_url, headers=api.headers, timeout=60, verify=False) as own:  # noqa: S501
+            # A client each: they are many clients, and httpx's pool is not made for 50 threads.
+            with httpx.Client(base_url=api.base_url, headers=api.headers, timeout=PATIENCE, verify=False) as own:  # noqa: S501
                 config = {"destinationType": "duckdb", "destination_path": f"{number}.duckdb"}
                 body = {"name": "new", "workspaceId": api.workspace_id, "configuration": config}
                 made = own.post("/destinations", json=body).raise_for_status().json()["destinationId"]
@@ -53,12 +51,10 @@ def test_many_clients_at_once(airbyte: RunningAirbyte) -> None:
                 own.patch(f"/connections/{connection}", json={"prefix": f"p{number}_"}).raise_for_status()
                 own.get("/destinations?limit=100").raise_for_status()
 
-        with ThreadPoolExecutor(200) as pool:
-            list(pool.map(work, range(200)))
-        names: list[str] = []
-        for offset in (0, 100, 200):
-            names += [d["name"] for d in api.ok("GET", f"/destinations?limit=100&offset={offset}")["data"]]
-    assert sorted(names) == sorted(["duck", *(f"d{number}" for number in range(200))])
+        with ThreadPoolExecutor(50) as pool:
+            list(pool.map(work, range(50)))
+        names = [found["name"] for found in api.ok("GET", "/destinations?limit=100")["data"]]
+    assert sorted(names) == sorted(["duck", *(f"d{number}" for number in range(50))])
 
 
 def test_restart_keeps_ids(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from airbyte_dagster.local.children import Children
+from airbyte_dagster_tests.local.client import PATIENCE
 
 _KILLED_WHILE_STARTING = """
 import os, signal, sys
@@ -32,7 +33,7 @@ def test_process_does_nothing_before_the_reaper_knows_of_it(tmp_path: Path) -> N
     process = subprocess.Popen([sys.executable, "-c", _KILLED_WHILE_STARTING, str(mark)], stdout=subprocess.PIPE)
 
     # The end of the output is the end of all that inherited it, the started process included.
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=PATIENCE)
 
     assert output == b""
     assert process.returncode < 0
@@ -85,4 +86,4 @@ def test_group_is_gone_after_the_block(tmp_path: Path) -> None:
     children.close()
 
     assert family
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []

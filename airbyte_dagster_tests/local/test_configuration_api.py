@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -33,6 +34,13 @@ BODIES: dict[str, dict[str, Any]] = {
 INCREMENTAL = {"name": "users", "syncMode": "incremental_deduped_history"}
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
+    """A server with nothing in it, for requests that are refused."""
+    with running_local_airbyte(tmp_path_factory.mktemp("empty")) as airbyte, airbyte.api() as api:
+        yield Config(airbyte, api)
+
+
 @pytest.fixture
 def config(airbyte: RunningAirbyte, api: Api) -> Config:
     return Config(airbyte, api)
@@ -46,15 +54,15 @@ def connection_id(api: Api) -> str:
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_everything_needs_a_token(path: str, airbyte: RunningAirbyte) -> None:
+def test_everything_needs_a_token(path: str, empty: Config) -> None:
     """401, as in the public API."""
-    assert httpx.post(f"{airbyte.url}/api/v1/{path}", json=BODIES[path]).status_code == 401
+    assert httpx.post(f"{empty.root}/{path}", json=BODIES[path]).status_code == 401
 
 
 @pytest.mark.parametrize("path", [path for path in BODIES if "jobs" not in path and "attempt" not in path])
-def test_an_unknown_id_is_not_found(path: str, config: Config) -> None:
+def test_an_unknown_id_is_not_found(path: str, empty: Config) -> None:
     """404 in the configuration API's own body, which has a message and the id and is no problem."""
-    answer = config.ask(path, **BODIES[path])
+    answer = empty.ask(path, **BODIES[path])
     assert answer.status_code == 404
     assert answer.json()["id"] == ID
     assert answer.json()["message"].startswith("Could not find configuration for ")
@@ -62,16 +70,16 @@ def test_an_unknown_id_is_not_found(path: str, config: Config) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in BODIES if "jobs" in path or "attempt" in path])
-def test_an_unknown_job_is_a_conflict(path: str, config: Config) -> None:
+def test_an_unknown_job_is_a_conflict(path: str, empty: Config) -> None:
     """409, as in the public API; what the real configuration API answers is not established."""
-    answer = config.ask(path, **BODIES[path])
+    answer = empty.ask(path, **BODIES[path])
     assert (answer.status_code, answer.json()["title"]) == (409, "state-conflict")
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_a_body_that_lacks_its_field_is_refused(path: str, config: Config) -> None:
+def test_a_body_that_lacks_its_field_is_refused(path: str, empty: Config) -> None:
     """422, whatever is asked."""
-    assert config.ask(path).status_code == 422
+    assert empty.ask(path).status_code == 422
 
 
 def test_a_connection_has_its_catalog(config: Config, connection_id: str) -> None:

@@ -6,7 +6,7 @@ a source file of airbyte-platform. ``[?]`` marks what the reference could not es
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from airbyte_dagster_tests.local.fakes import Api
+from airbyte_dagster_tests.local.fakes import Api, running_local_airbyte
 
 LISTS = ["workspaces", "sources", "destinations", "connections", "jobs"]
 OTHER = "11111111-1111-4111-8111-111111111111"
@@ -24,14 +24,15 @@ def parameters(link: str) -> list[tuple[str, str]]:
     return parse_qsl(urlsplit(link).query)
 
 
-@pytest.fixture
-def filled(api: Api) -> Api:
-    """Three of everything in lists."""
-    for _ in range(3):
-        api.ok("POST", "/workspaces", json={"name": "w"})
-        source, destination = api.source(count=1), api.destination()
-        api.finish(api.sync(api.connection(source, destination, ["users"])))
-    return api
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """Three of everything in lists, for tests that add nothing to them."""
+    with running_local_airbyte(tmp_path_factory.mktemp("filled")) as airbyte, airbyte.api() as api:
+        for _ in range(3):
+            api.ok("POST", "/workspaces", json={"name": "w"})
+            source, destination = api.source(count=1), api.destination()
+            api.finish(api.sync(api.connection(source, destination, ["users"])))
+        yield api
 
 
 def test_links_can_be_followed(api: Api) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +18,8 @@ from airbyte_dagster.local.app import create_app
 from airbyte_dagster.local.server import Options, make_context
 from airbyte_dagster.local.settings import ensure_credentials, resolve_home
 from airbyte_dagster_tests.local.fakes import ScriptedEngine
-from airbyte_dagster_tests.local.walk import routes
+from airbyte_dagster_tests.local.walk import body_fields, routes
 
-SECONDS = 10.0
 BODIES: list[Any] = [b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff\xfe", b"{}", b'{"name": 1}', b'{"name": null}']
 WRONG_VALUES: list[Any] = [None, 1, "x", [], {}, [[1]], {"streams": 1}, {"streams": [1]}, {"streams": [{"name": []}]}]
 
@@ -31,6 +29,7 @@ class Server(NamedTuple):
 
     client: TestClient
     routes: list[tuple[str, str]]
+    bodies: dict[tuple[str, str], list[str]]
     good: dict[str, Any]
 
 
@@ -43,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     token = context.tokens.issue(credentials.client_id, credentials.client_secret)
     with TestClient(app, base_url="http://127.0.0.1:8006", raise_server_exceptions=False) as client:
         client.headers["authorization"] = f"Bearer {token}"
-        yield Server(client, routes(app), _fill(client, credentials.workspace_id))
+        yield Server(client, routes(app), body_fields(app), _fill(client, credentials.workspace_id))
     context.store.database.close()
 
 
@@ -93,9 +92,7 @@ def _fill(client: TestClient, workspace: str) -> dict[str, Any]:
 
 def check(server: Server, method: str, path: str, **arguments: Any) -> None:
     """Send it and look at the answer."""
-    started = time.monotonic()
     answer = server.client.request(method, path, follow_redirects=False, **arguments)
-    assert time.monotonic() - started < SECONDS, (method, path, arguments)
     assert answer.status_code < 500, (method, path, arguments, answer.text)
     assert "Traceback" not in answer.text
     assert 'File "' not in answer.text
@@ -132,7 +129,7 @@ QUERY_KEYS = st.sampled_from(
     ]
 )
 CAREFUL = settings(
-    max_examples=800, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -194,10 +191,8 @@ def _encoded(body: Any) -> bytes:
 
 
 def test_each_field_wrong_in_turn(server: Server) -> None:
-    """Every route that takes a body, with each field of a good one replaced by each wrong value."""
-    for method, template in server.routes:
-        if method not in {"POST", "PUT", "PATCH"}:
-            continue
+    """Every route that takes a body, with each field that it reads replaced by each wrong value."""
+    for (method, template), fields in server.bodies.items():
         path = template
         for name, value in (
             ("{workspace_id}", "workspaceId"),
@@ -211,7 +206,7 @@ def test_each_field_wrong_in_turn(server: Server) -> None:
         headers = {"content-type": "application/json"}
         for body in BODIES:
             check(server, method, path, content=body, headers=headers)
-        for key in server.good:
+        for key in fields:
             for wrong in WRONG_VALUES:
                 check(server, method, path, content=_encoded({**server.good, key: wrong}), headers=headers)
 
@@ -221,3 +216,5 @@ def test_walks_all_routes(server: Server) -> None:
     paths = {path for _, path in server.routes}
     for expected in ("/api/public/v1/tags/{tag_id}", "/api/v1/jobs/get_without_logs", "/workspaces/{workspace_id}"):
         assert expected in paths
+    assert len(server.bodies) > 30
+    assert "syncCatalog" in server.bodies["POST", "/api/v1/web_backend/connections/update"]

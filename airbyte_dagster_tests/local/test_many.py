@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airbyte_dagster.local import settings
-from airbyte_dagster_tests.local.fakes import RunningAirbyte, ScriptedEngine, running_local_airbyte
+from airbyte_dagster_tests.local.fakes import PATIENCE, RunningAirbyte, ScriptedEngine, running_local_airbyte
 from airbyte_dagster_tests.local.processes import ServerProcess
 from benchmarks.local_airbyte import at_once, fill
 
@@ -78,12 +78,12 @@ def test_streams_that_change_while_they_are_discovered(airbyte: RunningAirbyte) 
         def slow(*arguments: Any, refresh: bool = False, **more: Any) -> Any:
             if refresh:
                 discovering.set()
-                assert gate.wait(30)
+                assert gate.wait(PATIENCE)
             return discover(*arguments, refresh=refresh, **more)
 
         airbyte.engine.discover = slow
         job = api.sync(connection)
-        assert discovering.wait(30)
+        assert discovering.wait(PATIENCE)
         streams = {"streams": [{"name": "users"}, {"name": "products"}]}
         api.ok("PATCH", f"/connections/{connection}", json={"configurations": streams})
         gate.set()

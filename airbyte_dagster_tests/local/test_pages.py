@@ -32,18 +32,18 @@ def test_root_leads_to_the_default_workspace(airbyte: RunningAirbyte, api: Api) 
         assert get(airbyte, link).status_code == 200, link
 
 
-@pytest.mark.parametrize("page", ["", "/status", "/timeline"])
-def test_a_connections_page(page: str, airbyte: RunningAirbyte, api: Api) -> None:
+def test_a_connections_page(airbyte: RunningAirbyte, api: Api) -> None:
     """It shows the streams and the jobs with status, rows, bytes, start, duration and reason, the newest first."""
-    connection = api.connection(api.source(count=1500), api.destination(), ["users"], prefix="raw_")
+    connection = api.connection(api.source(count=1005), api.destination(), ["users"], prefix="raw_")
     api.finish(api.sync(connection))
     airbyte.engine.fail_next("The source <broke>")
     api.finish(api.sync(connection))
-    text = get(airbyte, f"/workspaces/{airbyte.workspace_id}/connections/{connection}{page}").text
-    for words in ("users", "full refresh overwrite", "raw_", "1,500", " kB", " UTC", "The source &lt;broke&gt;"):
-        assert words in text
-    assert text.index(">failed<") < text.index(">succeeded<")
-    assert "http-equiv" not in text
+    for page in ("", "/status", "/timeline"):
+        text = get(airbyte, f"/workspaces/{airbyte.workspace_id}/connections/{connection}{page}").text
+        for words in ("users", "full refresh overwrite", "raw_", "1,005", " kB", " UTC", "The source &lt;broke&gt;"):
+            assert words in text
+        assert text.index(">failed<") < text.index(">succeeded<")
+        assert "http-equiv" not in text
 
 
 def test_a_page_of_a_running_job_renews_itself(airbyte: RunningAirbyte, api: Api) -> None:

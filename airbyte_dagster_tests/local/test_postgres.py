@@ -33,19 +33,20 @@ def test_sync_modes_in_postgres(real_airbyte: RunningAirbyte, postgres: Postgres
     """Each sync mode leaves in PostgreSQL what it leaves in DuckDB; a reset empties the tables."""
     rows = tmp_path / "rows.json"
     rows.write_text(json.dumps(dict.fromkeys(AFTER, CHANGES[0])), encoding="utf-8")
+    expected = {mode: tables[:-1] for mode, tables in AFTER.items()}  # the last, of no rows, is for the reset to make
     found: dict[str, list[str]] = {mode: [] for mode in AFTER}
     with real_airbyte.api() as api:
         source = api.source("tiny", streams=str(rows), primary_key="id", cursor="at")
         streams = [{"name": mode, "syncMode": mode, "cursorField": ["at"]} for mode in AFTER]
         connection = api.connection(source, destination(api, postgres.configuration), streams)
-        for change in CHANGES:
+        for change in CHANGES[:-1]:
             rows.write_text(json.dumps(dict.fromkeys(AFTER, change)), encoding="utf-8")
             succeed(api, connection)
             for mode in AFTER:
                 # In C's order of characters, as DuckDB has it.
                 table = postgres.query(f'SELECT id, v FROM raw.{mode} ORDER BY id, v COLLATE "C"')
                 found[mode].append(" ".join(f"{i}{v}" for i, v in table))
-        assert found == AFTER
+        assert found == expected
         assert api.finish(api.sync(connection, "reset"))["status"] == "succeeded"
     for mode in AFTER:
         assert postgres.query(f"SELECT count(*) FROM raw.{mode}") == [["0"]]

@@ -8,7 +8,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import duckdb
 import psutil
 import pytest
 
+from airbyte_dagster_tests.command_line import wait_for
 from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte
 from airbyte_dagster_tests.local.processes import real_server
 
@@ -25,6 +25,16 @@ pytestmark = pytest.mark.real
 def query(home: Path, sql: str, file: str = "lms.duckdb") -> list[Any]:
     with contextlib.closing(duckdb.connect(str(home / file), read_only=True)) as connection:
         return connection.sql(sql).fetchall()
+
+
+def change(home: Path, sql: str) -> None:
+    """Change the warehouse by hand."""
+    with contextlib.closing(duckdb.connect(str(home / "lms.duckdb"))) as connection:
+        connection.execute(sql)
+
+
+#: What an earlier sync may have left. A real one takes seconds, most of them for the import of PyAirbyte.
+EARLIER = "CREATE TABLE items AS SELECT 1 AS id, 'x' AS text"
 
 
 def succeed(api: Api, connection: str) -> dict[str, Any]:
@@ -41,23 +51,6 @@ def workers() -> list[psutil.Process]:
     found = psutil.Process().children(recursive=True)
     others = ("reaper.py", "watch_orphans", "compute_logs")
     return [process for process in found if not any(name in word for word in process.cmdline() for name in others)]
-
-
-class Tiny:
-    """A tiny source whose rows a test can change between syncs."""
-
-    def __init__(self, directory: Path, api: Api, **config: Any) -> None:
-        self.file = directory / "rows.json"
-        self.api = api
-        self.write([])
-        self.config = {"streams": str(self.file), **config}
-
-    def write(self, rows: list[dict[str, Any]]) -> None:
-        self.file.write_text(json.dumps({"items": rows}), encoding="utf-8")
-
-    def connect(self, mode: str, **stream: Any) -> str:
-        source, destination = self.api.source("tiny", **self.config), self.api.destination()
-        return self.api.connection(source, destination, [{"name": "items", "syncMode": mode, **stream}])
 
 
 def test_faker_thirty_five_rows_arrive_as_reported(real_airbyte: RunningAirbyte, real_home: Path) -> None:
@@ -80,22 +73,14 @@ def test_faker_thirty_five_rows_arrive_as_reported(real_airbyte: RunningAirbyte,
     assert list((real_home / "local" / "tmp").iterdir()) == []
 
 
-def test_file_source_follows_a_csv_that_changes(real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:
-    """source-file reads the CSV anew at each sync: a full refresh has the new rows and not the old ones."""
+def test_file_source_brings_a_csv(real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:
+    """source-file, of the course, works: the rows of a CSV are in the table."""
     csv = tmp_path / "people.csv"
     csv.write_text("id,name\n1,Ada\n2,Grace\n", encoding="utf-8")
     with real_airbyte.api() as api:
         source = api.source("file", dataset_name="people", format="csv", url=str(csv), provider={"storage": "local"})
-        connection = api.connection(source, api.destination(), ["people"])
-        succeed(api, connection)
-        assert query(real_home, "SELECT id, name FROM people ORDER BY id") == [(1, "Ada"), (2, "Grace")]
-        csv.write_text("id,name\n2,Grace Hopper\n3,Edsger\n4,Barbara\n", encoding="utf-8")
-        succeed(api, connection)
-    assert query(real_home, "SELECT id, name FROM people ORDER BY id") == [
-        (2, "Grace Hopper"),
-        (3, "Edsger"),
-        (4, "Barbara"),
-    ]
+        succeed(api, api.connection(source, api.destination(), ["people"]))
+    assert query(real_home, "SELECT id, name FROM people ORDER BY id") == [(1, "Ada"), (2, "Grace")]
 
 
 CHANGES = [
@@ -163,24 +148,45 @@ def test_one_state_for_all_streams_is_kept(
         file.write_text(json.dumps({"one": [{"at": 1}, {"at": 5}], "two": [{"at": 2}]}), encoding="utf-8")
         assert succeed(api, connection)["rowsSynced"] == 1
         assert [state["type"] for state in real_airbyte.context.states.of_connection(connection)] == [kind]
-        with contextlib.closing(duckdb.connect(str(real_home / "lms.duckdb"))) as warehouse:
-            warehouse.execute("DROP TABLE one")
+        change(real_home, "DROP TABLE one")
         assert succeed(api, connection)["rowsSynced"] == 2
     assert query(real_home, "SELECT (SELECT count(*) FROM one), (SELECT count(*) FROM two)") == [(2, 2)]
 
 
-def test_changed_sync_mode_starts_anew(real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:
-    """A stream whose sync mode changes is read from the beginning, also after it changes back."""
+def test_what_makes_a_stream_start_from_the_beginning(
+    real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path
+) -> None:
+    """A change of its sync mode, there and back; the loss of its table; a reset, which leaves the table, empty.
+
+    Each stream of the connection by itself: the others go on from where they were.
+    """
     with real_airbyte.api() as api:
-        tiny = Tiny(tmp_path, api, primary_key="id", cursor="at")
-        tiny.write(CHANGES[0])
-        connection = tiny.connect("incremental_append")
-        assert succeed(api, connection)["rowsSynced"] == 2
-        for mode in ("full_refresh_overwrite", "incremental_append"):
-            streams = {"streams": [{"name": "items", "syncMode": mode}]}
-            api.ok("PATCH", f"/connections/{connection}", json={"configurations": streams})
-            assert succeed(api, connection)["rowsSynced"] == 2
-        assert succeed(api, connection)["rowsSynced"] == 0
+        source = api.source(
+            "tiny", streams=dict.fromkeys(("kept", "changed", "dropped"), CHANGES[0]), primary_key="id", cursor="at"
+        )
+
+        def streams(changed: str) -> list[dict[str, str]]:
+            modes = {"kept": "incremental_append", "changed": changed, "dropped": "incremental_append"}
+            return [{"name": name, "syncMode": mode} for name, mode in modes.items()]
+
+        def read() -> dict[str, int]:
+            stats = api.debug(succeed(api, connection)["jobId"])["job"]["streamAggregatedStats"]
+            return {entry["streamName"]: entry["recordsCommitted"] for entry in stats}
+
+        connection = api.connection(source, api.destination(), streams("incremental_append"))
+        assert read() == {"kept": 2, "changed": 2, "dropped": 2}
+
+        change(real_home, "DROP TABLE dropped")
+        for mode, again in (("full_refresh_overwrite", 2), ("incremental_append", 0)):
+            body = {"configurations": {"streams": streams(mode)}}
+            api.ok("PATCH", f"/connections/{connection}", json=body)
+            assert read() == {"kept": 0, "changed": 2, "dropped": again}
+        assert read() == {"kept": 0, "changed": 0, "dropped": 0}
+
+        reset = api.finish(api.sync(connection, "clear"))
+        assert (reset["status"], reset["jobType"]) == ("succeeded", "reset")
+        assert query(real_home, "SELECT count(*) FROM kept") == [(0,)]
+        assert read() == {"kept": 2, "changed": 2, "dropped": 2}
 
 
 def test_full_disk_fails_the_job_and_not_the_server(
@@ -190,12 +196,11 @@ def test_full_disk_fails_the_job_and_not_the_server(
     go = tmp_path / "go"
     rows = [{"id": i, "text": f"{i * 7919:x}" * 200} for i in range(3000)]
     with real_airbyte.api() as api:
-        source = api.source("tiny", streams={"items": [{"id": 0, "text": "x"}]})
-        connection = api.connection(source, api.destination(), ["items"])
-        succeed(api, connection)
         more = tmp_path / "more.json"
         more.write_text(json.dumps({"items": rows}), encoding="utf-8")
-        api.ok("PATCH", f"/sources/{source}", json={"configuration": {"streams": str(more), "wait_for": str(go)}})
+        source = api.source("tiny", streams=str(more), wait_for=str(go))
+        connection = api.connection(source, api.destination(), ["items"])
+        change(real_home, EARLIER)
         job = api.sync(connection)
         api.until(job, lambda job: job.get("rowsSynced", 0) > 0)
         size = (real_home / "lms.duckdb").stat().st_size
@@ -209,74 +214,40 @@ def test_full_disk_fails_the_job_and_not_the_server(
     assert query(real_home, "SELECT count(*) FROM items") == [(3000,)]
 
 
-def test_state_is_forgotten_with_the_table(real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:
-    """After a table was dropped by hand, an incremental sync reads everything again."""
-    with real_airbyte.api() as api:
-        tiny = Tiny(tmp_path, api, primary_key="id", cursor="at")
-        tiny.write(CHANGES[0])
-        connection = tiny.connect("incremental_append")
-        succeed(api, connection)
-        with contextlib.closing(duckdb.connect(str(real_home / "lms.duckdb"))) as warehouse:
-            warehouse.execute("DROP TABLE items")
-        assert succeed(api, connection)["rowsSynced"] == 2
-        assert succeed(api, connection)["rowsSynced"] == 0
-
-
-def test_reset_empties_the_tables_and_forgets_the_state(
-    real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path
-) -> None:
-    """A reset leaves the table, empty, and the next incremental sync starts from the beginning."""
-    with real_airbyte.api() as api:
-        tiny = Tiny(tmp_path, api, primary_key="id", cursor="at")
-        tiny.write(CHANGES[0])
-        connection = tiny.connect("incremental_append")
-        succeed(api, connection)
-        reset = api.finish(api.sync(connection, "clear"))
-        assert (reset["status"], reset["jobType"]) == ("succeeded", "reset")
-        assert query(real_home, "SELECT count(*) FROM items") == [(0,)]
-        assert succeed(api, connection)["rowsSynced"] == 2
-
-
-def test_composite_key_and_selected_fields(real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path) -> None:
-    """A primary key of two fields dedupes by both, and only the selected fields become columns."""
-    with real_airbyte.api() as api:
-        tiny = Tiny(tmp_path, api)
-        tiny.write(
-            [{"a": 1, "b": 1, "c": "x", "d": 1}, {"a": 1, "b": 2, "c": "y", "d": 1}, {"a": 1, "b": 1, "c": "z", "d": 1}]
-        )
-        fields = [{"fieldPath": [name]} for name in "abc"]
-        connection = tiny.connect("full_refresh_overwrite_deduped", primaryKey=[["a"], ["b"]], selectedFields=fields)
-        succeed(api, connection)
-    assert query(real_home, "SELECT a, b, c FROM items ORDER BY b") == [(1, 1, "z"), (1, 2, "y")]
-    columns = {row[0] for row in query(real_home, "DESCRIBE items")}
-    assert "d" not in columns
-    assert {"a", "b", "c", "_airbyte_raw_id", "_airbyte_extracted_at", "_airbyte_meta"} <= columns
-
-
-def test_namespace_format_and_mixed_modes_in_one_job(real_airbyte: RunningAirbyte, real_home: Path) -> None:
-    """Streams of different modes are read in one job, into the schema that the namespace format names."""
-    streams = {"one": [{"id": 1}], "two": [{"id": 1}, {"id": 2}]}
+def test_composite_key_selected_fields_and_namespace(real_airbyte: RunningAirbyte, real_home: Path) -> None:
+    """A primary key of two fields dedupes by both; only the selected fields become columns; the namespace's format
+    names the schema, of streams of every mode.
+    """
+    rows = [{"a": 1, "b": 1, "c": "x", "d": 1}, {"a": 1, "b": 2, "c": "y", "d": 1}, {"a": 1, "b": 1, "c": "z", "d": 1}]
+    keyed = {
+        "name": "keyed",
+        "syncMode": "full_refresh_overwrite_deduped",
+        "primaryKey": [["a"], ["b"]],
+        "selectedFields": [{"fieldPath": [name]} for name in "abc"],
+    }
     with real_airbyte.api() as api:
         connection = api.connection(
-            api.source("tiny", streams=streams),
+            api.source("tiny", streams={"keyed": rows, "two": [{"id": 1}, {"id": 2}]}),
             api.destination(),
-            [{"name": "one"}, {"name": "two", "syncMode": "full_refresh_append"}],
+            [keyed, {"name": "two", "syncMode": "full_refresh_append"}],
             namespaceDefinition="custom_format",
             namespaceFormat="bronze",
         )
-        succeed(api, connection)
-        assert succeed(api, connection)["rowsSynced"] == 3
-    assert query(real_home, "SELECT (SELECT count(*) FROM bronze.one), (SELECT count(*) FROM bronze.two)") == [(1, 4)]
+        assert succeed(api, connection)["rowsSynced"] == 5
+    assert query(real_home, "SELECT a, b, c FROM bronze.keyed ORDER BY b") == [(1, 1, "z"), (1, 2, "y")]
+    assert query(real_home, "SELECT count(*) FROM bronze.two") == [(2,)]
+    columns = {row[0] for row in query(real_home, "DESCRIBE bronze.keyed")}
+    assert "d" not in columns
+    assert {"a", "b", "c", "_airbyte_raw_id", "_airbyte_extracted_at", "_airbyte_meta"} <= columns
 
 
 def test_failing_connector_fails_the_job_with_its_reason(real_airbyte: RunningAirbyte, real_home: Path) -> None:
     """The connector's own message is the reason, what was there stays, and its secret is nowhere."""
     secret, rows = "planted-secret-1234", [{"id": 1}, {"id": 2}]
     with real_airbyte.api() as api:
-        source = api.source("tiny", streams={"items": rows}, api_key=secret)
+        source = api.source("tiny", streams={"items": rows}, api_key=secret, fail_after=1)
         connection = api.connection(source, api.destination(), ["items"])
-        succeed(api, connection)
-        api.ok("PATCH", f"/sources/{source}", json={"configuration": {"fail_after": 1}})
+        change(real_home, EARLIER)
         job = api.finish(api.sync(connection))
         failure = api.failure(job["jobId"])
         shown = json.dumps([job, api.debug(job["jobId"])])
@@ -284,7 +255,7 @@ def test_failing_connector_fails_the_job_with_its_reason(real_airbyte: RunningAi
     assert job["rowsSynced"] == 0
     assert (failure["externalMessage"], failure["failureOrigin"]) == ("The tiny source broke", "source")
     assert failure["failureType"] == "config_error"
-    assert query(real_home, "SELECT count(*) FROM items") == [(2,)]
+    assert query(real_home, "SELECT count(*) FROM items") == [(1,)]
     logs = "".join(file.read_text() for file in (real_home / "local" / "logs").iterdir())
     assert "signing in with **********" in logs
     assert secret not in logs + shown
@@ -294,26 +265,31 @@ def test_failing_connector_fails_the_job_with_its_reason(real_airbyte: RunningAi
 def test_crashing_connector_keeps_what_was_there(real_airbyte: RunningAirbyte, real_home: Path) -> None:
     """A connector that ends silently with another exit code than 0 fails the job and replaces nothing."""
     with real_airbyte.api() as api:
-        source = api.source("tiny", streams={"items": [{"id": 1}, {"id": 2}]})
+        source = api.source("tiny", streams={"items": [{"id": 1}, {"id": 2}]}, crash_after=1)
         connection = api.connection(source, api.destination(), ["items"])
-        succeed(api, connection)
-        api.ok("PATCH", f"/sources/{source}", json={"configuration": {"crash_after": 1}})
+        change(real_home, EARLIER)
         job = api.finish(api.sync(connection))
         assert "exit code 7" in api.failure(job["jobId"])["externalMessage"]
-    assert query(real_home, "SELECT count(*) FROM items") == [(2,)]
+    assert query(real_home, "SELECT count(*) FROM items") == [(1,)]
 
 
-def test_cancelling_ends_worker_and_connector(real_airbyte: RunningAirbyte, real_home: Path) -> None:
-    """Cancelling a sync that hangs leaves no process, not even of a connector that ignores SIGTERM."""
+def test_sync_that_hangs_leaves_the_file_free_and_can_be_cancelled(
+    real_airbyte: RunningAirbyte, real_home: Path
+) -> None:
+    """While rows come from the source the warehouse is free, so checks of other tables need not wait. Cancelling the
+    sync leaves no process, not even of a connector that ignores SIGTERM.
+    """
     with real_airbyte.api() as api:
         source = api.source("tiny", streams={"items": [{"id": 1}]}, hang=True, ignore_sigterm=True)
         connection = api.connection(source, api.destination(), ["items"])
+        change(real_home, EARLIER)
         job = api.sync(connection)
         api.until(job, lambda job: job.get("rowsSynced", 0) > 0)
+        assert query(real_home, "SELECT count(*) FROM items") == [(1,)]
         processes = workers()
         assert len(processes) >= 2
         assert api.ok("DELETE", f"/jobs/{job}")["status"] == "cancelled"
-        assert psutil.wait_procs(processes, timeout=10)[1] == []
+        assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
         assert api.failure(job)["failureType"] == "manual_cancellation"
     assert list((real_home / "local" / "tmp").iterdir()) == []
 
@@ -360,7 +336,7 @@ def test_sync_waits_for_a_reader_of_the_file(real_airbyte: RunningAirbyte, real_
     """A sync waits for another process that has the warehouse open, says so in its log, and then succeeds."""
     with real_airbyte.api() as api:
         connection = api.connection(api.source("tiny", streams={"items": [{"id": 1}]}), api.destination(), ["items"])
-        succeed(api, connection)
+        change(real_home, EARLIER)
         file = str(real_home / "lms.duckdb")
         holder = subprocess.Popen(
             [sys.executable, "-c", HOLDER, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -370,24 +346,8 @@ def test_sync_waits_for_a_reader_of_the_file(real_airbyte: RunningAirbyte, real_
             assert holder.stdout.readline() == "held\n"
             job = api.sync(connection)
             log = real_home / "local" / "logs" / f"job-{job}.log"
-            for _ in range(600):
-                if log.exists() and "Waiting for another process" in log.read_text():
-                    break
-                threading.Event().wait(0.05)
+            wait_for(lambda: log.exists() and "Waiting for another process" in log.read_text(), lambda: log)
             assert api.ok("GET", f"/jobs/{job}")["status"] == "running"
         finally:
             holder.communicate("")
         assert api.finish(job)["status"] == "succeeded"
-
-
-def test_file_can_be_read_while_the_source_is_read(real_airbyte: RunningAirbyte, real_home: Path) -> None:
-    """While rows come from the source the warehouse is free, so checks of other tables need not wait."""
-    with real_airbyte.api() as api:
-        source = api.source("tiny", streams={"items": [{"id": 1}]})
-        connection = api.connection(source, api.destination(), ["items"])
-        succeed(api, connection)
-        api.ok("PATCH", f"/sources/{source}", json={"configuration": {"hang": True}})
-        job = api.sync(connection)
-        api.until(job, lambda job: job.get("rowsSynced", 0) > 0)
-        assert query(real_home, "SELECT count(*) FROM items") == [(1,)]
-        api.ok("DELETE", f"/jobs/{job}")

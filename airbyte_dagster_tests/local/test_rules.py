@@ -21,6 +21,7 @@ from airbyte_dagster.local.engine import Warehouse
 from airbyte_dagster.local.problems import ApiError
 from airbyte_dagster.local.records import Connection
 from airbyte_dagster.local.work import reporting, warehouses
+from airbyte_dagster_tests.local.client import PATIENCE
 from airbyte_dagster_tests.local.processes import environment
 
 SPEC = {
@@ -132,7 +133,7 @@ def test_credentials_are_made_once_and_private(tmp_path: Path) -> None:
     together = threading.Barrier(8)
 
     def make(_: int) -> settings.Credentials:
-        together.wait(10)
+        together.wait(PATIENCE)
         return settings.ensure_credentials(home)
 
     with ThreadPoolExecutor(8) as pool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from airbyte_dagster.local.schedules import Scheduler
+from airbyte_dagster_tests.command_line import wait_for
 from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
 from airbyte_dagster_tests.local.processes import ServerProcess
 
@@ -166,7 +166,4 @@ def test_served_process_runs_schedules(start_server: Callable[..., ServerProcess
             database.execute(
                 "UPDATE connections SET schedule = ?", ['{"scheduleType": "cron", "cronExpression": "* * * * * ? UTC"}']
             )
-        deadline = time.monotonic() + PATIENCE
-        while not jobs(api):
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.05)
+        wait_for(lambda: jobs(api), lambda: "no scheduled job")

@@ -10,7 +10,6 @@ import signal
 import stat
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import psutil
 import pytest
 
 from airbyte_dagster.local import settings
+from airbyte_dagster_tests.command_line import wait_for
 from airbyte_dagster_tests.local.client import PATIENCE, Api
 from airbyte_dagster_tests.local.processes import ServerProcess, command, environment
 
@@ -27,7 +27,7 @@ Start = Callable[..., ServerProcess]
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments), capture_output=True, text=True, env=environment(), timeout=60, check=False
+        command(*arguments), capture_output=True, text=True, env=environment(), timeout=PATIENCE, check=False
     )
 
 
@@ -38,8 +38,8 @@ def test_serves_says_where_and_ends_with_zero(start_server: Start, tmp_path: Pat
     assert credentials is not None
     assert httpx.get(f"{server.url}/docs").status_code == 200
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(20) == 0
-    server._reader.join(10)
+    assert server.process.wait(PATIENCE) == 0
+    server._reader.join(PATIENCE)
     output = "".join(server.output)
     assert f"{server.url}/api/public/v1" in output
     assert f"{server.url}/docs" in output
@@ -53,8 +53,8 @@ def test_ctrl_c_ends_with_zero(start_server: Start, tmp_path: Path) -> None:
     """SIGINT is a normal end, without a stack trace."""
     server = start_server(tmp_path)
     server.process.send_signal(signal.SIGINT)
-    assert server.process.wait(20) == 0
-    server._reader.join(10)
+    assert server.process.wait(PATIENCE) == 0
+    server._reader.join(PATIENCE)
     assert "Traceback" not in "".join(server.output)
 
 
@@ -71,7 +71,7 @@ def test_exit_with_stdin_ends_with_the_parent(start_server: Start, tmp_path: Pat
     server = start_server(tmp_path, "--exit-with-stdin")
     assert server.process.stdin is not None
     server.process.stdin.close()
-    assert server.process.wait(20) == 0
+    assert server.process.wait(PATIENCE) == 0
     assert not server.home.server_file.exists()
 
 
@@ -139,7 +139,7 @@ def test_restart_keeps_everything(start_server: Start, tmp_path: Path) -> None:
     with first.api() as api:
         destination = api.destination()
     first.process.terminate()
-    assert first.process.wait(20) == 0
+    assert first.process.wait(PATIENCE) == 0
     second = start_server(tmp_path)
     with second.api() as api:
         assert api.ok("GET", f"/destinations/{destination}")["workspaceId"] == api.workspace_id
@@ -154,14 +154,13 @@ def test_ends_at_once_while_a_connector_is_asked(start_server: Start, tmp_path: 
     with server.api() as api:
         asking = threading.Thread(target=_ask, args=(api,))
         asking.start()
-        while not (tmp_path / "asked").exists():
-            threading.Event().wait(0.02)
+        wait_for((tmp_path / "asked").exists, lambda: "the connector was never asked")
         processes = server.descendants()
         assert processes
         server.process.terminate()
-        assert server.process.wait(15) == 0
-        assert psutil.wait_procs(processes, timeout=5)[1] == []
-        asking.join(10)
+        assert server.process.wait(PATIENCE) == 0
+        assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
+        asking.join(PATIENCE)
 
 
 def test_killed_server_leaves_no_connector_and_no_installation(start_server: Start, tmp_path: Path) -> None:
@@ -175,18 +174,13 @@ def test_killed_server_leaves_no_connector_and_no_installation(start_server: Sta
         for kind in ("slow", "never-installs"):
             asking = threading.Thread(target=_ask, args=(api, kind))
             asking.start()
-            stack.callback(asking.join, 20)
-        deadline = time.monotonic() + PATIENCE
-        while (
-            not (tmp_path / "asked").exists()
-            or not (server.home.environments / "source-never-installs-latest.lock").exists()
-        ):
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.02)
+            stack.callback(asking.join, PATIENCE)
+        both = (tmp_path / "asked", server.home.environments / "source-never-installs-latest.lock")
+        wait_for(lambda: all(path.exists() for path in both), lambda: f"not yet: {both}")
         processes = server.descendants()
         assert any("slow" in " ".join(process.cmdline()) for process in processes)
         os.kill(server.process.pid, signal.SIGKILL)
-        assert psutil.wait_procs(processes, timeout=15)[1] == []
+        assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
 
 
 def _ask(api: Api, kind: str = "slow") -> None:
@@ -226,7 +220,7 @@ def test_killed_server_leaves_no_process_and_fails_its_job(start_server: Start, 
         assert "planted-secret-5678" not in " ".join(process.cmdline())
         assert "planted-secret-5678" not in str(process.environ())
     os.kill(server.process.pid, signal.SIGKILL)
-    assert psutil.wait_procs(processes, timeout=15)[1] == []
+    assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
     again = start_server(real_home)
     with again.api() as api:
         assert api.ok("GET", f"/jobs/{job}")["status"] == "failed"
@@ -242,7 +236,7 @@ def test_stopped_server_ends_its_jobs(start_server: Start, real_home: Path) -> N
     server = start_server(real_home)
     job, processes = _hanging_sync(server)
     server.process.terminate()
-    assert server.process.wait(30) == 0
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert server.process.wait(PATIENCE) == 0
+    assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
     with start_server(real_home).api() as api:
         assert api.failure(job)["externalMessage"] == "The server was stopped while the job was active"

@@ -14,3 +14,16 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
     described = [(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods]
     shown = [("GET", route.path) for route in pages.router.routes if isinstance(route, APIRoute)]
     return sorted({*described, *shown, ("POST", f"{CONFIG_API}/applications/token")})
+
+
+def body_fields(app: FastAPI) -> dict[tuple[str, str], list[str]]:
+    """The fields that each route reads from its body, for those routes that take one."""
+    described = app.openapi()
+    found = {}
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                name = content["schema"].get("$ref", "").rpartition("/")[2]
+                schema = described["components"]["schemas"][name] if name else content["schema"]
+                found[method.upper(), path] = list(schema["properties"])
+    return found

@@ -127,15 +127,6 @@ def test_long_syncs_are_asked_about_less_and_less() -> None:
     assert sum(world.calls.values()) < 1400
 
 
-def test_an_end_that_the_list_does_not_show_is_found() -> None:
-    """A row may be committed later than it is stamped; then it is before what was read already."""
-    world = World(3, job_seconds=lambda wanted: 30 if wanted == connection_id(0) else 40, written_late=lambda _id: 15.0)
-
-    results = world.run()
-
-    assert {result.error for result in results.values()} == {None}
-
-
 def test_one_that_syncs_already_is_watched() -> None:
     """By default: no second job is made, nor asked for twice."""
     world = World(3, job_seconds=30)

@@ -112,7 +112,7 @@ def test_a_job_that_no_list_shows_is_asked_for() -> None:
     """Its row was committed late: the list has been read beyond it."""
     world = World(12, job_seconds=30, written_late=lambda job_id: 15.0 if job_id == 3 else 0.0)
 
-    results = world.run()
+    results = world.run(settings=SyncSettings(timeout=600))
 
     assert {result.error for result in results.values()} == {None}
     assert world.calls["GET /jobs/{number}"] > 0

@@ -176,13 +176,19 @@ class RunsAtWork:
             job_id
             for job_id, connection_id in jobs.items()
             for checkpoint in by_connection.get(connection_id, ())
-            if checkpoint.job_id == job_id or (checkpoint.job_id is None and job_id > checkpoint.after)
+            if checkpoint.job_id == job_id or _may_be(checkpoint, job_id)
         }
 
 
 def recorded(checkpoint: Checkpoint) -> Checkpoint:
     """Return the checkpoint of a job whose end has been recorded."""
     return replace(checkpoint, is_recorded=True)
+
+
+def _may_be(checkpoint: Checkpoint, job_id: int) -> bool:
+    """Whether a job may be the one that was requested and is not known yet."""
+    is_awaited = checkpoint.job_id is None and checkpoint.requested_at is not None
+    return is_awaited and job_id > checkpoint.after
 
 
 def _read(instance: dg.DagsterInstance, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Checkpoint]:

@@ -104,7 +104,11 @@ def test_jobs_that_runs_at_work_will_record(instance: dg.DagsterInstance) -> Non
     """Those that a run in progress knows, or has just requested; none of a connection that it has recorded."""
     run = run_of(instance)
     RunCheckpoints(instance, run).save(
-        {"known": Checkpoint(0, job_id=3), "new": Checkpoint(4), "done": recorded(Checkpoint(0, job_id=6))}
+        {
+            "known": Checkpoint(0, job_id=3),
+            "new": Checkpoint(4, requested_at=1.0),
+            "done": recorded(Checkpoint(0, job_id=6)),
+        }
     )
     jobs = {2: "known", 3: "known", 4: "new", 5: "new", 6: "done", 7: "other"}
 

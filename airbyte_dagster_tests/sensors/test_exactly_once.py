@@ -211,7 +211,7 @@ class Recorded(RuleBasedStateMachine):
             ours.job, ours.after = active.id, active.id - 1
             checkpoints.save({connection: Checkpoint(ours.after, job_id=ours.job)})
         else:
-            checkpoints.save({connection: Checkpoint(after)})
+            checkpoints.save({connection: Checkpoint(after, requested_at=1.0)})
         self.runs.append(ours)
         if starts and ours.job is None:
             self.asks_for_a_job(ours)

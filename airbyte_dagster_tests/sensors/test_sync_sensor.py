@@ -363,7 +363,7 @@ def test_a_run_in_progress_records_its_job_itself(recording: Recording, connecti
     assert json.loads(recording.cursor or "")["waiting"] == {}
 
 
-@pytest.mark.parametrize("checkpoint", [Checkpoint(0, job_id=1), Checkpoint(0)])
+@pytest.mark.parametrize("checkpoint", [Checkpoint(0, job_id=1), Checkpoint(0, requested_at=1.0)])
 def test_a_run_that_crashed_is_made_up_for(
     recording: Recording, connection: str, api: Api, checkpoint: Checkpoint
 ) -> None:
@@ -387,7 +387,8 @@ def test_a_run_that_crashed_is_made_up_for(
 @pytest.mark.parametrize(
     ("checkpoint", "status"),
     [
-        (Checkpoint(1), "STARTED"),
+        (Checkpoint(1, requested_at=1.0), "STARTED"),
+        (Checkpoint(0), "STARTED"),
         (Checkpoint(0, job_id=7), "STARTED"),
         (Checkpoint(0, job_id=1, is_recorded=True), "STARTED"),
         (Checkpoint(0, job_id=1), "SUCCESS"),
@@ -397,7 +398,7 @@ def test_a_run_that_crashed_is_made_up_for(
 def test_jobs_that_no_run_will_record(
     recording: Recording, connection: str, api: Api, checkpoint: Checkpoint, status: str
 ) -> None:
-    """Older than the checkpoint, another job, recorded already, or of a run that has ended: nobody else records it."""
+    """Older, another job, none requested, recorded already, or of a run that has ended: nobody else records it."""
     own_run(recording, connection, checkpoint, status=dg.DagsterRunStatus(status))
     api.finish(api.sync(connection))
 
@@ -408,7 +409,7 @@ def test_jobs_that_no_run_will_record(
 
 def test_a_run_of_another_connection_claims_nothing(recording: Recording, connection: str, api: Api) -> None:
     """Checkpoints are by connection."""
-    own_run(recording, "another", Checkpoint(0))
+    own_run(recording, "another", Checkpoint(0, requested_at=1.0))
     api.finish(api.sync(connection))
 
     recording.tick()

@@ -44,7 +44,7 @@ def build_pipeline_defs(
         Definitions to use as they are, or to merge with others.
 
     Raises:
-        SpecError: Two streams would be one asset, or the schedule is not valid.
+        SpecError: The schedule is not valid.
     """
     executor = executor or dg.in_process_executor
     if schedule is not None:

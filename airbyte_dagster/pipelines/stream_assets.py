@@ -17,9 +17,9 @@ from airbyte_dagster.destinations.tables import (
     table_name,
     writes_to_motherduck,
 )
-from airbyte_dagster.errors import ConfigurationError, SpecError
+from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.runs.keys import dagster_name
+from airbyte_dagster.runs.keys import asset_key_part, stream_paths
 
 
 @dataclass(frozen=True)
@@ -66,29 +66,18 @@ def _declared_over(declared: spec.Stream, connection: records.Connection) -> rec
 def stream_assets(pipeline: spec.AirbytePipeline) -> tuple[StreamAsset, ...]:
     """Return the assets of a pipeline, keyed ``PIPELINE/STREAM`` (``PIPELINE/NAMESPACE/STREAM`` with a namespace).
 
-    Raises:
-        SpecError: Two streams would have one key.
+    Keys are those that a workspace would give the streams of a connection that is called like the pipeline.
     """
-    if pipeline.connection.streams is None:
+    streams = pipeline.connection.streams
+    if streams is None:
         return (StreamAsset(dg.AssetKey([pipeline.name]), ()),)
-    assets: dict[dg.AssetKey, StreamAsset] = {}
-    for stream in pipeline.connection.streams:
-        parts = [stream.namespace, stream.name] if stream.namespace else [stream.name]
-        key = dg.AssetKey([pipeline.name, *map(dagster_name, parts)])
-        if key in assets or key == source_key(pipeline):
-            other = f"stream {assets[key].streams[0].name!r}" if key in assets else "source"
-            raise SpecError(
-                f"The {other} and the stream {stream.name!r} of pipeline {pipeline.name!r} "
-                f"would both be the asset {key.to_user_string()!r}.",
-                guidance="Give them to two pipelines.",
-            )
-        assets[key] = StreamAsset(key, (stream,))
-    return tuple(assets.values())
+    paths = stream_paths(stream.key for stream in streams)
+    return tuple(StreamAsset(dg.AssetKey([pipeline.name, *paths[stream.key]]), (stream,)) for stream in streams)
 
 
 def source_key(pipeline: spec.AirbytePipeline) -> dg.AssetKey:
     """Return the key of the asset that stands for the source, upstream of the streams: ``PIPELINE/source/NAME``."""
-    return dg.AssetKey([pipeline.name, "source", dagster_name(pipeline.source.name)])
+    return dg.AssetKey([pipeline.name, "source", asset_key_part(pipeline.source.name)])
 
 
 def source_spec(pipeline: spec.AirbytePipeline) -> dg.AssetSpec:
@@ -100,7 +89,7 @@ def source_spec(pipeline: spec.AirbytePipeline) -> dg.AssetSpec:
         group_name=_group(pipeline),
         owners=list(pipeline.owners),
         tags=dict(pipeline.tags),
-        kinds={dagster_name(kind) for kind in ("airbyte", source.type) if kind},
+        kinds={asset_key_part(kind) for kind in ("airbyte", source.type) if kind},
         metadata={
             "airbyte/source_name": source.name,
             "airbyte/source_type": source.type or f"custom, definition {source.definition_id}",
@@ -127,7 +116,7 @@ def asset_spec(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> dg.AssetSp
         group_name=_group(pipeline),
         owners=list(pipeline.owners),
         tags=dict(pipeline.tags),
-        kinds={dagster_name(kind) for kind in kinds if kind},
+        kinds={asset_key_part(kind) for kind in kinds if kind},
         metadata=metadata,
         deps=[source_key(pipeline), *_upstream(pipeline)],
         # Nothing ever materializes the source's asset: a condition that waits for all upstream would wait for ever.

@@ -46,7 +46,6 @@ def build_airbyte_sync_sensor(
 
     Raises:
         ConfigurationError: There is no pipeline, or the name or the interval is not valid.
-        SpecError: Two streams of a pipeline would be one asset.
     """
     if not pipelines:
         raise ConfigurationError(f"The sensor {name!r} has no pipeline.")

@@ -24,7 +24,6 @@ from airbyte_dagster import (
 )
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.checks.rules import Claim
-from airbyte_dagster.errors import SpecError
 from airbyte_dagster.runs.events import synced_metadata
 from airbyte_dagster_tests.command_line import wait_for
 from airbyte_dagster_tests.conftest import client_of, pipeline_of, resource_of, warehouse_of
@@ -424,19 +423,6 @@ def test_a_condition_does_not_wait_for_the_source(instance: dg.DagsterInstance) 
     after = dg.evaluate_automation_conditions(defs=definitions, instance=instance, cursor=before.cursor)
 
     assert (before.total_requested, after.total_requested) == (0, 1)
-
-
-def test_streams_that_would_be_one_asset_are_an_error() -> None:
-    """Both names are in the message."""
-    pipeline = AirbytePipeline(
-        name="example",
-        source={"name": "s", "configuration": {"sourceType": "faker"}},
-        destination={"name": "d", "configuration": {"destinationType": "duckdb"}},
-        connection={"name": "c", "streams": ["a-b", "a.b"]},
-    )
-
-    with pytest.raises(SpecError, match=r"'a-b' and the stream 'a\.b'"):
-        build_pipeline_defs(pipeline, airbyte=AirbyteResource(), warehouse=MotherDuckResource(database="md:lms"))
 
 
 def test_pipelines_merge_into_one_code_location(airbyte: RunningAirbyte) -> None:

@@ -22,8 +22,8 @@ from airbyte_dagster.export.settings import (
 )
 from airbyte_dagster.export.text import comment, dumped, escaped, indented
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.fingerprint import InMemoryAppliedStore
-from airbyte_dagster.pipelines.reconcile import ActorAction, ConnectionAction, Plan, plan
+from airbyte_dagster.pipelines.last_applied import InMemoryAppliedStore
+from airbyte_dagster.pipelines.plan import ActorAction, ConnectionAction, Plan, plan
 from airbyte_dagster.resources import PostgresWarehouseResource
 
 _RELATIVE = (

@@ -21,9 +21,9 @@ from airbyte_dagster.errors import (
     WarehouseError,
 )
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.applied_store import InstanceAppliedStore
-from airbyte_dagster.pipelines.reconcile import Reconciled, Reconciler
-from airbyte_dagster.pipelines.stream_assets import StreamAsset, asset_spec, stream_assets, table_ref
+from airbyte_dagster.pipelines.apply import Reconciled
+from airbyte_dagster.pipelines.asset_specs import StreamAsset, asset_spec, stream_assets, table_ref
+from airbyte_dagster.pipelines.reconcile import reconcile_pipeline
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.runs.checkpoints import RunJobMemory
 from airbyte_dagster.runs.config import SyncConfig, triggered
@@ -173,25 +173,6 @@ class _PipelineRun:
         except AirbyteDagsterError as error:
             self.context.log.warning(f"Airbyte did not tell the rows of each stream: {error}")
             return {}
-
-
-def reconcile_pipeline(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext, pipeline: spec.AirbytePipeline, airbyte: AirbyteResource
-) -> Reconciled:
-    """Make Airbyte have a pipeline as declared, telling each step in the run's log."""
-    workspace = airbyte.find_workspace()
-    context.log.info(f"Workspace {workspace.name!r} ({workspace.id})")
-    return reconciler(context, airbyte).reconcile(pipeline, workspace)
-
-
-def reconciler(context: dg.AssetExecutionContext | dg.OpExecutionContext, airbyte: AirbyteResource) -> Reconciler:
-    """Return a reconciler that keeps its records in the instance and logs to the run."""
-    return Reconciler(
-        airbyte.client(),
-        InstanceAppliedStore(context.instance),
-        key=airbyte.fingerprint_key(),
-        log=context.log.info,
-    )
 
 
 def sync_runner(

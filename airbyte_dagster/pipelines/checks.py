@@ -7,7 +7,7 @@ import dagster as dg
 
 from airbyte_dagster.checks.evaluation import CheckedAsset, Evaluation, checks_of
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.stream_assets import StreamAsset, stream_assets, table_ref
+from airbyte_dagster.pipelines.asset_specs import StreamAsset, stream_assets, table_ref
 from airbyte_dagster.resources import WarehouseResource
 from airbyte_dagster.runs.events import InstanceHistory
 

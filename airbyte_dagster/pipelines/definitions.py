@@ -5,12 +5,12 @@ from __future__ import annotations
 import dagster as dg
 
 from airbyte_dagster.pipelines import spec
+from airbyte_dagster.pipelines.asset_specs import stream_assets
 from airbyte_dagster.pipelines.assets import build_assets, sync_op_name
 from airbyte_dagster.pipelines.checks import build_checks
 from airbyte_dagster.pipelines.declared import declare
-from airbyte_dagster.pipelines.ops import build_provision_job, build_reset_job
+from airbyte_dagster.pipelines.jobs import build_provision_job, build_reset_job
 from airbyte_dagster.pipelines.schedules import build_sync_schedule
-from airbyte_dagster.pipelines.stream_assets import source_spec, stream_assets
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 
 
@@ -35,8 +35,8 @@ def build_pipeline_defs(
         warehouse: Where its destination writes; the checks count there. None: as for `airbyte`.
         schedule: In place of the pipeline's own: a cron expression in UTC for ``sync_NAME``, such as ``"0 6 * * *"``,
             or a `Schedule`.
-        executor: The in-process executor by default: the work is waiting for Airbyte, and a process for each step
-            costs seconds and over 100 MB.
+        executor: Of these jobs; the in-process executor by default: the work is waiting for Airbyte, and a process for
+            each step costs seconds and over 100 MB. A job of yours that has these assets, too, runs by its own.
         airbyte_key: Key of the resource; give another where pipelines of one code location differ in it.
         warehouse_key: The same for the warehouse.
 
@@ -75,7 +75,7 @@ def build_pipeline_defs(
         description=f"Checks what is in the warehouse of {pipeline.name} now, without a sync.",
     )
     return dg.Definitions(
-        assets=[source_spec(pipeline), assets],
+        assets=[assets],
         asset_checks=checks,
         jobs=[
             sync_job,
@@ -85,5 +85,4 @@ def build_pipeline_defs(
         ],
         schedules=schedules,
         resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
-        executor=executor,
     )

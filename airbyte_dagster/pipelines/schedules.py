@@ -10,7 +10,7 @@ from dagster import RunsFilter
 
 from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.reconcile import by_name
+from airbyte_dagster.pipelines.names import by_name
 from airbyte_dagster.resources import AirbyteResource
 from airbyte_dagster.runs.checkpoints import IN_PROGRESS, has_job
 

@@ -7,7 +7,7 @@ modes raise `SpecError` with the dotted path, the accepted values and the neares
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
@@ -31,6 +31,10 @@ SyncMode = Literal[
     "incremental_soft_delete",
 ]
 
+
+#: What a run does about a pipeline in Airbyte before it syncs: make all of it as declared; create what is missing and
+#: change nothing; or find the connection, and nothing else.
+Reconcile: TypeAlias = Literal["always", "if_missing", "never"]
 
 _QUARTZ_FIELDS = (6, 7)
 
@@ -288,6 +292,9 @@ class AirbytePipeline(Declaration):
         automation_condition: Dagster's ``AutomationCondition`` for all streams, such as ``eager()``.
         schedule: A cron expression, or a `Schedule`.
         checks: See `Checks`; the row count alone by default.
+        reconcile: What a run does in Airbyte before it syncs. ``always`` (default) creates what is missing and updates
+            what differs. ``if_missing`` creates what is missing and changes nothing: what somebody has changed in
+            Airbyte stays, and no secret is needed of what is there. ``never`` finds the connection by its name.
 
     Raises:
         SpecError: Something in it is wrong; every problem is listed with its dotted path.
@@ -316,6 +323,11 @@ class AirbytePipeline(Declaration):
         Schedule | None, BeforeValidator(_as_schedule, json_schema_input_type=Schedule | str | None)
     ] = Field(default=None, description="When Dagster syncs: a cron expression in UTC, or its settings.")
     checks: Checks = Field(default=Checks(), description="What to check after each sync; the row count by default.")
+    reconcile: Reconcile = Field(
+        default="always",
+        description="What a run does in Airbyte before it syncs: create what is missing and update what differs "
+        "(always), only create what is missing (if_missing), or only find the connection (never).",
+    )
 
     @field_validator("automation_condition")
     @classmethod

@@ -10,7 +10,7 @@ import dagster as dg
 from airbyte_dagster.airbyte.records import Connection
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.stream_assets import stream_assets, table_ref
+from airbyte_dagster.pipelines.asset_specs import stream_assets, table_ref
 from airbyte_dagster.sensors.job_targets import JobTarget, TargetsOf
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
 

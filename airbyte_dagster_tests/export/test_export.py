@@ -25,8 +25,9 @@ from airbyte_dagster.cli.main import commands
 from airbyte_dagster.components.templates import rendered
 from airbyte_dagster.errors import ConfigurationError, SpecError
 from airbyte_dagster.export import Contents, Exported, choose, export, read_contents
-from airbyte_dagster.pipelines.fingerprint import InMemoryAppliedStore
-from airbyte_dagster.pipelines.reconcile import Plan, Reconciler, plan
+from airbyte_dagster.pipelines.apply import Reconciler
+from airbyte_dagster.pipelines.last_applied import InMemoryAppliedStore
+from airbyte_dagster.pipelines.plan import Plan, plan
 from airbyte_dagster_tests.conftest import RecordingTransport, client_of
 from airbyte_dagster_tests.dg_project import TYPE, Project
 from airbyte_dagster_tests.local.fakes import RunningAirbyte

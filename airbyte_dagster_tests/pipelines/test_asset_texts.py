@@ -10,7 +10,7 @@ import pytest
 from airbyte_dagster import AirbytePipeline, Stream
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.checks.rules import Claim
-from airbyte_dagster.pipelines.stream_assets import asset_spec, source_spec, stream_assets
+from airbyte_dagster.pipelines.asset_specs import asset_spec, stream_assets
 from airbyte_dagster.runs.events import synced_metadata
 from airbyte_dagster.warehouse import Table
 from airbyte_dagster.workspaces.catalog import build_catalog
@@ -74,11 +74,12 @@ def test_keys_are_those_of_a_workspace(names: list[Any], keys: set[str]) -> None
 
 
 def test_source_says_which_connector_it_is() -> None:
-    """A custom connector has no type name; its definition is told."""
-    assert source_spec(pipeline_to(destinationType="duckdb")).metadata == {
-        "airbyte/source_name": "s",
-        "airbyte/source_type": "custom, definition 0000",
-    }
+    """A custom connector has no type name; its definition is shown. Each stream's asset shows where it comes from."""
+    pipeline = pipeline_to(destinationType="duckdb")
+    shown = asset_spec(pipeline, stream_assets(pipeline)[0]).metadata
+
+    assert shown["airbyte/source_name"] == "s"
+    assert shown["airbyte/source_type"] == "custom, definition 0000"
 
 
 def metadata_of(primary_key: tuple[str, ...], **more: Any) -> dict[str, Any]:
@@ -116,6 +117,20 @@ def test_link_leads_to_the_logs_of_the_job() -> None:
     assert metadata_of(())["airbyte/job"].url == (
         "https://cloud.airbyte.com/workspaces/w/connections/c/timeline?jobId=7&openLogs=true"
     )
+
+
+@pytest.mark.parametrize(
+    ("server_url", "root"),
+    [
+        ("https://api.airbyte.com/v1", "https://cloud.airbyte.com"),
+        ("http://localhost:8000/api/public/v1", "http://localhost:8000"),
+        ("https://tools.example.com/data/airbyte/api/public/v1", "https://tools.example.com/data/airbyte"),
+        ("https://gateway.example.com/v1", "https://gateway.example.com"),
+    ],
+)
+def test_pages_are_where_the_api_is(server_url: str, root: str) -> None:
+    """Below a sub-path, too, which an ingress may have put before both."""
+    assert Links(server_url, "w").source("s") == f"{root}/workspaces/w/source/s"
 
 
 def test_bytes_are_left_out_where_they_are_not_known() -> None:

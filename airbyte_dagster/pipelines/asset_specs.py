@@ -1,4 +1,4 @@
-"""What Dagster calls the streams of a pipeline: asset keys, specs, and the source that they come from."""
+"""What Dagster calls the streams of a pipeline, and what it shows of them: asset keys and specs."""
 
 from __future__ import annotations
 
@@ -75,54 +75,32 @@ def stream_assets(pipeline: spec.AirbytePipeline) -> tuple[StreamAsset, ...]:
     return tuple(StreamAsset(dg.AssetKey([pipeline.name, *paths[stream.key]]), (stream,)) for stream in streams)
 
 
-def source_key(pipeline: spec.AirbytePipeline) -> dg.AssetKey:
-    """Return the key of the asset that stands for the source, upstream of the streams: ``PIPELINE/source/NAME``."""
-    return dg.AssetKey([pipeline.name, "source", asset_key_part(pipeline.source.name)])
-
-
-def source_spec(pipeline: spec.AirbytePipeline) -> dg.AssetSpec:
-    """Return the asset that stands for the source: nothing materializes it, it shows where the streams come from."""
-    source = pipeline.source
-    return dg.AssetSpec(
-        source_key(pipeline),
-        description=f"The source '{source.name}' in Airbyte, which the streams of '{pipeline.name}' come from.",
-        group_name=_group(pipeline),
-        owners=list(pipeline.owners),
-        tags=dict(pipeline.tags),
-        kinds={asset_key_part(kind) for kind in ("airbyte", source.type) if kind},
-        metadata={
-            "airbyte/source_name": source.name,
-            "airbyte/source_type": source.type or f"custom, definition {source.definition_id}",
-        },
-        deps=_upstream(pipeline),
-    )
-
-
 def asset_spec(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> dg.AssetSpec:
     """Return how Dagster shows one of a pipeline's assets."""
     stream = asset.streams[0] if asset.streams else None
     what = f"Stream '{stream.name}'" if stream else "All streams"
-    kinds = ["airbyte", pipeline.source.type, "motherduck" if is_motherduck(pipeline) else pipeline.destination.type]
-    metadata: dict[str, Any] = {"airbyte/connection_name": pipeline.connection.name}
+    source = pipeline.source
+    kinds = ["airbyte", source.type, "motherduck" if is_motherduck(pipeline) else pipeline.destination.type]
+    metadata: dict[str, Any] = {
+        "airbyte/connection_name": pipeline.connection.name,
+        "airbyte/source_name": source.name,
+        "airbyte/source_type": source.type or f"custom, definition {source.definition_id}",
+    }
     if stream:
         metadata["airbyte/sync_mode"] = stream.sync_mode
         metadata |= _expected_table(pipeline, stream)
-    text = f"{what} of '{pipeline.source.name}', brought to '{pipeline.destination.name}' by Airbyte."
-    condition = pipeline.automation_condition
+    text = f"{what} of '{source.name}', brought to '{pipeline.destination.name}' by Airbyte."
     fresh = (pipeline.checks_of(stream) if stream else pipeline.checks).fresh
     return dg.AssetSpec(
         asset.key,
         description=f"{text} {pipeline.description}" if pipeline.description else text,
-        group_name=_group(pipeline),
+        group_name=pipeline.group_name or pipeline.name,
         owners=list(pipeline.owners),
         tags=dict(pipeline.tags),
         kinds={asset_key_part(kind) for kind in kinds if kind},
         metadata=metadata,
-        deps=[source_key(pipeline), *_upstream(pipeline)],
-        # Nothing ever materializes the source's asset: a condition that waits for all upstream would wait for ever.
-        automation_condition=condition.ignore(dg.AssetSelection.assets(source_key(pipeline)))
-        if hasattr(condition, "ignore")
-        else condition,
+        deps=[dg.AssetKey.from_user_string(path) for path in pipeline.deps],
+        automation_condition=pipeline.automation_condition,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh.within) if fresh else None,
     )
 
@@ -141,14 +119,6 @@ def is_motherduck(pipeline: spec.AirbytePipeline) -> bool:
     """Whether the destination writes to MotherDuck."""
     path = declared_value(pipeline.destination.configuration, "destination_path")
     return writes_to_motherduck(pipeline.destination.type, path)
-
-
-def _group(pipeline: spec.AirbytePipeline) -> str:
-    return pipeline.group_name or pipeline.name
-
-
-def _upstream(pipeline: spec.AirbytePipeline) -> list[dg.AssetKey]:
-    return [dg.AssetKey.from_user_string(path) for path in pipeline.deps]
 
 
 def table_ref(pipeline: spec.AirbytePipeline, stream: NamedStream) -> TableRef:

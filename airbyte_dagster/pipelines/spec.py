@@ -239,7 +239,8 @@ class Schedule(Declaration):
         cron: Five fields, ``"0 6 * * *"``, or ``@hourly``, ``@daily``, ``@weekly``, ``@monthly``.
         timezone: IANA name, such as ``"Europe/Berlin"``; UTC by default.
         on_running: What a tick does while the connection still syncs: ``skip`` (default) says so and does nothing,
-            ``wait`` starts a run that waits for that sync to end and then starts its own. At most one run waits.
+            ``wait`` starts a run with `OnRunning` ``wait``: it waits for that sync to end and then starts its own. At
+            most one run waits. A tick has no job to attach to, and to fail it would say no more than ``skip``.
         running: Whether the schedule is on from the start; by default it is to be turned on in Dagster.
     """
 
@@ -335,6 +336,21 @@ class AirbytePipeline(Declaration):
         if value is not None and not hasattr(value, "evaluate"):
             raise ValueError(f"expected Dagster's AutomationCondition, such as eager(); got {type(value).__name__}")
         return value
+
+    @model_validator(mode="after")
+    def _is_known_to_dagster(self) -> AirbytePipeline:
+        import dagster as dg  # noqa: PLC0415 - heavy, and needed only where a pipeline is declared
+
+        for owner in self.owners:
+            try:
+                dg.AssetSpec("check", owners=[owner])
+            except dg.DagsterInvalidDefinitionError:
+                raise ValueError(f"owners: {owner!r} is neither an e-mail address nor team:NAME") from None
+        try:
+            dg.AssetSpec("check", tags=self.tags)
+        except dg.DagsterInvalidDefinitionError as error:
+            raise ValueError(f"tags: {str(error).splitlines()[0]}") from None
+        return self
 
     @property
     def sync_job_name(self) -> str:

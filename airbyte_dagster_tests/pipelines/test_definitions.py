@@ -338,6 +338,22 @@ def test_run_that_takes_over_adopts_the_job(airbyte: RunningAirbyte, instance: d
     assert len(airbyte.engine.requests) == 2
 
 
+def test_a_run_that_never_reconciles_finds_its_connection(
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs no secret and changes nothing; where there is no connection, the run says how one is made."""
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+    declared = pipeline_of(airbyte, source={"api_key": dg.EnvVar("NOT_SET_HERE")})
+    definitions = definitions_of(airbyte, declared.model_copy(update={"reconcile": "never"}))
+
+    missing = run_sync(definitions, instance)
+    assert not missing.success
+    assert "has no connection 'faker to duck'" in failures_of(missing)[0]
+    assert "Run the job provision_example once, or declare reconcile='if_missing'." in failures_of(missing)[0]
+    run_sync(definitions_of(airbyte, pipeline_of(airbyte)), instance, job="provision_example")
+    assert run_sync(definitions, instance).success
+
+
 def test_definitions_load_with_airbyte_down() -> None:
     """Nothing is called until a run needs it."""
     pipeline = AirbytePipeline(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from airbyte_dagster import AirbytePipeline, Destination, Stream
@@ -171,6 +172,42 @@ def test_added_stream_leaves_the_others_as_they_are(subject: Subject) -> None:
     streams = {stream.name: stream for stream in subject.client.connection(first.connection.id).streams}
     assert streams["users"].selected_fields == ("id",)
     assert set(streams) == {"users", "products"}
+
+
+def test_what_is_there_stays_where_only_the_missing_is_created(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No value of it is compared, no secret of it is needed; source, destination and connection are found by name."""
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+    first, _ = subject.apply(with_source(subject.server, seed=1))
+    other = with_source(subject.server, seed=2, api_key=dg.EnvVar("NOT_SET_HERE"))
+
+    writes = len(subject.transport.writes)
+    found = subject.reconciler.find_or_create(other, subject.workspace)
+    assert (found.connection.id, found.connection.outcome) == (first.connection.id, "unchanged")
+    assert len(subject.transport.writes) == writes
+
+    second = other.connection.model_copy(update={"name": "second"})
+    created = subject.reconciler.find_or_create(other.model_copy(update={"connection": second}), subject.workspace)
+    assert created.connection.outcome == "created"
+    assert created.connection_record.source_id == first.source.id
+    assert subject.transport.writes[writes:] == [("POST", "/connections")]
+
+
+def test_only_what_is_missing_needs_its_secrets(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an empty workspace all is created as declared, and the variable that is not set is named."""
+    assert subject.reconciler.find(pipeline_of(subject.server), subject.workspace) is None
+    created = subject.reconciler.find_or_create(pipeline_of(subject.server), subject.workspace)
+    assert created.connection.outcome == "created"
+
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+    missing = with_source(subject.server, api_key=dg.EnvVar("NOT_SET_HERE"))
+    source = missing.source.model_copy(update={"name": "new"})
+    connection = missing.connection.model_copy(update={"name": "new"})
+    with pytest.raises(ConfigurationError, match="NOT_SET_HERE"):
+        subject.reconciler.find_or_create(
+            missing.model_copy(update={"source": source, "connection": connection}), subject.workspace
+        )
 
 
 def test_only_declared_keys_and_cursors_are_sent_and_those_set_by_hand(subject: Subject) -> None:

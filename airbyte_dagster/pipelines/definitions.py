@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from airbyte_dagster.pipelines import spec
@@ -12,6 +14,9 @@ from airbyte_dagster.pipelines.declared import declare
 from airbyte_dagster.pipelines.jobs import build_provision_job, build_reset_job
 from airbyte_dagster.pipelines.schedules import build_sync_schedule
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
 def build_pipeline_defs(
@@ -51,29 +56,8 @@ def build_pipeline_defs(
         pipeline = spec.AirbytePipeline(**{**dict(pipeline), "schedule": schedule})
     declare(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
     assets = build_assets(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
-    keys = [asset.key for asset in stream_assets(pipeline)]
-    sync_job = dg.define_asset_job(
-        f"sync_{pipeline.name}",
-        selection=dg.AssetSelection.assets(*keys),
-        executor_def=executor,
-        description=f"Syncs {pipeline.name} through Airbyte and checks what arrived in the warehouse.",
-    )
-    schedules = (
-        [
-            build_sync_schedule(
-                pipeline, pipeline.schedule, job=sync_job, sync_op=sync_op_name(pipeline), airbyte_key=airbyte_key
-            )
-        ]
-        if pipeline.schedule
-        else []
-    )
     checks = build_checks(pipeline, warehouse_key=warehouse_key)
-    check_job = dg.define_asset_job(
-        f"check_{pipeline.name}",
-        selection=dg.AssetSelection.checks_for_assets(*keys),
-        executor_def=executor,
-        description=f"Checks what is in the warehouse of {pipeline.name} now, without a sync.",
-    )
+    sync_job, check_job = _asset_jobs(pipeline, executor)
     return dg.Definitions(
         assets=[assets],
         asset_checks=checks,
@@ -83,6 +67,34 @@ def build_pipeline_defs(
             build_provision_job(pipeline, airbyte_key=airbyte_key, executor=executor),
             build_reset_job(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key, executor=executor),
         ],
-        schedules=schedules,
+        schedules=_schedules(pipeline, sync_job, airbyte_key),
         resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
     )
+
+
+def _asset_jobs(
+    pipeline: spec.AirbytePipeline, executor: dg.ExecutorDefinition
+) -> tuple[UnresolvedAssetJobDefinition, UnresolvedAssetJobDefinition]:
+    keys = [asset.key for asset in stream_assets(pipeline)]
+    sync_job = dg.define_asset_job(
+        pipeline.sync_job_name,
+        selection=dg.AssetSelection.assets(*keys),
+        executor_def=executor,
+        description=f"Syncs {pipeline.name} through Airbyte and checks what arrived in the warehouse.",
+    )
+    check_job = dg.define_asset_job(
+        f"check_{pipeline.name}",
+        selection=dg.AssetSelection.checks_for_assets(*keys),
+        executor_def=executor,
+        description=f"Checks what is in the warehouse of {pipeline.name} now, without a sync.",
+    )
+    return sync_job, check_job
+
+
+def _schedules(
+    pipeline: spec.AirbytePipeline, job: UnresolvedAssetJobDefinition, airbyte_key: str
+) -> list[dg.ScheduleDefinition]:
+    if pipeline.schedule is None:
+        return []
+    sync_op = sync_op_name(pipeline)
+    return [build_sync_schedule(pipeline, pipeline.schedule, job=job, sync_op=sync_op, airbyte_key=airbyte_key)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
@@ -17,6 +16,8 @@ from airbyte_dagster.airbyte.records import Stream as StreamRecord
 from airbyte_dagster.airbyte.records import StreamKey
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.declaration import Declaration
+from airbyte_dagster.pipelines.schedule_spec import Schedule as Schedule  # noqa: PLC0414 - part of what is declared here
+from airbyte_dagster.pipelines.schedule_spec import as_schedule
 
 #: The public API's names (``ConnectionSyncModeEnum``).
 SyncMode = Literal[
@@ -232,47 +233,6 @@ class Connection(Declaration):
         return self
 
 
-class Schedule(Declaration):
-    """When Dagster syncs a pipeline.
-
-    Args:
-        cron: Five fields, ``"0 6 * * *"``, or ``@hourly``, ``@daily``, ``@weekly``, ``@monthly``.
-        timezone: IANA name, such as ``"Europe/Berlin"``; UTC by default.
-        on_running: What a tick does while the connection still syncs: ``skip`` (default) says so and does nothing,
-            ``wait`` starts a run with `OnRunning` ``wait``: it waits for that sync to end and then starts its own. At
-            most one run waits. A tick has no job to attach to, and to fail it would say no more than ``skip``.
-        running: Whether the schedule is on from the start; by default it is to be turned on in Dagster.
-    """
-
-    cron: str = Field(description="Five fields, such as 0 6 * * *, or @hourly, @daily, @weekly, @monthly.")
-    timezone: str = Field(default="UTC", description="IANA name, such as Europe/Berlin.")
-    on_running: Literal["skip", "wait"] = Field(
-        default="skip",
-        description="What a tick does while the connection still syncs: nothing, or start a run that waits.",
-    )
-    running: bool = Field(default=False, description="Whether the schedule is on from the start.")
-
-    @model_validator(mode="after")
-    def _is_known_to_dagster(self) -> Schedule:
-        import dagster as dg  # noqa: PLC0415 - heavy, and needed only where a schedule is declared
-
-        try:
-            dg.ScheduleDefinition("check", cron_schedule=self.cron, execution_timezone=self.timezone, job_name="check")
-        except dg.DagsterInvalidDefinitionError:
-            try:
-                ZoneInfo(self.timezone)
-            except (ZoneInfoNotFoundError, ValueError):
-                raise ValueError(f"timezone: {self.timezone!r} is no time zone, such as Europe/Berlin") from None
-            raise ValueError(
-                f"cron: {self.cron!r} is no cron expression of five fields ('0 6 * * *'), nor @hourly, @daily, …"
-            ) from None
-        return self
-
-
-def _as_schedule(value: Any) -> Any:
-    return {"cron": value} if isinstance(value, str) else value
-
-
 def _as_asset_path(value: Any) -> Any:
     """Take ``"raw/orders"``, a Dagster ``AssetKey``, and what has one: ``AssetSpec``, a decorated asset."""
     key = getattr(value, "key", value)
@@ -320,9 +280,9 @@ class AirbytePipeline(Declaration):
     automation_condition: Any = Field(
         default=None, description="Dagster's AutomationCondition for all streams, such as eager()."
     )
-    schedule: Annotated[
-        Schedule | None, BeforeValidator(_as_schedule, json_schema_input_type=Schedule | str | None)
-    ] = Field(default=None, description="When Dagster syncs: a cron expression in UTC, or its settings.")
+    schedule: Annotated[Schedule | None, BeforeValidator(as_schedule, json_schema_input_type=Schedule | str | None)] = (
+        Field(default=None, description="When Dagster syncs: a cron expression in UTC, or its settings.")
+    )
     checks: Checks = Field(default=Checks(), description="What to check after each sync; the row count by default.")
     reconcile: Reconcile = Field(
         default="always",

@@ -113,9 +113,9 @@ def test_graph_shows_streams(page: Page) -> None:
 
     for name in ("users", "products"):
         expect(graph.get_by_text(name, exact=True)).to_be_visible()
-    for kind, times in (("airbyte", 3), ("duckdb", 2)):
+    for kind, times in (("airbyte", 2), ("duckdb", 2)):
         expect(graph.get_by_role("img", name=kind, exact=True)).to_have_count(times)
-    expect(graph.get_by_text("faker", exact=True)).to_have_count(3)
+    expect(graph.get_by_text("faker", exact=True)).to_have_count(2)
 
 
 def test_materialize_from_the_graph(stack: Stack, page: Page) -> None:

@@ -40,8 +40,7 @@ def build_pipeline_defs(
         warehouse: Where its destination writes; the checks count there. None: as for `airbyte`.
         schedule: In place of the pipeline's own: a cron expression in UTC for ``sync_NAME``, such as ``"0 6 * * *"``,
             or a `Schedule`.
-        executor: Of these jobs; the in-process executor by default: the work is waiting for Airbyte, and a process for
-            each step costs seconds and over 100 MB. A job of yours that has these assets, too, runs by its own.
+        executor: Of these jobs alone; in-process by default, since the work is waiting, and a process costs 100 MB.
         airbyte_key: Key of the resource; give another where pipelines of one code location differ in it.
         warehouse_key: The same for the warehouse.
 

@@ -16,15 +16,19 @@ if TYPE_CHECKING:
     from airbyte_dagster.pipelines.spec import AirbytePipeline as AirbytePipeline
     from airbyte_dagster.pipelines.spec import Connection as Connection
     from airbyte_dagster.pipelines.spec import Destination as Destination
+    from airbyte_dagster.pipelines.spec import Reconcile as Reconcile
     from airbyte_dagster.pipelines.spec import Schedule as Schedule
     from airbyte_dagster.pipelines.spec import Source as Source
     from airbyte_dagster.pipelines.spec import Stream as Stream
+    from airbyte_dagster.pipelines.spec import SyncMode as SyncMode
     from airbyte_dagster.pipelines.sync_sensor import build_airbyte_sync_sensor as build_airbyte_sync_sensor
     from airbyte_dagster.resources import AirbyteResource as AirbyteResource
     from airbyte_dagster.resources import MotherDuckResource as MotherDuckResource
     from airbyte_dagster.resources import PostgresWarehouseResource as PostgresWarehouseResource
+    from airbyte_dagster.resources import WarehouseResource as WarehouseResource
     from airbyte_dagster.sensors import build_file_sensor as build_file_sensor
     from airbyte_dagster.sensors import build_watermark_sensor as build_watermark_sensor
+    from airbyte_dagster.sync.settings import OnRunning as OnRunning
     from airbyte_dagster.workspaces.definitions import build_workspace_defs as build_workspace_defs
     from airbyte_dagster.workspaces.selector import ConnectionSelector as ConnectionSelector
     from airbyte_dagster.workspaces.translator import AirbyteStreamProps as AirbyteStreamProps
@@ -42,10 +46,14 @@ _MODULES = {
     "ConnectionSelector": "workspaces.selector",
     "Destination": "pipelines.spec",
     "MotherDuckResource": "resources",
+    "OnRunning": "sync.settings",
     "PostgresWarehouseResource": "resources",
+    "Reconcile": "pipelines.spec",
     "Schedule": "pipelines.spec",
     "Source": "pipelines.spec",
     "Stream": "pipelines.spec",
+    "SyncMode": "pipelines.spec",
+    "WarehouseResource": "resources",
     "build_airbyte_sync_sensor": "pipelines.sync_sensor",
     "build_file_sensor": "sensors",
     "build_pipeline_defs": "pipelines.definitions",
@@ -65,10 +73,14 @@ __all__ = [
     "ConnectionSelector",
     "Destination",
     "MotherDuckResource",
+    "OnRunning",
     "PostgresWarehouseResource",
+    "Reconcile",
     "Schedule",
     "Source",
     "Stream",
+    "SyncMode",
+    "WarehouseResource",
     "build_airbyte_sync_sensor",
     "build_file_sensor",
     "build_pipeline_defs",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
+import os
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +15,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_representation.external_data import JobDataSnap, RepositorySnap
+from dagster._serdes import serialize_value
+from pydantic import ValidationError
 
 from airbyte_dagster import AirbyteResource, MotherDuckResource, build_pipeline_defs
 from airbyte_dagster_tests.conftest import pipeline_of, resource_of
@@ -152,15 +157,122 @@ def _some_pipeline() -> Any:
     )
 
 
+class Outer(dg.ConfigurableResource[Any]):
+    """Somebody's resource that has ours in it."""
+
+    inner: MotherDuckResource
+
+
+class Seen:
+    """Definitions whose op, schedule and sensor keep the resource that Dagster gives them."""
+
+    def __init__(self, **resources: Any) -> None:
+        self.found: list[Any] = []
+
+        @dg.op(required_resource_keys={"r"})
+        def take(context) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - Dagster reads the annotation
+            self.found.append(context.resources.r)
+
+        @dg.job(resource_defs=resources)
+        def look() -> None:
+            take()
+
+        @dg.schedule(cron_schedule="@daily", job=look, required_resource_keys={"r"})
+        def tick(context: dg.ScheduleEvaluationContext) -> dg.SkipReason:
+            self.found.append(context.resources.r)
+            return dg.SkipReason("looked")
+
+        self.job, self.schedule = look, tick
+        self.definitions = dg.Definitions(jobs=[look], schedules=[tick], resources=resources)
+
+    def in_run(self, instance: dg.DagsterInstance, **config: Any) -> Any:
+        run_config = {"resources": {"r": {"config": config}}} if config else None
+        assert self.job.execute_in_process(instance=instance, run_config=run_config).success
+        return self.found.pop()
+
+    def in_tick(self, instance: dg.DagsterInstance) -> Any:
+        repository = self.definitions.get_repository_def()
+        with dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc),
+            resources=dict(repository.get_top_level_resources()),
+        ) as context:
+            self.schedule.evaluate_tick(context)
+        return self.found.pop()
+
+    def snapshots(self) -> str:
+        """All that Dagster stores of the definitions."""
+        repository = self.definitions.get_repository_def()
+        jobs = [JobDataSnap.from_job_def(job, include_parent_snapshot=True) for job in repository.get_all_jobs()]
+        return serialize_value([RepositorySnap.from_def(repository), *jobs])
+
+
+def test_a_secret_is_its_value_where_dagster_gives_the_value(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the object, a run, a tick, a copy, within another resource; snapshots and the environment have none."""
+    monkeypatch.setenv("FROM_ENVIRONMENT", "read")
+    warehouse = MotherDuckResource(database="md:x", motherduck_token=PLANTED)
+    airbyte = AirbyteResource(extra_headers={"A": PLANTED, "B": dg.EnvVar("FROM_ENVIRONMENT")})
+    before = dict(os.environ)
+    assert warehouse.motherduck_token == PLANTED
+
+    for resource in (warehouse, warehouse.model_copy(update={"database": "md:y"})):
+        seen = Seen(r=resource)
+        for given in (seen.in_run(instance), seen.in_tick(instance)):
+            assert (given.database, given.motherduck_token) == (resource.database, PLANTED)
+        assert PLANTED not in seen.snapshots()
+    nested = Seen(r=Outer(inner=warehouse))
+    assert nested.in_run(instance).inner.motherduck_token == PLANTED
+    assert PLANTED not in nested.snapshots()
+    headers = Seen(r=airbyte)
+    assert headers.in_run(instance).extra_headers == {"A": PLANTED, "B": "read"}
+    assert PLANTED not in headers.snapshots()
+    assert dict(os.environ) == before
+
+
+def test_a_variable_stays_a_variable_until_a_run_reads_it(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Definitions load without it; its name is shown, its value is not."""
+    monkeypatch.delenv("TOKEN_OF_TODAY", raising=False)
+    seen = Seen(r=MotherDuckResource(database="md:x", motherduck_token=dg.EnvVar("TOKEN_OF_TODAY")))
+    monkeypatch.setenv("TOKEN_OF_TODAY", PLANTED)
+
+    assert seen.in_run(instance).motherduck_token == PLANTED
+    assert PLANTED not in seen.snapshots()
+    assert "TOKEN_OF_TODAY" in seen.snapshots()
+
+
+def test_run_config_changes_what_is_no_secret(instance: dg.DagsterInstance) -> None:
+    """The secret stays, also where the rest is left to the launchpad altogether."""
+    given = Seen(r=MotherDuckResource(database="md:x", motherduck_token=PLANTED)).in_run(instance, database="md:y")
+    late = MotherDuckResource.configure_at_launch(motherduck_token=PLANTED)
+    launched = Seen(r=late).in_run(instance, database="md:z")
+
+    assert (given.database, given.motherduck_token) == ("md:y", PLANTED)
+    assert (launched.database, launched.motherduck_token) == ("md:z", PLANTED)
+    assert PLANTED not in repr(late)
+
+
+def test_a_refused_value_is_not_repeated() -> None:
+    """pydantic would quote what it was given."""
+    wrong: Any = {"database": 3, "motherduck_token": [PLANTED]}
+    with pytest.raises(ValidationError) as caught:
+        MotherDuckResource(**wrong)
+
+    assert PLANTED not in str(caught.value)
+
+
 def test_plain_secrets_reach_other_processes_of_the_same_code() -> None:
-    """A step in a process of its own loads the same code, and finds the same value behind the same name."""
+    """A process of its own loads the same code, and inherits nothing by its environment."""
     code = (
+        "import os, subprocess, sys\n"
         "from airbyte_dagster import AirbyteResource\n"
-        "a = AirbyteResource(bearer_token='one'); b = AirbyteResource(bearer_token='two')\n"
-        "print(a.client().settings.bearer_token, b.client().settings.bearer_token, a.bearer_token.env_var_name)"
+        "print(AirbyteResource(bearer_token='to' + 'ken').client().settings.bearer_token, flush=True)\n"
+        "subprocess.run([sys.executable, '-c', 'import os; print(\"to\" + \"ken\" in os.environ.values())'])"
     )
 
-    command = [sys.executable, "-c", code]
-    outputs = {subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)}
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
-    assert outputs == {"one two AIRBYTE_DAGSTER_SECRET_1\n"}
+    assert output == "token\nFalse\n"

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 _CLOUD_API_HOST = "api.airbyte.com"
 _CLOUD_WEB_ROOT = "https://cloud.airbyte.com"
+_PUBLIC_API = "/api/public/v1"
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,13 @@ class Links:
 
     @property
     def workspace(self) -> str:
-        """The workspace's page; a self-managed Airbyte serves its pages where it serves its API."""
+        """The workspace's page; a self-managed Airbyte serves its pages where its API is, below a sub-path too."""
         parts = urlsplit(self.server_url)
-        root = _CLOUD_WEB_ROOT if parts.hostname == _CLOUD_API_HOST else f"{parts.scheme}://{parts.netloc}"
+        if parts.hostname == _CLOUD_API_HOST:
+            root = _CLOUD_WEB_ROOT
+        else:
+            before, api, _ = parts.path.rpartition(_PUBLIC_API)
+            root = f"{parts.scheme}://{parts.netloc}{before if api else ''}"
         return f"{root}/workspaces/{self.workspace_id}"
 
     def source(self, source_id: str) -> str:

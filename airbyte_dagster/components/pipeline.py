@@ -35,7 +35,6 @@ from airbyte_dagster.components.templates import rendered
 from airbyte_dagster.errors import SpecError
 from airbyte_dagster.pipelines.definitions import build_pipeline_defs
 from airbyte_dagster.pipelines.spec import AirbytePipeline
-from airbyte_dagster.pipelines.stream_assets import stream_assets
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 
 
@@ -120,7 +119,6 @@ class AirbytePipelineComponent(ReadsAttributes):
         pipeline = AirbytePipeline(
             **{name: getattr(attributes, name) for name in AirbytePipeline.model_fields if name in given}
         )
-        _check_streams(pipeline)
         own_airbyte = f"{pipeline.name}_airbyte" if attributes.airbyte else AIRBYTE_KEY
         warehouse = attributes.warehouse if "warehouse" in given else _warehouse_behind(pipeline)
         own_warehouse = f"{pipeline.name}_warehouse" if warehouse else WAREHOUSE_KEY
@@ -157,13 +155,6 @@ def _rendered(context: dg.ResolutionContext, written: Mapping[str, Any]) -> dict
         else:
             result[name] = rendered(at, value, late=name in ("airbyte", "warehouse"))
     return result
-
-
-def _check_streams(pipeline: AirbytePipeline) -> None:
-    try:
-        stream_assets(pipeline)
-    except SpecError as error:
-        raise SpecError("Two assets are one.", problems=(f"connection.streams: {error}",)) from None
 
 
 def _warehouse_behind(pipeline: AirbytePipeline) -> WarehouseResource:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from airbyte_dagster.destinations.databases import is_motherduck
 from airbyte_dagster.paths import HOME_VARIABLE
-from airbyte_dagster.runs.keys import dagster_name
+from airbyte_dagster.runs.keys import asset_key_part
 
 if TYPE_CHECKING:
     from dagster.components.scaffold.scaffold import ScaffoldRequest
@@ -166,7 +166,7 @@ def write_scaffold(
 def name_of(request: ScaffoldRequest[_Params]) -> str:
     """Return the name of what is scaffolded: that of its folder, as far as Dagster takes it."""
     path = request.target_path
-    name = dagster_name(path.parent.name if request.append else path.name)
+    name = asset_key_part(path.parent.name if request.append else path.name)
     return f"_{name}" if name[0].isdigit() else name
 
 

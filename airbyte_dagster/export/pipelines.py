@@ -23,9 +23,8 @@ from airbyte_dagster.export.settings import (
 )
 from airbyte_dagster.export.text import comment, dumped, escaped, indented
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.fingerprint import InMemoryAppliedStore
-from airbyte_dagster.pipelines.reconcile import ActorAction, ConnectionAction, Plan, plan
-from airbyte_dagster.pipelines.stream_assets import stream_assets
+from airbyte_dagster.pipelines.last_applied import InMemoryAppliedStore
+from airbyte_dagster.pipelines.plan import ActorAction, ConnectionAction, Plan, plan
 from airbyte_dagster.resources import PostgresWarehouseResource
 
 _RELATIVE = (
@@ -168,7 +167,6 @@ class _Export:
             pipeline = spec.AirbytePipeline(
                 name=self.name, source=source, destination=destination, connection=connection
             )
-            stream_assets(pipeline)
         except SpecError as error:
             return "; ".join(error.problems) or str(error)
         todo = plan(

@@ -13,10 +13,8 @@ from airbyte_dagster.airbyte.records import Connection
 from airbyte_dagster.checks.evaluation import CheckedAsset
 from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.applied_store import InstanceAppliedStore
-from airbyte_dagster.pipelines.reconcile import Reconciled, Reconciler
-from airbyte_dagster.pipelines.stream_assets import StreamAsset, asset_spec, stream_assets, table_places
-from airbyte_dagster.resources import AirbyteResource
+from airbyte_dagster.pipelines.asset_specs import StreamAsset, asset_spec, stream_assets, table_places
+from airbyte_dagster.pipelines.reconcile import reconcile_pipeline
 from airbyte_dagster.runs.sync_op import Execute, Found, SyncOp, build_sync_op, utc_now
 from airbyte_dagster.runs.sync_run import FoundConnection
 from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets
@@ -120,23 +118,4 @@ def _checked(pipeline: spec.AirbytePipeline, asset: StreamAsset, places: Callabl
         lambda stream: places().ref(stream),
         pipeline.name,
         None if declared is None else len(declared),
-    )
-
-
-def reconcile_pipeline(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext, pipeline: spec.AirbytePipeline, airbyte: AirbyteResource
-) -> Reconciled:
-    """Make Airbyte have a pipeline as declared, telling each step in the run's log."""
-    workspace = airbyte.find_workspace()
-    context.log.info(f"Workspace {workspace.name!r} ({workspace.id})")
-    return reconciler(context, airbyte).reconcile(pipeline, workspace)
-
-
-def reconciler(context: dg.AssetExecutionContext | dg.OpExecutionContext, airbyte: AirbyteResource) -> Reconciler:
-    """Return a reconciler that keeps its records in the instance and logs to the run."""
-    return Reconciler(
-        airbyte.client(),
-        InstanceAppliedStore(context.instance),
-        key=airbyte.fingerprint_key(),
-        log=context.log.info,
     )

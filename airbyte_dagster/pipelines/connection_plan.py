@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airbyte_dagster.airbyte import records
@@ -157,6 +157,32 @@ def _stream_changes(
         body.append(_stream_payload(stream, same.raw))
     changes += [f"streams.{stream.name} removed" for stream in left]
     return changes, body
+
+
+def without_source_defined(
+    declared: spec.Connection, payload: Mapping[str, Any], available: Sequence[records.AvailableStream]
+) -> list[dict[str, Any]]:
+    """Return the streams of a PATCH without the keys and cursors that the source defines, unless they are declared.
+
+    Airbyte shows them as if somebody had set them, and some servers refuse to have them sent back. What somebody has
+    set in Airbyte is sent, since it would be lost.
+
+    Args:
+        declared: What the PATCH was made of by `connection_changes`.
+        payload: The PATCH.
+        available: What the source offers.
+    """
+    offered = {stream.key: stream for stream in available}
+    result = []
+    for stream, sent in zip(declared.streams or (), payload["configurations"]["streams"], strict=True):
+        defined = records.of_stream(records.StreamKey(sent.get("namespace"), stream.name), offered)
+        left_out = set()
+        if defined and defined.source_defined_cursor and not stream.cursor_field:
+            left_out.add("cursorField")
+        if defined and defined.primary_key and not stream.primary_key:
+            left_out.add("primaryKey")
+        result.append({key: value for key, value in sent.items() if key not in left_out})
+    return result
 
 
 def _stream_differences(declared: spec.Stream, existing: records.Stream) -> list[str]:

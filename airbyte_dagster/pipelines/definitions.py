@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from airbyte_dagster.destinations.tables import TablePlaces, collisions
 from airbyte_dagster.pipelines import spec
+from airbyte_dagster.pipelines.asset_specs import stream_assets
 from airbyte_dagster.pipelines.assets import pipeline_op, sync_op_name
 from airbyte_dagster.pipelines.declared import declare
-from airbyte_dagster.pipelines.ops import build_provision_job, build_reset_job
+from airbyte_dagster.pipelines.jobs import build_provision_job, build_reset_job
 from airbyte_dagster.pipelines.schedules import build_sync_schedule
-from airbyte_dagster.pipelines.stream_assets import source_spec, stream_assets
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.runs.sync_op import build_sync_op
 
 _LOG = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
 def build_pipeline_defs(
@@ -40,8 +44,7 @@ def build_pipeline_defs(
         warehouse: Where its destination writes; the checks count there. None: as for `airbyte`.
         schedule: In place of the pipeline's own: a cron expression in UTC for ``sync_NAME``, such as ``"0 6 * * *"``,
             or a `Schedule`.
-        executor: The in-process executor by default: the work is waiting for Airbyte, and a process for each step
-            costs seconds and over 100 MB.
+        executor: Of these jobs alone; in-process by default, since the work is waiting, and a process costs 100 MB.
         airbyte_key: Key of the resource; give another where pipelines of one code location differ in it.
         warehouse_key: The same for the warehouse.
 
@@ -49,7 +52,7 @@ def build_pipeline_defs(
         Definitions to use as they are, or to merge with others.
 
     Raises:
-        SpecError: Two streams would be one asset, or the schedule is not valid.
+        SpecError: The schedule is not valid.
     """
     executor = executor or dg.in_process_executor
     if schedule is not None:
@@ -61,21 +64,29 @@ def build_pipeline_defs(
         _LOG.warning("Several streams have one table, which no check can tell apart: %s.", shared)
     declare(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
     op = pipeline_op(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
+    sync_job, check_job = _asset_jobs(pipeline, executor)
+    return dg.Definitions(
+        assets=[build_sync_op(op)],
+        jobs=[
+            sync_job,
+            *([check_job] if op.check_targets else []),
+            build_provision_job(pipeline, airbyte_key=airbyte_key, executor=executor),
+            build_reset_job(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key, executor=executor),
+        ],
+        schedules=_schedules(pipeline, sync_job, airbyte_key),
+        resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
+    )
+
+
+def _asset_jobs(
+    pipeline: spec.AirbytePipeline, executor: dg.ExecutorDefinition
+) -> tuple[UnresolvedAssetJobDefinition, UnresolvedAssetJobDefinition]:
     keys = [asset.key for asset in stream_assets(pipeline)]
     sync_job = dg.define_asset_job(
-        f"sync_{pipeline.name}",
+        pipeline.sync_job_name,
         selection=dg.AssetSelection.assets(*keys),
         executor_def=executor,
         description=f"Syncs {pipeline.name} through Airbyte and checks what arrived in the warehouse.",
-    )
-    schedules = (
-        [
-            build_sync_schedule(
-                pipeline, pipeline.schedule, job=sync_job, sync_op=sync_op_name(pipeline), airbyte_key=airbyte_key
-            )
-        ]
-        if pipeline.schedule
-        else []
     )
     check_job = dg.define_asset_job(
         f"check_{pipeline.name}",
@@ -83,15 +94,13 @@ def build_pipeline_defs(
         executor_def=executor,
         description=f"Checks what is in the warehouse of {pipeline.name} now, without a sync.",
     )
-    return dg.Definitions(
-        assets=[source_spec(pipeline), build_sync_op(op)],
-        jobs=[
-            sync_job,
-            *([check_job] if op.check_targets else []),
-            build_provision_job(pipeline, airbyte_key=airbyte_key, executor=executor),
-            build_reset_job(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key, executor=executor),
-        ],
-        schedules=schedules,
-        resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
-        executor=executor,
-    )
+    return sync_job, check_job
+
+
+def _schedules(
+    pipeline: spec.AirbytePipeline, job: UnresolvedAssetJobDefinition, airbyte_key: str
+) -> list[dg.ScheduleDefinition]:
+    if pipeline.schedule is None:
+        return []
+    sync_op = sync_op_name(pipeline)
+    return [build_sync_schedule(pipeline, pipeline.schedule, job=job, sync_op=sync_op, airbyte_key=airbyte_key)]

@@ -10,7 +10,7 @@ from dagster import RunsFilter
 
 from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.reconcile import by_name
+from airbyte_dagster.pipelines.names import by_name
 from airbyte_dagster.resources import AirbyteResource
 from airbyte_dagster.runs.checkpoints import IN_PROGRESS, has_job
 
@@ -55,7 +55,7 @@ def build_sync_schedule(
         description=f"Syncs {pipeline.name}. A tick that finds {pipeline.connection.name!r} syncing {otherwise}.",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        runs = context.instance.get_runs(RunsFilter(job_name=job.name, statuses=list(IN_PROGRESS)))
+        runs = _runs_in_progress(context, job.name)
         if waits:
             return _skip_if_one_waits(context.instance, runs) or dg.RunRequest(run_config=_waiting(sync_op))
         if runs:
@@ -73,6 +73,18 @@ def build_sync_schedule(
         )
 
     return tick
+
+
+def _runs_in_progress(context: dg.ScheduleEvaluationContext, job_name: str) -> Sequence[dg.DagsterRun]:
+    """Return the runs of a job, without those of another code location that has a job of the same name."""
+    runs = context.instance.get_runs(RunsFilter(job_name=job_name, statuses=list(IN_PROGRESS)))
+    data = context.repository_def.repository_load_data
+    if data is None or data.code_location_name is None:
+        return runs
+    here = f"{context.repository_def.name}@{data.code_location_name}"
+    # A run that was started from a command line says nothing of where it is from.
+    origins = [(run, run.remote_job_origin) for run in runs]
+    return [run for run, origin in origins if origin is None or origin.repository_origin.get_label() == here]
 
 
 def _skip_if_one_waits(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun]) -> dg.SkipReason | None:

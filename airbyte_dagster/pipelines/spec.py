@@ -7,8 +7,7 @@ modes raise `SpecError` with the dotted path, the accepted values and the neares
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
@@ -17,6 +16,8 @@ from airbyte_dagster.airbyte.records import Stream as StreamRecord
 from airbyte_dagster.airbyte.records import StreamKey
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.declaration import Declaration
+from airbyte_dagster.pipelines.schedule_spec import Schedule as Schedule  # noqa: PLC0414 - part of what is declared here
+from airbyte_dagster.pipelines.schedule_spec import as_schedule
 
 #: The public API's names (``ConnectionSyncModeEnum``).
 SyncMode = Literal[
@@ -31,6 +32,10 @@ SyncMode = Literal[
     "incremental_soft_delete",
 ]
 
+
+#: What a run does about a pipeline in Airbyte before it syncs: make all of it as declared; create what is missing and
+#: change nothing; or find the connection, and nothing else.
+Reconcile: TypeAlias = Literal["always", "if_missing", "never"]
 
 _QUARTZ_FIELDS = (6, 7)
 
@@ -228,46 +233,6 @@ class Connection(Declaration):
         return self
 
 
-class Schedule(Declaration):
-    """When Dagster syncs a pipeline.
-
-    Args:
-        cron: Five fields, ``"0 6 * * *"``, or ``@hourly``, ``@daily``, ``@weekly``, ``@monthly``.
-        timezone: IANA name, such as ``"Europe/Berlin"``; UTC by default.
-        on_running: What a tick does while the connection still syncs: ``skip`` (default) says so and does nothing,
-            ``wait`` starts a run that waits for that sync to end and then starts its own. At most one run waits.
-        running: Whether the schedule is on from the start; by default it is to be turned on in Dagster.
-    """
-
-    cron: str = Field(description="Five fields, such as 0 6 * * *, or @hourly, @daily, @weekly, @monthly.")
-    timezone: str = Field(default="UTC", description="IANA name, such as Europe/Berlin.")
-    on_running: Literal["skip", "wait"] = Field(
-        default="skip",
-        description="What a tick does while the connection still syncs: nothing, or start a run that waits.",
-    )
-    running: bool = Field(default=False, description="Whether the schedule is on from the start.")
-
-    @model_validator(mode="after")
-    def _is_known_to_dagster(self) -> Schedule:
-        import dagster as dg  # noqa: PLC0415 - heavy, and needed only where a schedule is declared
-
-        try:
-            dg.ScheduleDefinition("check", cron_schedule=self.cron, execution_timezone=self.timezone, job_name="check")
-        except dg.DagsterInvalidDefinitionError:
-            try:
-                ZoneInfo(self.timezone)
-            except (ZoneInfoNotFoundError, ValueError):
-                raise ValueError(f"timezone: {self.timezone!r} is no time zone, such as Europe/Berlin") from None
-            raise ValueError(
-                f"cron: {self.cron!r} is no cron expression of five fields ('0 6 * * *'), nor @hourly, @daily, …"
-            ) from None
-        return self
-
-
-def _as_schedule(value: Any) -> Any:
-    return {"cron": value} if isinstance(value, str) else value
-
-
 def _as_asset_path(value: Any) -> Any:
     """Take ``"raw/orders"``, a Dagster ``AssetKey``, and what has one: ``AssetSpec``, a decorated asset."""
     key = getattr(value, "key", value)
@@ -288,6 +253,9 @@ class AirbytePipeline(Declaration):
         automation_condition: Dagster's ``AutomationCondition`` for all streams, such as ``eager()``.
         schedule: A cron expression, or a `Schedule`.
         checks: See `Checks`; the row count alone by default.
+        reconcile: What a run does in Airbyte before it syncs. ``always`` (default) creates what is missing and updates
+            what differs. ``if_missing`` creates what is missing and changes nothing: what somebody has changed in
+            Airbyte stays, and no secret is needed of what is there. ``never`` finds the connection by its name.
 
     Raises:
         SpecError: Something in it is wrong; every problem is listed with its dotted path.
@@ -312,10 +280,15 @@ class AirbytePipeline(Declaration):
     automation_condition: Any = Field(
         default=None, description="Dagster's AutomationCondition for all streams, such as eager()."
     )
-    schedule: Annotated[
-        Schedule | None, BeforeValidator(_as_schedule, json_schema_input_type=Schedule | str | None)
-    ] = Field(default=None, description="When Dagster syncs: a cron expression in UTC, or its settings.")
+    schedule: Annotated[Schedule | None, BeforeValidator(as_schedule, json_schema_input_type=Schedule | str | None)] = (
+        Field(default=None, description="When Dagster syncs: a cron expression in UTC, or its settings.")
+    )
     checks: Checks = Field(default=Checks(), description="What to check after each sync; the row count by default.")
+    reconcile: Reconcile = Field(
+        default="always",
+        description="What a run does in Airbyte before it syncs: create what is missing and update what differs "
+        "(always), only create what is missing (if_missing), or only find the connection (never).",
+    )
 
     @field_validator("automation_condition")
     @classmethod
@@ -323,6 +296,21 @@ class AirbytePipeline(Declaration):
         if value is not None and not hasattr(value, "evaluate"):
             raise ValueError(f"expected Dagster's AutomationCondition, such as eager(); got {type(value).__name__}")
         return value
+
+    @model_validator(mode="after")
+    def _is_known_to_dagster(self) -> AirbytePipeline:
+        import dagster as dg  # noqa: PLC0415 - heavy, and needed only where a pipeline is declared
+
+        for owner in self.owners:
+            try:
+                dg.AssetSpec("check", owners=[owner])
+            except dg.DagsterInvalidDefinitionError:
+                raise ValueError(f"owners: {owner!r} is neither an e-mail address nor team:NAME") from None
+        try:
+            dg.AssetSpec("check", tags=self.tags)
+        except dg.DagsterInvalidDefinitionError as error:
+            raise ValueError(f"tags: {str(error).splitlines()[0]}") from None
+        return self
 
     @property
     def sync_job_name(self) -> str:

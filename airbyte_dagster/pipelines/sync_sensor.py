@@ -10,8 +10,8 @@ import dagster as dg
 from airbyte_dagster.airbyte.records import Connection
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines import spec
+from airbyte_dagster.pipelines.asset_specs import stream_assets
 from airbyte_dagster.pipelines.assets import connection_targets
-from airbyte_dagster.pipelines.stream_assets import stream_assets
 from airbyte_dagster.runs.targets import ConnectionTargets, TargetsOf
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
 
@@ -47,7 +47,6 @@ def build_airbyte_sync_sensor(
 
     Raises:
         ConfigurationError: There is no pipeline, or the name or the interval is not valid.
-        SpecError: Two streams of a pipeline would be one asset.
     """
     if not pipelines:
         raise ConfigurationError(f"The sensor {name!r} has no pipeline.")

@@ -11,7 +11,8 @@ import dagster as dg
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Stream, StreamKey
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.workspaces.keys import connection_keys, free_connection_key, free_stream_path, stream_paths
+from airbyte_dagster.runs.keys import free_stream_path, stream_paths
+from airbyte_dagster.workspaces.keys import connection_keys, free_connection_key
 from airbyte_dagster.workspaces.selector import ConnectionSelector, Selector, selected
 from airbyte_dagster.workspaces.snapshot import ConnectionRecord, WorkspaceSnapshot
 from airbyte_dagster.workspaces.translator import AirbyteStreamProps, AirbyteTranslator
@@ -72,7 +73,7 @@ class Catalog:
             stream: Of the connection.
         """
         paths = self._paths.get(connection.id, {})
-        path = paths.get(stream.key) or free_stream_path(stream, paths.values())
+        path = paths.get(stream.key) or free_stream_path(stream.key, paths.values())
         key = self._connection_keys.get(connection.id) or free_connection_key(
             connection, set(self._connection_keys.values())
         )
@@ -81,7 +82,7 @@ class Catalog:
     def _add(
         self, connection: ConnectionRecord, by_key: dict[dg.AssetKey, WorkspaceAsset]
     ) -> tuple[WorkspaceAsset, ...]:
-        paths = self._paths[connection.id] = stream_paths(connection.streams)
+        paths = self._paths[connection.id] = stream_paths(stream.key for stream in connection.streams)
         connection_key = self._connection_keys[connection.id]
         assets = []
         for stream in {stream.key: stream for stream in connection.streams}.values():

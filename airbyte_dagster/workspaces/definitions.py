@@ -16,7 +16,7 @@ from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines.declared import DeclaredWorkspace, declare_workspace
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
-from airbyte_dagster.runs.keys import dagster_name
+from airbyte_dagster.runs.keys import asset_key_part
 from airbyte_dagster.runs.sync_op import SyncOp, Wait, build_check_op, build_sync_op
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
 from airbyte_dagster.workspaces.catalog import Catalog, build_catalog
@@ -153,7 +153,7 @@ def workspace_defs(
         raise ConfigurationError(f"max_concurrent_syncs is {max_concurrent_syncs}: at least 1 is needed.")
     if checks is not None and warehouse is None:
         raise ConfigurationError("There are checks, but no warehouse to look into.", guidance="Give warehouse, too.")
-    if dagster_name(name) != name:
+    if asset_key_part(name) != name:
         raise ConfigurationError(f"name is {name!r}: Dagster takes letters, digits and underscores alone.")
     executor = executor or dg.in_process_executor
     has_sensor = wait == "deferred" or bool(sync_sensor)

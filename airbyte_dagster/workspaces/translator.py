@@ -11,7 +11,7 @@ from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Stream
 from airbyte_dagster.destinations.databases import writes_to_motherduck
 from airbyte_dagster.runs.events import COLUMN_SCHEMA, table_schema
-from airbyte_dagster.runs.keys import dagster_name
+from airbyte_dagster.runs.keys import asset_key_part
 from airbyte_dagster.workspaces.snapshot import ActorRecord, ConnectionRecord
 
 
@@ -96,7 +96,7 @@ class AirbyteTranslator:
             dg.AssetKey([props.connection_key, *props.stream_path]),
             description=f"Stream '{props.stream.name}' of '{source.name}', brought to '{destination.name}' by Airbyte.",
             group_name=props.connection_key,
-            kinds={dagster_name(kind) for kind in kinds if kind},
+            kinds={asset_key_part(kind) for kind in kinds if kind},
             metadata=metadata,
         )
 

@@ -31,6 +31,7 @@ from airbyte_dagster.components.scaffold import ScaffoldParams
 from airbyte_dagster.components.templates import LateTemplate, rendered
 from airbyte_dagster.declaration import Declaration
 from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.resources import plain
 from airbyte_dagster_tests.dagster_runs import failures_of
 from airbyte_dagster_tests.dg_project import TYPE, Project
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
@@ -416,7 +417,7 @@ def test_secrets_are_in_nothing_that_is_stored(
     component = component_of(project, "example")
     assert component.airbyte is not None
     assert component.airbyte.request_timeout == 20
-    headers = {name: value.get_value() for name, value in component.airbyte.extra_headers.items()}  # type: ignore[attr-defined]
+    headers = {name: plain(value) for name, value in component.airbyte.extra_headers.items()}
     assert headers == {"X-Gateway-Key": f"{PLANTED}-HEADER", "X-Other": f"Bearer {PLANTED}-HEADER"}
     captured = capfd.readouterr()
     assert_nowhere(

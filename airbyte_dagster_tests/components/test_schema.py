@@ -136,9 +136,6 @@ WRONG = {
     "stream twice in two forms": Wrong(
         CONNECTION, "connection: {name: c, streams: [a, {name: a}]}", "", "streams names a more than once"
     ),
-    "streams that are one asset": Wrong(
-        CONNECTION, "connection: {name: c, streams: [a-b, a_b]}", "", "would both be the asset 'shop/a_b'"
-    ),
     "key not selected": Wrong(
         CONNECTION, stream("primary_key: id, selected_fields: [name]"), "", "selected_fields leaves out id"
     ),

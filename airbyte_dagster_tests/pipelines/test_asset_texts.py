@@ -7,13 +7,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from airbyte_dagster import AirbytePipeline
+from airbyte_dagster import AirbytePipeline, Stream
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.checks.rules import Claim
-from airbyte_dagster.pipelines.stream_assets import asset_spec, source_spec, stream_assets
+from airbyte_dagster.pipelines.asset_specs import asset_spec, stream_assets
 from airbyte_dagster.runs.events import synced_metadata
 from airbyte_dagster.warehouse import Table
+from airbyte_dagster.workspaces.catalog import build_catalog
 from airbyte_dagster_tests.dagster_runs import a_job
+from airbyte_dagster_tests.workspaces.records import connection, snapshot
 
 LINKS = Links("https://api.airbyte.com/v1", "w")
 
@@ -43,12 +45,41 @@ def test_page_shows_where_the_table_is_to_be(destination: dict[str, Any], expect
     assert asset_spec(pipeline, stream_assets(pipeline)[0]).metadata.get("dagster/table_name") == expected
 
 
-def test_source_says_which_connector_it_is() -> None:
-    """A custom connector has no type name; its definition is told."""
-    assert source_spec(pipeline_to(destinationType="duckdb")).metadata == {
-        "airbyte/source_name": "s",
-        "airbyte/source_type": "custom, definition 0000",
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        (["Café", "caf-e"], {"Cafe", "caf_e"}),
+        (["税率", "税金"], {"_9401d14f", "_fa0b5f18"}),
+        (["заказы", "клиент"], {"_c359203e", "_e363c544"}),
+        (["a_b", "a-b", "a.b"], {"a_b", "a_b_0e08d75d", "a_b_fc7d33be"}),
+        ([{"name": "a-b", "namespace": "n é"}, "a-b"], {"n_e/a_b", "a_b"}),
+    ],
+)
+def test_keys_are_those_of_a_workspace(names: list[Any], keys: set[str]) -> None:
+    """A pipeline that is called like its connection goes on with the history of the workspace's assets.
+
+    What is left of a name decides; of several that would be one, and of names without a letter, a digest is part.
+    """
+    streams = [Stream(name=name) if isinstance(name, str) else Stream(**name) for name in names]
+    pipeline = pipeline_to(destinationType="duckdb")
+    declared = pipeline.connection.model_copy(update={"streams": tuple(streams)})
+
+    found = stream_assets(pipeline.model_copy(update={"connection": declared}))
+
+    assert {"/".join(asset.key.path[1:]) for asset in found} == keys
+    catalog = build_catalog(snapshot(connection("example", [stream.record() for stream in streams])))
+    assert {asset.key: asset.streams[0].key for asset in found} == {
+        asset.key: asset.stream.key for asset in catalog.assets
     }
+
+
+def test_source_says_which_connector_it_is() -> None:
+    """A custom connector has no type name; its definition is shown. Each stream's asset shows where it comes from."""
+    pipeline = pipeline_to(destinationType="duckdb")
+    shown = asset_spec(pipeline, stream_assets(pipeline)[0]).metadata
+
+    assert shown["airbyte/source_name"] == "s"
+    assert shown["airbyte/source_type"] == "custom, definition 0000"
 
 
 def metadata_of(primary_key: tuple[str, ...], **more: Any) -> dict[str, Any]:
@@ -86,6 +117,20 @@ def test_link_leads_to_the_logs_of_the_job() -> None:
     assert metadata_of(())["airbyte/job"].url == (
         "https://cloud.airbyte.com/workspaces/w/connections/c/timeline?jobId=7&openLogs=true"
     )
+
+
+@pytest.mark.parametrize(
+    ("server_url", "root"),
+    [
+        ("https://api.airbyte.com/v1", "https://cloud.airbyte.com"),
+        ("http://localhost:8000/api/public/v1", "http://localhost:8000"),
+        ("https://tools.example.com/data/airbyte/api/public/v1", "https://tools.example.com/data/airbyte"),
+        ("https://gateway.example.com/v1", "https://gateway.example.com"),
+    ],
+)
+def test_pages_are_where_the_api_is(server_url: str, root: str) -> None:
+    """Below a sub-path, too, which an ingress may have put before both."""
+    assert Links(server_url, "w").source("s") == f"{root}/workspaces/w/source/s"
 
 
 def test_bytes_are_left_out_where_they_are_not_known() -> None:

@@ -24,7 +24,6 @@ from airbyte_dagster import (
 )
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.checks.rules import Claim
-from airbyte_dagster.errors import SpecError
 from airbyte_dagster.runs.checkpoints import RunCheckpoints
 from airbyte_dagster.runs.events import synced_metadata
 from airbyte_dagster.sync.checkpoints import Checkpoint
@@ -338,6 +337,22 @@ def test_run_that_takes_over_adopts_the_job(airbyte: RunningAirbyte, instance: d
     assert len(airbyte.engine.requests) == 2
 
 
+def test_a_run_that_never_reconciles_finds_its_connection(
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs no secret and changes nothing; where there is no connection, the run says how one is made."""
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+    declared = pipeline_of(airbyte, source={"api_key": dg.EnvVar("NOT_SET_HERE")})
+    definitions = definitions_of(airbyte, declared.model_copy(update={"reconcile": "never"}))
+
+    missing = run_sync(definitions, instance)
+    assert not missing.success
+    assert "has no connection 'faker to duck'" in failures_of(missing)[0]
+    assert "Run the job provision_example once, or declare reconcile='if_missing'." in failures_of(missing)[0]
+    run_sync(definitions_of(airbyte, pipeline_of(airbyte)), instance, job="provision_example")
+    assert run_sync(definitions, instance).success
+
+
 def test_definitions_load_with_airbyte_down() -> None:
     """Nothing is called until a run needs it."""
     pipeline = AirbytePipeline(
@@ -358,7 +373,7 @@ def test_definitions_load_with_airbyte_down() -> None:
     )
 
     specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
-    assert set(specs) == {"example/my_stream", "example/public/b", "example/source/s"}
+    assert set(specs) == {"example/my_stream", "example/public/b"}
     spec = specs["example/my_stream"]
     assert (spec.group_name, spec.owners, spec.tags["tier"]) == ("sales", ["team:data"], "1")
     assert spec.kinds == {"airbyte", "postgres", "motherduck"}
@@ -371,7 +386,7 @@ def test_definitions_load_with_airbyte_down() -> None:
 
 
 def test_lineage_runs_from_what_the_source_reads_to_the_streams() -> None:
-    """Upstream assets, by key or as assets, lie before the source and before each stream; so does the source."""
+    """Upstream assets, by key or as assets, lie right before each stream."""
 
     @dg.asset
     def files() -> None: ...
@@ -391,32 +406,33 @@ def test_lineage_runs_from_what_the_source_reads_to_the_streams() -> None:
 
     graph = definitions.resolve_asset_graph()
     upstream = {"raw/orders", "raw/people", "files"}
-    source, users = dg.AssetKey(["example", "source", "my_source"]), dg.AssetKey(["example", "users"])
-    assert {key.to_user_string() for key in graph.get(source).parent_keys} == upstream
-    assert graph.get(users).parent_keys == {source, *map(dg.AssetKey.from_user_string, upstream)}
+    users = dg.AssetKey(["example", "users"])
+    assert {key.to_user_string() for key in graph.get(users).parent_keys} == upstream
     policy = next(spec for spec in definitions.resolve_all_asset_specs() if spec.key == users).freshness_policy
     assert policy == dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=36))
 
 
 @pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
-def test_a_condition_does_not_wait_for_the_source(instance: dg.DagsterInstance) -> None:
-    """An eager pipeline runs when what it depends on is new, though nothing ever materializes the source's asset."""
+@pytest.mark.parametrize("is_mapped", [False, True], ids=["of the pipeline", "by map_asset_specs"])
+def test_a_plain_condition_requests_what_is_new(instance: dg.DagsterInstance, *, is_mapped: bool) -> None:
+    """An eager pipeline runs when what it depends on is new; so do assets that got the condition afterwards."""
 
     @dg.asset
     def files() -> None: ...
 
+    eager = dg.AutomationCondition.eager()
     pipeline = AirbytePipeline(
         name="example",
         source={"name": "s", "configuration": {"sourceType": "file"}},
         destination={"name": "d", "configuration": {"destinationType": "duckdb"}},
         connection={"name": "c", "streams": ["users"]},
         deps=["files"],
-        automation_condition=dg.AutomationCondition.eager(),
+        automation_condition=None if is_mapped else eager,
     )
-    warehouse = MotherDuckResource(database="md:lms")
-    definitions = dg.Definitions.merge(
-        dg.Definitions(assets=[files]), build_pipeline_defs(pipeline, airbyte=AirbyteResource(), warehouse=warehouse)
-    )
+    built = build_pipeline_defs(pipeline, airbyte=AirbyteResource(), warehouse=MotherDuckResource(database="md:lms"))
+    if is_mapped:
+        built = built.map_asset_specs(func=lambda spec: spec.replace_attributes(automation_condition=eager))
+    definitions = dg.Definitions.merge(dg.Definitions(assets=[files]), built)
     before = dg.evaluate_automation_conditions(defs=definitions, instance=instance)
     dg.materialize([files], instance=instance)
 
@@ -425,17 +441,33 @@ def test_a_condition_does_not_wait_for_the_source(instance: dg.DagsterInstance) 
     assert (before.total_requested, after.total_requested) == (0, 1)
 
 
-def test_streams_that_would_be_one_asset_are_an_error() -> None:
-    """Both names are in the message."""
+@pytest.mark.parametrize("executor", [None, dg.multiprocess_executor])
+def test_the_executor_is_that_of_our_jobs_alone(executor: dg.ExecutorDefinition | None) -> None:
+    """A project's own executor, and its own jobs, stay as they are; ours are in-process unless one is given."""
+
+    @dg.op
+    def nothing() -> None: ...
+
+    @dg.job
+    def own() -> None:
+        nothing()
+
     pipeline = AirbytePipeline(
         name="example",
-        source={"name": "s", "configuration": {"sourceType": "faker"}},
+        source={"name": "s", "configuration": {"sourceType": "file"}},
         destination={"name": "d", "configuration": {"destinationType": "duckdb"}},
-        connection={"name": "c", "streams": ["a-b", "a.b"]},
+        connection={"name": "c", "streams": ["users"]},
     )
+    built = build_pipeline_defs(
+        pipeline, airbyte=AirbyteResource(), warehouse=MotherDuckResource(database="md:lms"), executor=executor
+    )
+    merged = dg.Definitions.merge(dg.Definitions(jobs=[own], executor=dg.multi_or_in_process_executor), built)
+    alone = dg.Definitions.merge(dg.Definitions(jobs=[own]), built)
 
-    with pytest.raises(SpecError, match=r"'a-b' and the stream 'a\.b'"):
-        build_pipeline_defs(pipeline, airbyte=AirbyteResource(), warehouse=MotherDuckResource(database="md:lms"))
+    assert merged.resolve_job_def("own").executor_def is dg.multi_or_in_process_executor
+    assert alone.resolve_job_def("own").executor_def is dg.multi_or_in_process_executor
+    for name in ("sync_example", "check_example", "provision_example", "reset_example"):
+        assert merged.resolve_job_def(name).executor_def is (executor or dg.in_process_executor)
 
 
 def test_pipelines_merge_into_one_code_location(airbyte: RunningAirbyte) -> None:
@@ -450,7 +482,7 @@ def test_pipelines_merge_into_one_code_location(airbyte: RunningAirbyte) -> None
     )
 
     dg.Definitions.validate_loadable(merged)
-    assert len(list(merged.resolve_all_asset_specs())) == 6
+    assert len(list(merged.resolve_all_asset_specs())) == 4
 
 
 @pytest.mark.parametrize(

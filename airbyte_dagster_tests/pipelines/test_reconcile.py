@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from airbyte_dagster import AirbytePipeline, Destination, Stream
 from airbyte_dagster.airbyte.records import Workspace
 from airbyte_dagster.errors import AmbiguousName, ConfigurationError, InvalidConfiguration, OutcomeUnknown, SpecError
-from airbyte_dagster.pipelines.fingerprint import InMemoryAppliedStore
-from airbyte_dagster.pipelines.reconcile import Reconciled, Reconciler
+from airbyte_dagster.pipelines.apply import ReconciledPipeline, Reconciler
+from airbyte_dagster.pipelines.last_applied import InMemoryAppliedStore, LastAppliedConfiguration
 from airbyte_dagster_tests.conftest import RecordingTransport, client_of, pipeline_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
 
@@ -31,7 +32,7 @@ class Subject:
             self.client, self.applied, key="a key", log=self.lines.append, sleep=lambda _seconds: None
         )
 
-    def apply(self, pipeline: AirbytePipeline) -> tuple[Reconciled, list[tuple[str, str]]]:
+    def apply(self, pipeline: AirbytePipeline) -> tuple[ReconciledPipeline, list[tuple[str, str]]]:
         """Reconcile; return what came of it and the writes that it took."""
         before = len(self.transport.writes)
         reconciled = self.reconciler.reconcile(pipeline, self.workspace)
@@ -131,6 +132,16 @@ def test_records_of_what_was_sent_hold_no_secret(subject: Subject) -> None:
     assert not record.has_same_secrets({("api_key",): "PLANTED"}, key="another key")
 
 
+def test_records_of_equal_secrets_are_not_equal() -> None:
+    """Each has a salt of its own: who reads the records can't see that two secrets are one."""
+    first, second = (
+        LastAppliedConfiguration.of({("api_key",): "same"}, (("api_key",),), key="a key") for _ in range(2)
+    )
+
+    assert first.salt != second.salt
+    assert first.digest != second.digest
+
+
 def test_edit_made_in_airbyte_is_set_back_and_named(subject: Subject) -> None:
     """Drift of a value that is no secret is found by its path."""
     first, _ = subject.apply(with_source(subject.server, seed=1))
@@ -161,6 +172,70 @@ def test_added_stream_leaves_the_others_as_they_are(subject: Subject) -> None:
     streams = {stream.name: stream for stream in subject.client.connection(first.connection.id).streams}
     assert streams["users"].selected_fields == ("id",)
     assert set(streams) == {"users", "products"}
+
+
+def test_what_is_there_stays_where_only_the_missing_is_created(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No value of it is compared, no secret of it is needed; source, destination and connection are found by name."""
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+    first, _ = subject.apply(with_source(subject.server, seed=1))
+    other = with_source(subject.server, seed=2, api_key=dg.EnvVar("NOT_SET_HERE"))
+
+    writes = len(subject.transport.writes)
+    found = subject.reconciler.find_or_create(other, subject.workspace)
+    assert (found.connection.id, found.connection.outcome) == (first.connection.id, "unchanged")
+    assert len(subject.transport.writes) == writes
+
+    second = other.connection.model_copy(update={"name": "second"})
+    created = subject.reconciler.find_or_create(other.model_copy(update={"connection": second}), subject.workspace)
+    assert created.connection.outcome == "created"
+    assert created.connection_record.source_id == first.source.id
+    assert subject.transport.writes[writes:] == [("POST", "/connections")]
+
+
+def test_only_what_is_missing_needs_its_secrets(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an empty workspace all is created as declared, and the variable that is not set is named."""
+    assert subject.reconciler.find(pipeline_of(subject.server), subject.workspace) is None
+    created = subject.reconciler.find_or_create(pipeline_of(subject.server), subject.workspace)
+    assert created.connection.outcome == "created"
+
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+    missing = with_source(subject.server, api_key=dg.EnvVar("NOT_SET_HERE"))
+    source = missing.source.model_copy(update={"name": "new"})
+    connection = missing.connection.model_copy(update={"name": "new"})
+    with pytest.raises(ConfigurationError, match="NOT_SET_HERE"):
+        subject.reconciler.find_or_create(
+            missing.model_copy(update={"source": source, "connection": connection}), subject.workspace
+        )
+
+
+def test_only_declared_keys_and_cursors_are_sent_and_those_set_by_hand(subject: Subject) -> None:
+    """Airbyte shows keys that the source defines as if they were set, and some servers refuse to have them back.
+
+    Those that somebody has set in Airbyte would be lost, and are sent.
+    """
+    rows = [{"id": 1, "region": "eu", "updated_at": "2026-01-01"}]
+    subject.server.engine.add("defined", {"users": rows, "products": rows})
+    subject.server.engine.add("open", {"users": rows, "products": rows}, primary_key=None)
+    mode = "incremental_deduped_history"
+
+    def change(kind: str, key: tuple[str, ...]) -> dict[str, Any]:
+        pipeline = pipeline_of(subject.server, streams=(Stream(name="users", sync_mode=mode, primary_key=key),))
+        source = pipeline.source.model_copy(update={"name": kind, "configuration": {"sourceType": kind}})
+        connection = pipeline.connection.model_copy(update={"name": kind})
+        pipeline = pipeline.model_copy(update={"source": source, "connection": connection})
+        subject.apply(pipeline)
+        streams = (Stream(name="users", sync_mode=mode), "products")
+        with_more = pipeline_of(subject.server, streams=streams).connection.model_copy(update={"name": kind})
+        subject.apply(pipeline.model_copy(update={"connection": with_more}))
+        users: dict[str, Any] = subject.last_body()["configurations"]["streams"][0]
+        return users
+
+    assert not {"primaryKey", "cursorField"} & change("defined", ()).keys()
+    by_hand = change("open", ("id", "region"))
+    assert by_hand["primaryKey"] == [["id"], ["region"]]
+    assert "cursorField" not in by_hand
 
 
 @pytest.mark.parametrize(

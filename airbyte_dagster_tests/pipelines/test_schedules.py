@@ -10,6 +10,11 @@ from typing import Any
 import dagster as dg
 import httpx
 import pytest
+from dagster._core.definitions.repository_definition.repository_definition import (
+    RepositoryDefinition,
+    RepositoryLoadData,
+)
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from airbyte_dagster import AirbytePipeline, Schedule, build_pipeline_defs
 from airbyte_dagster.runs.checkpoints import has_job
@@ -39,6 +44,12 @@ class Scheduled(logging.Handler):
         self.definitions = build_pipeline_defs(declared, airbyte=self.airbyte, warehouse=warehouse_of(server))
         self.schedule = self.definitions.resolve_schedule_def("sync_example_schedule")
         self.logged: list[str] = []
+        loaded = self.definitions.get_repository_def()
+        self.repository = RepositoryDefinition(
+            loaded.name,
+            repository_data=loaded._repository_data,
+            repository_load_data=RepositoryLoadData(code_location_name="here"),
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
         self.logged.append(record.getMessage())
@@ -48,6 +59,7 @@ class Scheduled(logging.Handler):
         with dg.build_schedule_context(
             instance=self.instance,
             scheduled_execution_time=dt.datetime(2026, 1, 1, 6, tzinfo=dt.timezone.utc),
+            repository_def=self.repository,
             resources={"airbyte": self.airbyte},
         ) as context:
             context.log.addHandler(self)
@@ -65,11 +77,20 @@ class Scheduled(logging.Handler):
         assert isinstance(request, dg.RunRequest), request
         return request.run_config
 
-    def run(self, status: dg.DagsterRunStatus, *, job_id: int | None = None) -> str:
-        """Put a run of the job into the instance; `job_id`: the job of Airbyte that it watches."""
+    def run(self, status: dg.DagsterRunStatus, *, job_id: int | None = None, location: str = "here") -> str:
+        """Put a run of the job into the instance, as the code location's server would.
+
+        Args:
+            status: Of the run.
+            job_id: The job of Airbyte that it watches.
+            location: The code location that has the job.
+        """
         job = self.definitions.resolve_job_def("sync_example")
         tags = {} if job_id is None else {"airbyte/job_id": str(job_id)}
-        return self.instance.create_run_for_job(job, status=status, tags=tags).run_id
+        origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), self.repository.name)
+        return self.instance.create_run_for_job(
+            job, status=status, tags=tags, remote_job_origin=RemoteJobOrigin(origin, job.name)
+        ).run_id
 
     def provision(self) -> str:
         """Make everything in Airbyte; return the connection's id."""
@@ -105,6 +126,19 @@ def test_a_run_in_progress_is_not_joined_by_another(
     run_id = scheduled.run(status)
 
     assert scheduled.tick() == f"Run {run_id} of sync_example is still {status.value.lower()}."
+
+
+@pytest.mark.parametrize("on_running", ["skip", "wait"])
+def test_runs_of_another_code_location_do_not_matter(
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance, on_running: str
+) -> None:
+    """It may have a job of the same name, of another connection."""
+    scheduled = Scheduled(airbyte, instance, on_running=on_running)
+    scheduled.run(dg.DagsterRunStatus.STARTED, location="elsewhere")
+
+    assert scheduled.config() == (WAIT if on_running == "wait" else {})
+    run_id = scheduled.run(dg.DagsterRunStatus.STARTED)
+    assert run_id in str(scheduled.tick())
 
 
 @pytest.mark.parametrize("job_type", ["sync", "reset"])

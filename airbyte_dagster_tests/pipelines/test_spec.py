@@ -106,6 +106,26 @@ def test_contradictions_are_refused(connection: dict[str, object], words: str) -
     assert words in problem
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"owners": ["team:data", "bob"]}, "owners: 'bob' is neither an e-mail address nor team:NAME"),
+        ({"tags": {"a b": "x"}}, r"tags: Found invalid tag keys: \['a b'\]"),
+        ({"reconcile": "if_mising"}, "reconcile: 'if_mising' is not known; did you mean 'if_missing'"),
+    ],
+)
+def test_what_dagster_would_refuse_is_refused_here(settings: dict[str, object], words: str) -> None:
+    """With the setting's name, where it is declared, and not when definitions are built."""
+    with pytest.raises(SpecError, match=words):
+        AirbytePipeline(
+            name="example",
+            source={"name": "s", "configuration": {"sourceType": "faker"}},
+            destination={"name": "d", "configuration": {"destinationType": "duckdb"}},
+            connection={"name": "c"},
+            **settings,
+        )
+
+
 def test_connector_must_be_named() -> None:
     """Without a type and without a definition id, Airbyte could not know the connector."""
     (problem,) = problems_of(**declaration(source={"name": "s", "configuration": {"count": 1}}))

@@ -15,8 +15,8 @@ import httpx
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from airbyte_dagster import AirbytePipeline, build_pipeline_defs
-from airbyte_dagster.pipelines.applied_store import InstanceAppliedStore
-from airbyte_dagster.pipelines.reconcile import Reconciler
+from airbyte_dagster.pipelines.apply import Reconciler
+from airbyte_dagster.pipelines.last_applied import InstanceAppliedStore
 from airbyte_dagster.pipelines.sync_sensor import build_airbyte_sync_sensor
 from airbyte_dagster_tests.conftest import client_of, pipeline_of, resource_of, warehouse_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte

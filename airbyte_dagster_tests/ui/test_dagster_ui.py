@@ -105,17 +105,17 @@ def launch(page: Page) -> None:
     page.wait_for_url("**/runs/*")
 
 
-def test_graph_shows_source_and_streams(page: Page) -> None:
-    """The pipeline is a group; in it are the source and each stream, with the kinds that Dagster has icons for."""
+def test_graph_shows_streams(page: Page) -> None:
+    """The pipeline is a group; in it is each stream, with the kinds that Dagster has icons for."""
     page.goto("/asset-groups")
     graph = page.locator("svg", has_text="reports")
     graph.get_by_text("shop", exact=True).click()
 
-    for name in ("faker_source", "users", "products"):
+    for name in ("users", "products"):
         expect(graph.get_by_text(name, exact=True)).to_be_visible()
-    for kind, times in (("airbyte", 3), ("duckdb", 2)):
+    for kind, times in (("airbyte", 2), ("duckdb", 2)):
         expect(graph.get_by_role("img", name=kind, exact=True)).to_have_count(times)
-    expect(graph.get_by_text("faker", exact=True)).to_have_count(3)
+    expect(graph.get_by_text("faker", exact=True)).to_have_count(2)
 
 
 def test_materialize_from_the_graph(stack: Stack, page: Page) -> None:

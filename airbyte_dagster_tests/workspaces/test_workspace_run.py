@@ -144,7 +144,7 @@ def test_a_few_connections_of_many_cost_few_calls(
     definitions = workspace.definitions()
     transport = RecordingTransport()
     client = client_of(workspace.server, transport)
-    monkeypatch.setattr("airbyte_dagster.resources._shared_client", lambda **_settings: client)
+    monkeypatch.setattr("airbyte_dagster.resources.airbyte._shared_client", lambda **_settings: client)
 
     result = run(definitions, instance)
 

@@ -14,8 +14,8 @@ from airbyte_dagster.cli.diagnosis.findings import Findings
 from airbyte_dagster.cli.diagnosis.places import judge_places
 from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.fingerprint import Applied
-from airbyte_dagster.pipelines.reconcile import ActorAction, ConnectionAction, WantedActor, plan_actor, plan_connection
+from airbyte_dagster.pipelines.last_applied import LastAppliedConfiguration
+from airbyte_dagster.pipelines.plan import ActorAction, ConnectionAction, DeclaredActor, plan_actor, plan_connection
 from airbyte_dagster.warehouse import Warehouse
 
 _DECLARE = "Change the declaration, or what is in Airbyte."
@@ -23,7 +23,7 @@ _DECLARE = "Change the declaration, or what is in Airbyte."
 STEPS = ("source", "destination", "connection", "same database")
 
 
-class _SameSecrets(Applied):
+class _SameSecrets(LastAppliedConfiguration):
     """Airbyte masks secrets, so that a changed one can't be seen; here they count as unchanged."""
 
     def has_same_secrets(self, secrets: object, *, key: str) -> bool:  # noqa: ARG002 - whatever they are
@@ -35,11 +35,11 @@ class _SameSecrets(Applied):
 class _NothingRecorded:
     """An `AppliedStore` for plans that are only shown."""
 
-    def get(self, actor_id: str) -> Applied:  # noqa: ARG002 - the same for all
+    def get(self, actor_id: str) -> LastAppliedConfiguration:  # noqa: ARG002 - the same for all
         """Return a record that fits."""
         return _SameSecrets(salt="", digest="", paths=())
 
-    def put(self, actor_id: str, applied: Applied) -> None:
+    def put(self, actor_id: str, applied: LastAppliedConfiguration) -> None:
         """Keep nothing."""
 
 
@@ -71,7 +71,7 @@ def _actor(
         findings.skip([kind], f"the {kind}s can't be read")
         return None
     try:
-        wanted = WantedActor.of(kind, declared)
+        wanted = DeclaredActor.of(kind, declared)
         findings.hide(*secrets_of(wanted.configuration))
         action = plan_actor(wanted, found, _NothingRecorded(), key="")
     except AirbyteDagsterError as error:
@@ -125,5 +125,5 @@ def _place(
         findings.skip(["same database"], "the destination or the warehouse is not known")
         return
     existing = next((item for item in seen.destinations or () if item.id == action.actor_id), None)
-    after = merged(existing.configuration if existing else {}, action.wanted.configuration)
+    after = merged(existing.configuration if existing else {}, action.declared.configuration)
     findings.add("same database", *judge_places(declared.type, after, warehouse, is_local=seen.is_local))

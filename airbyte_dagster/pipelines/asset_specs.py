@@ -1,4 +1,4 @@
-"""What Dagster calls the streams of a pipeline: asset keys, specs, and the source that they come from."""
+"""What Dagster calls the streams of a pipeline, and what it shows of them: asset keys and specs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.configuration import EnvironmentReference, declared_value, read_reference
 from airbyte_dagster.destinations.databases import writes_to_motherduck
 from airbyte_dagster.destinations.tables import NamedStream, TablePlaces
-from airbyte_dagster.errors import ConfigurationError, SpecError
+from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.runs.keys import dagster_name
+from airbyte_dagster.runs.keys import asset_key_part, stream_paths
 
 
 @dataclass(frozen=True)
@@ -62,74 +62,41 @@ def _declared_over(declared: spec.Stream, connection: records.Connection) -> rec
 def stream_assets(pipeline: spec.AirbytePipeline) -> tuple[StreamAsset, ...]:
     """Return the assets of a pipeline, keyed ``PIPELINE/STREAM`` (``PIPELINE/NAMESPACE/STREAM`` with a namespace).
 
-    Raises:
-        SpecError: Two streams would have one key.
+    Keys are those that a workspace would give the streams of a connection that is called like the pipeline.
     """
-    if pipeline.connection.streams is None:
+    streams = pipeline.connection.streams
+    if streams is None:
         return (StreamAsset(dg.AssetKey([pipeline.name]), ()),)
-    assets: dict[dg.AssetKey, StreamAsset] = {}
-    for stream in pipeline.connection.streams:
-        parts = [stream.namespace, stream.name] if stream.namespace else [stream.name]
-        key = dg.AssetKey([pipeline.name, *map(dagster_name, parts)])
-        if key in assets or key == source_key(pipeline):
-            other = f"stream {assets[key].streams[0].name!r}" if key in assets else "source"
-            raise SpecError(
-                f"The {other} and the stream {stream.name!r} of pipeline {pipeline.name!r} "
-                f"would both be the asset {key.to_user_string()!r}.",
-                guidance="Give them to two pipelines.",
-            )
-        assets[key] = StreamAsset(key, (stream,))
-    return tuple(assets.values())
-
-
-def source_key(pipeline: spec.AirbytePipeline) -> dg.AssetKey:
-    """Return the key of the asset that stands for the source, upstream of the streams: ``PIPELINE/source/NAME``."""
-    return dg.AssetKey([pipeline.name, "source", dagster_name(pipeline.source.name)])
-
-
-def source_spec(pipeline: spec.AirbytePipeline) -> dg.AssetSpec:
-    """Return the asset that stands for the source: nothing materializes it, it shows where the streams come from."""
-    source = pipeline.source
-    return dg.AssetSpec(
-        source_key(pipeline),
-        description=f"The source '{source.name}' in Airbyte, which the streams of '{pipeline.name}' come from.",
-        group_name=_group(pipeline),
-        owners=list(pipeline.owners),
-        tags=dict(pipeline.tags),
-        kinds={dagster_name(kind) for kind in ("airbyte", source.type) if kind},
-        metadata={
-            "airbyte/source_name": source.name,
-            "airbyte/source_type": source.type or f"custom, definition {source.definition_id}",
-        },
-        deps=_upstream(pipeline),
-    )
+    paths = stream_paths(stream.key for stream in streams)
+    return tuple(StreamAsset(dg.AssetKey([pipeline.name, *paths[stream.key]]), (stream,)) for stream in streams)
 
 
 def asset_spec(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> dg.AssetSpec:
     """Return how Dagster shows one of a pipeline's assets."""
     stream = asset.streams[0] if asset.streams else None
     what = f"Stream '{stream.name}'" if stream else "All streams"
-    kinds = ["airbyte", pipeline.source.type, destination_kind(pipeline)]
-    metadata: dict[str, Any] = {"airbyte/connection_name": pipeline.connection.name}
+    source = pipeline.source
+    kinds = ["airbyte", source.type, destination_kind(pipeline)]
+    metadata: dict[str, Any] = {
+        "airbyte/connection_name": pipeline.connection.name,
+        "airbyte/source_name": source.name,
+        "airbyte/source_type": source.type or f"custom, definition {source.definition_id}",
+    }
     if stream:
         metadata["airbyte/sync_mode"] = stream.sync_mode
         metadata |= _expected_table(pipeline, stream)
-    text = f"{what} of '{pipeline.source.name}', brought to '{pipeline.destination.name}' by Airbyte."
-    condition = pipeline.automation_condition
+    text = f"{what} of '{source.name}', brought to '{pipeline.destination.name}' by Airbyte."
     fresh = (pipeline.checks_of(stream) if stream else pipeline.checks).fresh
     return dg.AssetSpec(
         asset.key,
         description=f"{text} {pipeline.description}" if pipeline.description else text,
-        group_name=_group(pipeline),
+        group_name=pipeline.group_name or pipeline.name,
         owners=list(pipeline.owners),
         tags=dict(pipeline.tags),
-        kinds={dagster_name(kind) for kind in kinds if kind},
+        kinds={asset_key_part(kind) for kind in kinds if kind},
         metadata=metadata,
-        deps=[source_key(pipeline), *_upstream(pipeline)],
-        # Nothing ever materializes the source's asset: a condition that waits for all upstream would wait for ever.
-        automation_condition=condition.ignore(dg.AssetSelection.assets(source_key(pipeline)))
-        if hasattr(condition, "ignore")
-        else condition,
+        deps=[dg.AssetKey.from_user_string(path) for path in pipeline.deps],
+        automation_condition=pipeline.automation_condition,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh.within) if fresh else None,
     )
 

@@ -1,6 +1,7 @@
 """Ops and jobs that create a pipeline in Airbyte step by step, and that empty it."""
 
 # Dagster reads the annotations of an op's config at run time, and those of the classes below are local to a function.
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -12,10 +13,12 @@ from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import ActorKind, StreamKey
 from airbyte_dagster.errors import ConfigurationError, WarehouseError
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.assets import reconciler
+from airbyte_dagster.pipelines.apply import ApplyResult
+from airbyte_dagster.pipelines.asset_specs import stream_assets, table_places
 from airbyte_dagster.pipelines.connection_plan import with_refreshed_streams
-from airbyte_dagster.pipelines.reconcile import Ensured, WantedActor, by_name, plan_actor, plan_connection
-from airbyte_dagster.pipelines.stream_assets import stream_assets, table_places
+from airbyte_dagster.pipelines.names import by_name
+from airbyte_dagster.pipelines.plan import DeclaredActor, plan_actor, plan_connection
+from airbyte_dagster.pipelines.reconcile import reconciler
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.events import emptied
@@ -83,7 +86,7 @@ def build_reset_job(
     @dg.job(
         name=f"reset_{pipeline.name}",
         executor_def=executor,
-        description=f"Empties the tables of '{pipeline.name}' through Airbyte, so that the next sync starts anew. "
+        description=f"Empties the tables of '{pipeline.name}' through Airbyte, so that the next sync brings all again. "
         "Asks for confirm: true in its config.",
     )
     def reset_job() -> None:
@@ -146,14 +149,13 @@ def _create_actor_op(kind: ActorKind, pipeline: spec.AirbytePipeline, airbyte_ke
     def create_actor(context: dg.OpExecutionContext, config: CreateActorConfig, workspace_id: str) -> dg.Output[str]:
         airbyte: AirbyteResource = getattr(context.resources, airbyte_key)
         client, make = airbyte.client(), reconciler(context, airbyte)
-        wanted = WantedActor.of(kind, declared)
-        wanted = WantedActor(
-            kind, config.name, wanted.type, wanted.definition_id, merged(wanted.configuration, config.configuration)
-        )
-        action = plan_actor(wanted, client.actors(kind, workspace_id), make.applied, key=make.key)
-        ensured = make.apply_actor(action, client.workspace(workspace_id))
-        link = getattr(_links(airbyte, workspace_id), kind)(ensured.id)
-        return dg.Output(ensured.id, metadata=_metadata(ensured, link))
+        actor = DeclaredActor.of(kind, declared)
+        configuration = merged(actor.configuration, config.configuration)
+        actor = replace(actor, name=config.name, configuration=configuration)
+        action = plan_actor(actor, client.actors(kind, workspace_id), make.applied, key=make.key)
+        result = make.apply_actor(action, client.workspace(workspace_id))
+        link = getattr(_links(airbyte, workspace_id), kind)(result.id)
+        return dg.Output(result.id, metadata=_metadata(result, link))
 
     return create_actor
 
@@ -167,7 +169,7 @@ def _create_connection_op(pipeline: spec.AirbytePipeline, airbyte_key: str) -> d
         )
         refresh_streams: bool = Field(
             default=False,
-            description="Ask the source anew which streams it has, which can take minutes. Declared streams are "
+            description="Discover the source's streams again, which can take minutes. Declared streams are "
             "checked against them; a pipeline that names none gets what is new, and loses what is gone.",
         )
 
@@ -199,12 +201,12 @@ def _create_connection_op(pipeline: spec.AirbytePipeline, airbyte_key: str) -> d
             available = client.available_streams(source_id, destination_id, ignore_cache=True)
             declared = with_refreshed_streams(declared, existing, available)
         action = plan_connection(declared, found, source_id=source_id, destination_id=destination_id)
-        ensured, connection = make.apply_connection(
+        result, connection = make.apply_connection(
             action, client.workspace(workspace_id), source_id=source_id, destination_id=destination_id
         )
         streams = [stream.name for stream in connection.streams]
-        metadata = _metadata(ensured, _links(airbyte, workspace_id).connection(ensured.id))
-        return dg.Output(ensured.id, metadata={**metadata, "streams": dg.MetadataValue.json(streams)})
+        metadata = _metadata(result, _links(airbyte, workspace_id).connection(result.id))
+        return dg.Output(result.id, metadata={**metadata, "streams": dg.MetadataValue.json(streams)})
 
     return create_connection
 
@@ -289,13 +291,13 @@ def _links(airbyte: AirbyteResource, workspace_id: str) -> Links:
     return Links(airbyte.client().settings.server_url, workspace_id)
 
 
-def _metadata(ensured: Ensured, link: str) -> dict[str, Any]:
+def _metadata(result: ApplyResult, link: str) -> dict[str, Any]:
     metadata: dict[str, Any] = {
-        "id": ensured.id,
-        "name": ensured.name,
-        "outcome": ensured.outcome,
+        "id": result.id,
+        "name": result.name,
+        "outcome": result.outcome,
         "airbyte": dg.MetadataValue.url(link),
     }
-    if ensured.changes:
-        metadata["changes"] = dg.MetadataValue.json(list(ensured.changes))
+    if result.changes:
+        metadata["changes"] = dg.MetadataValue.json(list(result.changes))
     return metadata

@@ -45,7 +45,9 @@ from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.workspaces.columns import with_columns
 from airbyte_dagster.workspaces.definitions import workspace_defs
 from airbyte_dagster.workspaces.selector import ConnectionSelector, Selector
-from airbyte_dagster.workspaces.state import WorkspaceState, check_is_of, read_workspace
+from airbyte_dagster.workspaces.snapshot import WorkspaceSnapshot
+from airbyte_dagster.workspaces.state import check_is_of, read_workspace
+from airbyte_dagster.workspaces.storage import read_file, write_file
 from airbyte_dagster.workspaces.sync_assets import Wait
 from airbyte_dagster.workspaces.translator import AirbyteStreamProps, AirbyteTranslator
 
@@ -248,7 +250,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         snapshot = read_workspace(self.airbyte)
         if self.column_schemas:
             snapshot = with_columns(self.airbyte.client(), snapshot, self.selector or ConnectionSelector())
-        WorkspaceState(state_path).save(snapshot)
+        write_file(state_path, snapshot.to_json())
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build the definitions; of what is stored, if ``dg dev`` wants the workspace read anew and Airbyte is down."""
@@ -271,13 +273,15 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         state_path: Path | None,
     ) -> dg.Definitions:
         """Build all that `build_workspace_defs` does, but leave the executor of the code location to the project."""
-        if state_path is None or (snapshot := WorkspaceState(state_path).load()) is None:
+        text = read_file(state_path) if state_path else None
+        if text is None:
             _LOG.warning(
                 "Nothing is stored of the workspace %r, so it has no assets. Run: dg utils refresh-defs-state.",
                 self.name,
             )
             return dg.Definitions()
-        check_is_of(snapshot, self.airbyte, state_path)
+        snapshot = WorkspaceSnapshot.from_json(text)
+        check_is_of(snapshot, self.airbyte, str(state_path))
         built = workspace_defs(
             snapshot,
             airbyte=shared(self.airbyte),

@@ -49,8 +49,9 @@ def build_workspace_defs(
 ) -> dg.Definitions:
     """Build an asset for each stream of the connections that a workspace has.
 
-    The workspace is read once, with list calls alone, and kept in a file: later loads, and every process of a run,
-    read that and call nothing, so definitions load with Airbyte down. ``airbyte-dagster refresh`` reads it anew.
+    The workspace is read once, with list calls alone, and kept in the storage of Dagster's instance: later loads, and
+    every process of a run, read that and call nothing, so definitions load with Airbyte down, on any machine that has
+    the instance. ``airbyte-dagster refresh`` reads the workspace again.
 
     One op syncs all selected connections: Airbyte's jobs are started side by side, watched together by one list call
     for all, and told of one by one as they end. One that fails does not stop the others; the run fails at its end and
@@ -66,12 +67,14 @@ def build_workspace_defs(
         checks: Of each stream; the row count alone by default.
         name: Begins the names of what is made: ``sync_NAME``, ``NAME_sync``, ``NAME_syncs``. Letters, digits and
             underscores.
-        state_path: File that keeps what was read; below ``AIRBYTE_DAGSTER_HOME`` by default.
-        refresh_on_load: Read anew whenever the code location is loaded; runs still read the file.
+        state_path: A file that has what was read, such as one that an image is built with. By default it is in the
+            storage of Dagster's instance, and, where there is none, in a file below ``AIRBYTE_DAGSTER_HOME``.
+        refresh_on_load: Read the workspace whenever the code location is loaded; runs still use what it was loaded
+            with.
         column_schemas: Ask for the columns of the selected connections' streams, too, when the workspace is read
             (``GET /streams``): a call for each source, whose schema Airbyte may have to discover, which takes minutes.
-            They are kept in the file; names alone, as Airbyte tells no types. Without it, Dagster knows columns, with
-            types, from the warehouse after a sync.
+            They are stored with the rest; names alone, as Airbyte reports no types. Without it, Dagster has columns,
+            with types, from the warehouse after a sync.
         max_concurrent_syncs: How many syncs a run has on their way at once; all of them by default.
         wait: ``inline``: the run waits for its syncs. ``deferred``: it starts them and ends, and the sync sensor tells
             of their ends: for syncs of many hours.
@@ -79,7 +82,8 @@ def build_workspace_defs(
             with ``wait="deferred"``, which needs it; else there is one if you say so.
         one_op_per_connection: Rather than one op for all, for those who want a step for each in Dagster.
         pool: Dagster pool of the ops. A run has no more syncs on their way than the pool has slots.
-        executor: The in-process executor by default, since the work is waiting for Airbyte.
+        executor: Of the jobs made here; the in-process executor by default, since the work is waiting for Airbyte. The
+            code location's own executor is not set.
         airbyte_key: Key of the resource; give another where workspaces of one code location differ in it.
         warehouse_key: The same for the warehouse.
 
@@ -87,7 +91,7 @@ def build_workspace_defs(
         Definitions to use as they are, or to merge with others.
 
     Raises:
-        ConfigurationError: There is no state and Airbyte can't be asked; a setting, the selector or the translator is
+        ConfigurationError: Nothing is stored and Airbyte can't be reached; a setting, the selector or the translator is
             wrong; or the translator gives two streams one key.
     """
     path = Path(state_path) if state_path is not None else None
@@ -179,7 +183,6 @@ def workspace_defs(
         jobs=_jobs(catalog, name, executor),
         sensors=[_sensor(catalog, options, executor)] if has_sensor and catalog.assets else [],
         resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
-        executor=executor,
     )
 
 

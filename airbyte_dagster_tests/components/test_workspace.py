@@ -29,7 +29,6 @@ from airbyte_dagster.components.workspace import WorkspaceAttributes
 from airbyte_dagster.components.workspace_scaffold import WorkspaceScaffoldParams
 from airbyte_dagster.errors import ConfigurationError, ServerUnreachable
 from airbyte_dagster.workspaces.snapshot import WorkspaceSnapshot
-from airbyte_dagster.workspaces.state import WorkspaceState
 from airbyte_dagster_tests.dg_project import Project
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
 from airbyte_dagster_tests.workspaces.records import connection, snapshot
@@ -84,7 +83,8 @@ def component_of(project: Project, name: str = "lake") -> AirbyteWorkspaceCompon
 def store(project: Project, stored: WorkspaceSnapshot = STORED, name: str = "workspace") -> Path:
     """Put a state where Dagster looks for it."""
     path = project.defs / ".local_defs_state" / f"AirbyteWorkspaceComponent__{name}__" / "state"
-    WorkspaceState(path).save(stored)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(stored.to_json())
     return path
 
 
@@ -289,7 +289,7 @@ def test_a_failed_refresh_is_said(project: Project) -> None:
 
     assert status == 1
     assert "127.0.0.1:1 can't be reached" in output.replace("\n", " ")
-    assert WorkspaceState(path).load() == STORED
+    assert WorkspaceSnapshot.from_json(path.read_text()) == STORED
 
 
 @pytest.mark.usefixtures("environment")
@@ -301,8 +301,7 @@ def test_columns_are_stored_if_they_are_wanted(project: Project, api: Api, tmp_p
 
     component_of(project).write_state_to_path(tmp_path / "state")
 
-    stored = WorkspaceState(tmp_path / "state").load()
-    assert stored is not None
+    stored = WorkspaceSnapshot.from_json((tmp_path / "state").read_text())
     assert {one.name: one.streams[0].columns for one in stored.connections} == {
         "crm": (),
         "shop": ("id", "name", "updated_at"),

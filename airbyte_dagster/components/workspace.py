@@ -110,7 +110,7 @@ class WorkspaceAttributes(Declaration):
         description="Which Airbyte, and which workspace. What is left out is taken from AIRBYTE_SERVER_URL, "
         "AIRBYTE_CLIENT_ID, AIRBYTE_CLIENT_SECRET and AIRBYTE_WORKSPACE_ID.",
     )
-    selector: Annotated[
+    connection_selector: Annotated[
         Selector | None, BeforeValidator(_as_selector, json_schema_input_type=SelectorSettings | None)
     ] = Field(
         default=None,
@@ -184,7 +184,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
     Args:
         name: Begins the names of what is made.
         airbyte: Where the workspace is.
-        selector: Which connections; the active ones by default.
+        connection_selector: Which connections; the active ones by default.
         translator: How Dagster shows their streams.
         translation: Changes what the translator says.
         warehouse: Where the destinations write.
@@ -202,7 +202,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
 
     airbyte: AirbyteResource
     name: str = "workspace"
-    selector: Selector | None = None
+    connection_selector: Selector | None = None
     translator: AirbyteTranslator | None = None
     translation: Translation | None = None
     warehouse: WarehouseResource | None = None
@@ -249,7 +249,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         """Read the workspace from Airbyte, with list calls alone unless columns are wanted, and store it."""
         snapshot = read_workspace(self.airbyte)
         if self.column_schemas:
-            snapshot = with_columns(self.airbyte.client(), snapshot, self.selector or ConnectionSelector())
+            snapshot = with_columns(self.airbyte.client(), snapshot, self.connection_selector or ConnectionSelector())
         write_file(state_path, snapshot.to_json())
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -285,7 +285,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         built = workspace_defs(
             snapshot,
             airbyte=shared(self.airbyte),
-            selector=self.selector,
+            connection_selector=self.connection_selector,
             translator=_ComponentTranslator(self),
             warehouse=shared(self.warehouse) if self.warehouse else None,
             checks=self.checks,

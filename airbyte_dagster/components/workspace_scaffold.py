@@ -30,7 +30,7 @@ attributes:
   name: $name
 
   # Which connections; all active ones if left out.
-  # selector:
+  # connection_selector:
   #   name: shop_*
   #   tag: nightly
 

@@ -85,5 +85,4 @@ def build_pipeline_defs(
         ],
         schedules=schedules,
         resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
-        executor=executor,
     )

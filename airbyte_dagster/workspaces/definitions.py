@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import dagster as dg
 
@@ -30,10 +30,10 @@ _LOG = logging.getLogger("airbyte_dagster")
 def build_workspace_defs(
     airbyte: AirbyteResource,
     *,
-    selector: Selector | None = None,
+    connection_selector: Selector | None = None,
     translator: AirbyteTranslator | None = None,
     warehouse: WarehouseResource | None = None,
-    checks: Checks | None = None,
+    checks: Checks | Mapping[str, Any] | None = None,
     name: str = "workspace",
     state_path: Path | str | None = None,
     refresh_on_load: bool = False,
@@ -59,12 +59,13 @@ def build_workspace_defs(
 
     Args:
         airbyte: Where the workspace is.
-        selector: Which connections; active ones by default. A `ConnectionSelector`, or any function of a
+        connection_selector: Which connections; active ones by default. A `ConnectionSelector`, or any function of a
             `ConnectionRecord`.
         translator: Says how Dagster shows a stream: key, group, kinds, tags, owners, deps, automation condition.
         warehouse: Where the destinations write, to count there and to know columns. Without it nothing is checked;
             neither is what goes to a destination that writes elsewhere, which the log names.
-        checks: Of each stream; the row count alone by default.
+        checks: Of each stream, as `Checks` or as a mapping of its fields; the row count alone by default. ``fresh``
+            is the freshness policy of the assets, too.
         name: Begins the names of what is made: ``sync_NAME``, ``NAME_sync``, ``NAME_syncs``. Letters, digits and
             underscores.
         state_path: A file that has what was read, such as one that an image is built with. By default it is in the
@@ -94,17 +95,18 @@ def build_workspace_defs(
         ConfigurationError: Nothing is stored and Airbyte can't be reached; a setting, the selector or the translator is
             wrong; or the translator gives two streams one key.
     """
-    path = Path(state_path) if state_path is not None else None
-    selector = ConnectionSelector() if selector is None else selector
-    # Before it is asked for: what is wrong with it is not Airbyte's fault.
-    check_selector(selector)
-    columns_of = selector if column_schemas else None
-    snapshot = snapshot_of(airbyte, path, refresh=refresh_on_load, columns_of=columns_of)
-    declare_workspace(DeclaredWorkspace(name, airbyte, path, columns_of))
+    snapshot = _declared_snapshot(
+        airbyte,
+        connection_selector,
+        name=name,
+        state_path=state_path,
+        refresh_on_load=refresh_on_load,
+        column_schemas=column_schemas,
+    )
     return workspace_defs(
         snapshot,
         airbyte=airbyte,
-        selector=selector,
+        connection_selector=connection_selector,
         translator=translator,
         warehouse=warehouse,
         checks=checks,
@@ -120,14 +122,72 @@ def build_workspace_defs(
     )
 
 
+def load_airbyte_asset_specs(
+    airbyte: AirbyteResource,
+    *,
+    connection_selector: Selector | None = None,
+    translator: AirbyteTranslator | None = None,
+    name: str = "workspace",
+    state_path: Path | str | None = None,
+    refresh_on_load: bool = False,
+    column_schemas: bool = False,
+) -> list[dg.AssetSpec]:
+    """Return the asset specs of the streams that a workspace has, to build definitions of one's own on.
+
+    They are those of `build_workspace_defs`, without what syncs and checks them. The workspace is read and stored in the
+    same way, so definitions load with Airbyte down.
+
+    Args:
+        airbyte: Where the workspace is.
+        connection_selector: As in `build_workspace_defs`; so are all others.
+        translator: How Dagster shows a stream.
+        name: Names the workspace in ``airbyte-dagster refresh``.
+        state_path: A file that has what was read.
+        refresh_on_load: Read the workspace whenever the code location is loaded.
+        column_schemas: Have the columns of streams, too.
+
+    Raises:
+        ConfigurationError: As `build_workspace_defs`.
+    """
+    snapshot = _declared_snapshot(
+        airbyte,
+        connection_selector,
+        name=name,
+        state_path=state_path,
+        refresh_on_load=refresh_on_load,
+        column_schemas=column_schemas,
+    )
+    return [asset.spec for asset in build_catalog(snapshot, connection_selector, translator).assets]
+
+
+def _declared_snapshot(
+    airbyte: AirbyteResource,
+    connection_selector: Selector | None,
+    *,
+    name: str,
+    state_path: Path | str | None,
+    refresh_on_load: bool,
+    column_schemas: bool,
+) -> WorkspaceSnapshot:
+    """Return the snapshot of a workspace, which ``airbyte-dagster refresh`` refreshes."""
+    path = Path(state_path) if state_path is not None else None
+    selector = ConnectionSelector() if connection_selector is None else connection_selector
+    # Before the workspace is read: what is wrong with the selector is not Airbyte's fault.
+    check_selector(selector)
+    columns_of = selector if column_schemas else None
+    snapshot = snapshot_of(airbyte, path, refresh=refresh_on_load, columns_of=columns_of)
+    declare_workspace(DeclaredWorkspace(name, airbyte, path, columns_of))
+    return snapshot
+
+
 def workspace_defs(
     snapshot: WorkspaceSnapshot,
     *,
     airbyte: AirbyteResource | None,
-    selector: Selector | None = None,
+    connection_selector: Selector | None = None,
     translator: AirbyteTranslator | None = None,
     warehouse: WarehouseResource | None = None,
-    checks: Checks | None = None,
+    checks: Checks | Mapping[str, Any] | None = None,
     name: str = "workspace",
     max_concurrent_syncs: int | None = None,
     wait: Wait = "inline",
@@ -156,10 +216,11 @@ def workspace_defs(
         raise ConfigurationError("There are checks, but no warehouse to look into.", guidance="Give warehouse, too.")
     if dagster_name(name) != name:
         raise ConfigurationError(f"name is {name!r}: Dagster takes letters, digits and underscores alone.")
+    checks = checks if isinstance(checks, Checks) else Checks(**(checks or {}))
     executor = executor or dg.in_process_executor
     has_sensor = wait == "deferred" or bool(sync_sensor)
     with _nothing_collected():
-        catalog = build_catalog(snapshot, selector, translator)
+        catalog = build_catalog(snapshot, connection_selector, translator, freshness_policy=_freshness_policy(checks))
         if not catalog.assets:
             _LOG.warning(
                 "The workspace %r has no assets: of its %d connections none is selected, or those have no streams.",
@@ -171,7 +232,7 @@ def workspace_defs(
             airbyte_key=airbyte_key,
             warehouse_key=warehouse_key if warehouse else None,
             elsewhere=_elsewhere(catalog, warehouse) if warehouse else frozenset(),
-            checks=checks or Checks(),
+            checks=checks,
             max_concurrent_syncs=max_concurrent_syncs,
             wait=wait,
             pool=pool,
@@ -184,6 +245,10 @@ def workspace_defs(
         sensors=[_sensor(catalog, options, executor)] if has_sensor and catalog.assets else [],
         resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
     )
+
+
+def _freshness_policy(checks: Checks) -> dg.FreshnessPolicy | None:
+    return dg.FreshnessPolicy.time_window(fail_window=checks.fresh.within) if checks.fresh else None
 
 
 @contextmanager

@@ -141,13 +141,13 @@ def test_they_are_kept(airbyte: Airbyte) -> None:
 
 
 def test_connections_that_are_not_selected_cost_nothing(airbyte: Airbyte) -> None:
-    assert airbyte.columns(selector=ConnectionSelector(name="crm")) == {"crm/people": ["key", "age"]}
+    assert airbyte.columns(connection_selector=ConnectionSelector(name="crm")) == {"crm/people": ["key", "age"]}
     assert airbyte.asked == ["s-2"]
 
 
 def test_what_is_no_selector_is_refused_before_anything_is_asked(airbyte: Airbyte) -> None:
-    with pytest.raises(ConfigurationError, match=r"^selector is 'crm'"):
-        airbyte.columns(selector="crm")
+    with pytest.raises(ConfigurationError, match=r"^connection_selector is 'crm'"):
+        airbyte.columns(connection_selector="crm")
 
     assert airbyte.server.requests == []
 

@@ -134,8 +134,8 @@ def load_airbyte_asset_specs(
 ) -> list[dg.AssetSpec]:
     """Return the asset specs of the streams that a workspace has, to build definitions of one's own on.
 
-    They are those of `build_workspace_defs`, without what syncs and checks them. The workspace is read and stored in the
-    same way, so definitions load with Airbyte down.
+    They are those of `build_workspace_defs`, without what syncs and checks them. The workspace is read and stored in
+    the same way, so definitions load with Airbyte down.
 
     Args:
         airbyte: Where the workspace is.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -93,7 +92,7 @@ class OwnPolicy(AirbyteTranslator):
 
 
 def test_fresh_is_the_freshness_policy() -> None:
-    """Of each asset, as in a pipeline; what a translator says of one goes before it, and without `fresh` none has one."""
+    """Of each asset, as in a pipeline, unless the translator gives it another; without `fresh` there is none."""
     fresh = workspace_defs(
         SHOP, airbyte=DOWN, warehouse=WAREHOUSE, checks={"fresh": {"within": "36h"}}, translator=OwnPolicy()
     )
@@ -111,11 +110,11 @@ def test_fresh_is_the_freshness_policy() -> None:
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Iterator[Path]:
+def stored(tmp_path: Path) -> Path:
     path = tmp_path / "state.json"
     server = "http://127.0.0.1:1/api/public/v1"
     path.write_text(snapshot(connection("shop"), connection("crm", ["people"]), server_url=server).to_json())
-    yield path
+    return path
 
 
 def test_specs_to_build_on(stored: Path) -> None:

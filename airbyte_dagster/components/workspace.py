@@ -21,13 +21,7 @@ from pydantic_core import CoreSchema
 from typing_extensions import Self
 
 from airbyte_dagster.checks.specs import Checks
-from airbyte_dagster.components.attributes import (
-    AIRBYTE_KEY,
-    KEY_PATTERN,
-    WAREHOUSE_KEY,
-    ReadsAttributes,
-    without_executor,
-)
+from airbyte_dagster.components.attributes import AIRBYTE_KEY, KEY_PATTERN, WAREHOUSE_KEY, ReadsAttributes
 from airbyte_dagster.components.json_schema import schema_of
 from airbyte_dagster.components.resources import (
     AirbyteSettings,
@@ -137,7 +131,7 @@ class WorkspaceAttributes(Declaration):
     )
     wait: Wait = Field(
         default="inline",
-        description="inline: runs wait for their syncs. deferred: the sync sensor tells of their ends.",
+        description="inline: runs wait for their syncs. deferred: the sync sensor records their ends.",
     )
     sync_sensor: bool | None = Field(
         default=None, description="Whether a sensor records what Airbyte syncs by itself; with deferred, it does."
@@ -253,7 +247,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         write_file(state_path, snapshot.to_json())
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Build the definitions; of what is stored, if ``dg dev`` wants the workspace read anew and Airbyte is down."""
+        """Build the definitions: from what is stored, if ``dg dev`` reads the workspace and Airbyte is down."""
         config = self.defs_state_config
         try:
             return super().build_defs(context)
@@ -272,7 +266,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         context: dg.ComponentLoadContext,  # noqa: ARG002 - Dagster's signature
         state_path: Path | None,
     ) -> dg.Definitions:
-        """Build all that `build_workspace_defs` does, but leave the executor of the code location to the project."""
+        """Build all that `build_workspace_defs` does."""
         text = read_file(state_path) if state_path else None
         if text is None:
             _LOG.warning(
@@ -282,7 +276,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
             return dg.Definitions()
         snapshot = WorkspaceSnapshot.from_json(text)
         check_is_of(snapshot, self.airbyte, str(state_path))
-        built = workspace_defs(
+        return workspace_defs(
             snapshot,
             airbyte=shared(self.airbyte),
             connection_selector=self.connection_selector,
@@ -298,7 +292,6 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
             airbyte_key=self.airbyte_key,
             warehouse_key=self.warehouse_key,
         )
-        return without_executor(built)
 
     def get_asset_spec(self, props: AirbyteStreamProps) -> dg.AssetSpec:
         """Return how Dagster shows a stream: as the translator says, with the changes of the translation."""

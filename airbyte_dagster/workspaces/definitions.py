@@ -54,7 +54,7 @@ def build_workspace_defs(
     the instance. ``airbyte-dagster refresh`` reads the workspace again.
 
     One op syncs all selected connections: Airbyte's jobs are started side by side, watched together by one list call
-    for all, and told of one by one as they end. One that fails does not stop the others; the run fails at its end and
+    for all, and recorded one by one as they end. One that fails does not stop the others; the run fails at its end and
     names each, and re-executing it from its failure syncs just those.
 
     Args:
@@ -77,8 +77,8 @@ def build_workspace_defs(
             They are stored with the rest; names alone, as Airbyte reports no types. Without it, Dagster has columns,
             with types, from the warehouse after a sync.
         max_concurrent_syncs: How many syncs a run has on their way at once; all of them by default.
-        wait: ``inline``: the run waits for its syncs. ``deferred``: it starts them and ends, and the sync sensor tells
-            of their ends: for syncs of many hours.
+        wait: ``inline``: the run waits for its syncs. ``deferred``: it starts them and ends, and the sync sensor
+            records their ends: for syncs of many hours.
         sync_sensor: Whether there is a sensor that records what Airbyte syncs by itself, too. It is on from the start
             with ``wait="deferred"``, which needs it; else there is one if you say so.
         one_op_per_connection: Rather than one op for all, for those who want a step for each in Dagster.
@@ -207,7 +207,7 @@ def workspace_defs(
         raise ConfigurationError(f"wait is {wait!r}: it is one of {', '.join(get_args(Wait))}.")
     if wait == "deferred" and sync_sensor is False:
         raise ConfigurationError(
-            "Nothing would tell when deferred syncs have ended.",
+            "Nothing would record that deferred syncs have ended.",
             guidance="Leave sync_sensor out, or say wait='inline'.",
         )
     if max_concurrent_syncs is not None and max_concurrent_syncs < 1:

@@ -14,7 +14,7 @@ from airbyte_dagster.airbyte.records import Stream
 from airbyte_dagster.errors import ConfigurationError
 
 _VERSION = 1
-#: Parts of a destination's configuration that tell where its tables are; nothing else of it is kept.
+#: Parts of a destination's configuration that name where its tables are; nothing else of it is stored.
 _PLACES = ("destination_path", "schema", "database", "host", "port")
 
 
@@ -42,7 +42,7 @@ class ConnectionRecord:
     """A connection.
 
     Attributes:
-        created_at: Epoch seconds; 0 where the server does not tell.
+        created_at: Epoch seconds; 0 where the server does not report it.
         schedule: ``None`` if manual; else as Airbyte has it.
         tags: Names of its tags in Airbyte.
         streams: The selected ones.
@@ -172,8 +172,8 @@ def take_snapshot(
 ) -> WorkspaceSnapshot:
     """Read a workspace with list calls alone: the connections, then the sources and destinations that they have.
 
-    Airbyte lists nothing, without a word, for a workspace that is not there. So the workspace itself is asked for only
-    where no connection is found.
+    Airbyte's lists of a workspace that is not there are empty. So the workspace itself is read only where no connection
+    is found.
 
     Raises:
         WorkspaceError: There is no such workspace.

@@ -25,7 +25,7 @@ from dagster._core.storage.defs_state.blob_storage_state_storage import UPathDef
 
 from airbyte_dagster.errors import ConfigurationError
 
-# MySQL keeps 64 KB in a value, and tells keys apart by their first 64 characters.
+# MySQL keeps 64 KB in a value, and keys are unique by their first 64 characters.
 _CELL_CHARACTERS = 60_000
 _KEY_DIGITS = 48
 

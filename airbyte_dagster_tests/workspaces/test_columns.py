@@ -205,7 +205,7 @@ def test_a_source_that_cannot_be_asked(
     with caplog.at_level(logging.WARNING, "airbyte_dagster"):
         found = airbyte.columns()
     assert found == {"shop/users": None, "store/users": None, "store/orders": None, "crm/people": ["key", "age"]}
-    assert "did not tell the columns of source 'one'" in caplog.text
+    assert "did not return the columns of source 'one'" in caplog.text
 
     monkeypatch.setitem(SCHEMAS, "s-1", known)
     _forget_what_was_read(airbyte)

@@ -34,6 +34,17 @@ storage:
 """
 
 
+def homes(home: Path) -> dict[str, str]:
+    """The environment of a container."""
+    return {"DAGSTER_HOME": str(home), "AIRBYTE_DAGSTER_HOME": str(home / "airbyte")}
+
+
+def enter(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process be one of a container."""
+    for name, value in homes(home).items():
+        monkeypatch.setenv(name, value)
+
+
 def container(root: Path, name: str) -> Path:
     """A home with a disk of its own, on the database that all of them have."""
     home = root / name
@@ -77,7 +88,7 @@ def execute(run: dg.DagsterRun, home: Path) -> None:
     arguments = ExecuteRunArgs(run.job_code_origin, run.run_id, InstanceRef.from_dir(str(home)))
     subprocess.run(
         [sys.executable, "-m", "dagster", "api", "execute_run", dg.serialize_value(arguments)],
-        env={**os.environ, "DAGSTER_HOME": str(home)},
+        env={**os.environ, **homes(home)},
         check=True,
         capture_output=True,
     )
@@ -91,11 +102,10 @@ def test_a_run_has_the_definitions_of_its_code_server(
     for name, value in airbyte.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("LOADS", str(tmp_path / "loads"))
-    monkeypatch.delenv("AIRBYTE_DAGSTER_HOME", raising=False)
     server, worker, shell = (container(tmp_path, name) for name in ("server", "worker", "shell"))
     (tmp_path / "defs.py").write_text(DEFINITIONS)
 
-    monkeypatch.setenv("DAGSTER_HOME", str(server))
+    enter(server, monkeypatch)
     with (
         dg.DagsterInstance.get() as instance,
         WorkspaceProcessContext(
@@ -104,7 +114,7 @@ def test_a_run_has_the_definitions_of_its_code_server(
     ):
         run = create_run(instance, workspace)
         api.ok("PATCH", f"/connections/{connection}", json={"name": "store"})
-        monkeypatch.setenv("DAGSTER_HOME", str(shell))
+        enter(shell, monkeypatch)
         assert refresh(AirbyteResource.from_env(), None).new.connections[0].name == "store"
         execute(run, worker)
 

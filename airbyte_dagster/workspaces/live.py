@@ -30,8 +30,8 @@ def live_connections(
     if len(wanted) > math.ceil(known / PAGE_SIZE):
         found = {connection.id: connection for connection in client.connections(workspace_id)}
         return {connection_id: found[connection_id] for connection_id in wanted if connection_id in found}
-    found = {connection_id: _read(client, connection_id) for connection_id in wanted}
-    return {key: connection for key, connection in found.items() if connection is not None}
+    answers = {connection_id: _read(client, connection_id) for connection_id in wanted}
+    return {key: connection for key, connection in answers.items() if connection is not None}
 
 
 def _read(client: AirbyteClient, connection_id: str) -> records.Connection | None:

@@ -351,7 +351,7 @@ def test_the_state_of_another_server_is_refused(project: Project) -> None:
     component = AirbyteWorkspaceComponent(airbyte=AirbyteResource(server_url="http://other.test"))
     path = store(project)
 
-    with pytest.raises(ConfigurationError, match=r"keeps the state of the server http://127\.0\.0\.1:1"):
+    with pytest.raises(ConfigurationError, match=r"has the state of the server http://127\.0\.0\.1:1"):
         component.build_defs_from_state(dg.ComponentTree.for_project(project.root).load_context, path)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airbyte_dagster.sensors import build_watermark_sensor as build_watermark_sensor
     from airbyte_dagster.sync.settings import OnRunning as OnRunning
     from airbyte_dagster.workspaces.definitions import build_workspace_defs as build_workspace_defs
+    from airbyte_dagster.workspaces.definitions import load_airbyte_asset_specs as load_airbyte_asset_specs
     from airbyte_dagster.workspaces.selector import ConnectionSelector as ConnectionSelector
     from airbyte_dagster.workspaces.translator import AirbyteStreamProps as AirbyteStreamProps
     from airbyte_dagster.workspaces.translator import AirbyteTranslator as AirbyteTranslator
@@ -59,6 +60,7 @@ _MODULES = {
     "build_pipeline_defs": "pipelines.definitions",
     "build_watermark_sensor": "sensors",
     "build_workspace_defs": "workspaces.definitions",
+    "load_airbyte_asset_specs": "workspaces.definitions",
 }
 
 __all__ = [
@@ -86,6 +88,7 @@ __all__ = [
     "build_pipeline_defs",
     "build_watermark_sensor",
     "build_workspace_defs",
+    "load_airbyte_asset_specs",
 ]
 
 

@@ -304,7 +304,7 @@ def test_examples_run(page: str, block: str, monkeypatch: pytest.MonkeyPatch, re
     """
     for name in ("MOTHERDUCK_APIKEY", "AIRBYTE_CLIENT_ID", "AIRBYTE_CLIENT_SECRET"):
         monkeypatch.delenv(name, raising=False)
-    if "build_workspace_defs(" in block:
+    if "build_workspace_defs(" in block or "load_airbyte_asset_specs(" in block:
         server: RunningAirbyte = request.getfixturevalue("airbyte")
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""``airbyte-dagster refresh``: read the workspaces of definitions anew, and say what changed in them."""
+"""``airbyte-dagster refresh``: read the workspaces of definitions again, and list what changed in them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from airbyte_dagster.cli.local_airbyte import prepare_dagster_home
 from airbyte_dagster.cli.output import Progress
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.paths import HOME_VARIABLE
@@ -27,7 +28,7 @@ def refresh(home: Path, *, module: str | None, file: Path | None, console: Conso
     """Read workspaces from Airbyte, store them, and show what changed.
 
     Args:
-        home: Where their state is by default.
+        home: Where Dagster's instance is, unless ``DAGSTER_HOME`` names one.
         module: A code location's module; with neither it nor `file`, the workspace of the environment is meant.
         file: A code location's file.
         console: Where it is shown.
@@ -36,13 +37,16 @@ def refresh(home: Path, *, module: str | None, file: Path | None, console: Conso
         AirbyteDagsterError: One of them can't be read or stored; those before it are.
     """
     os.environ[HOME_VARIABLE] = str(home)
+    prepare_dagster_home(home)
     with Progress(console) as progress:
         progress.waiting("Loading Dagster …")
         from airbyte_dagster.workspaces import state  # noqa: PLC0415 - loads Dagster
 
         for declared in _declared(module, file) if module or file else [_of_environment(home)]:
             progress.waiting(f"Reading workspace {declared.name!r} …")
-            done = state.refresh(declared.airbyte, declared.state_path, declared.columns_of, tell=progress.waiting)
+            done = state.refresh(
+                declared.airbyte, declared.state_path, declared.columns_of, on_progress=progress.waiting
+            )
             _show(declared.name, done, console)
 
 
@@ -79,6 +83,6 @@ def _show(name: str, done: Refreshed, console: Console) -> None:
     ]
     if done.old and len(lines) > _MOST_LINES:
         shown.append(f"  … and {len(lines) - _MOST_LINES:,} more")
-    shown.append(f"  {counted(done.calls, 'call')}, {done.seconds:.1f} s; stored in {done.path}")
+    shown.append(f"  {counted(done.calls, 'call')}, {done.seconds:.1f} s; stored in {done.stored_in}")
     for line in shown:
         console.print(Text(line), soft_wrap=True)

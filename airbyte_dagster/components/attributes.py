@@ -10,9 +10,6 @@ import dagster as dg
 from pydantic import BaseModel
 from typing_extensions import Self
 
-from airbyte_dagster.components.positions import located
-from airbyte_dagster.errors import SpecError
-
 AIRBYTE_KEY = "airbyte"
 WAREHOUSE_KEY = "motherduck"
 #: What keys and names may be.
@@ -32,12 +29,9 @@ class ReadsAttributes(dg.Component, dg.Resolvable):
         """Make the component of its attributes.
 
         Raises:
-            SpecError: They are not valid; each problem has its file and line.
+            SpecError: They are not valid; each problem has its dotted path.
         """
-        try:
-            return cls._of(context, model.model_dump())
-        except SpecError as error:
-            raise located(error, context) from None
+        return cls._of(context, model.model_dump())
 
     @classmethod
     @abstractmethod
@@ -48,15 +42,3 @@ class ReadsAttributes(dg.Component, dg.Resolvable):
     @abstractmethod
     def _of(cls, context: dg.ResolutionContext, written: Mapping[str, Any]) -> Self:
         """Make the component of its attributes, or say by their paths what is wrong."""
-
-
-def without_executor(built: dg.Definitions) -> dg.Definitions:
-    """Return definitions that leave the executor of the code location to the project."""
-    return dg.Definitions(
-        assets=built.assets,
-        asset_checks=built.asset_checks,
-        jobs=built.jobs,
-        schedules=built.schedules,
-        sensors=built.sensors,
-        resources=built.resources,
-    )

@@ -13,13 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import Self
 
-from airbyte_dagster.components.attributes import (
-    AIRBYTE_KEY,
-    KEY_PATTERN,
-    WAREHOUSE_KEY,
-    ReadsAttributes,
-    without_executor,
-)
+from airbyte_dagster.components.attributes import AIRBYTE_KEY, KEY_PATTERN, WAREHOUSE_KEY, ReadsAttributes
 from airbyte_dagster.components.json_schema import schema_of
 from airbyte_dagster.components.resources import (
     AirbyteSettings,
@@ -131,15 +125,14 @@ class AirbytePipelineComponent(ReadsAttributes):
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
-        """Build all that `build_pipeline_defs` does, but leave the executor of the code location to the project."""
-        built = build_pipeline_defs(
+        """Build all that `build_pipeline_defs` does."""
+        return build_pipeline_defs(
             self.pipeline,
             airbyte=shared(self.airbyte) if self.airbyte else None,
             warehouse=shared(self.warehouse) if self.warehouse else None,
             airbyte_key=self.airbyte_key,
             warehouse_key=self.warehouse_key,
         )
-        return without_executor(built)
 
 
 def _rendered(context: dg.ResolutionContext, written: Mapping[str, Any]) -> dict[str, Any]:

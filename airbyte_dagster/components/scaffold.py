@@ -126,7 +126,7 @@ def load(context: dg.ComponentLoadContext) -> AirbytePipelineComponent:
 
 
 class ScaffoldParams(BaseModel):
-    """What ``dg scaffold defs`` can be told."""
+    """Options of ``dg scaffold defs``."""
 
     source_type: str = Field(default="faker", description="Airbyte's name of the source's connector.")
     database: str = Field(
@@ -140,7 +140,7 @@ class PipelineScaffolder(dg.Scaffolder[ScaffoldParams]):
 
     @classmethod
     def get_scaffold_params(cls) -> type[ScaffoldParams]:
-        """Return what it can be told."""
+        """Return the options."""
         return ScaffoldParams
 
     def scaffold(self, request: ScaffoldRequest[ScaffoldParams]) -> None:
@@ -153,7 +153,7 @@ def write_scaffold(
     yaml: Callable[[ScaffoldRequest[_Params]], str],
     python: Callable[[ScaffoldRequest[_Params]], str],
 ) -> None:
-    """Write what was asked for: a ``component.py``, or a ``defs.yaml``, or what is added to one."""
+    """Write what was requested: a ``component.py``, or a ``defs.yaml``, or what is added to one."""
     if request.scaffold_format == "python":
         (request.target_path / "component.py").write_text(python(request), encoding="utf-8")
     elif request.append:

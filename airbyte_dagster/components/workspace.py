@@ -21,13 +21,7 @@ from pydantic_core import CoreSchema
 from typing_extensions import Self
 
 from airbyte_dagster.checks.specs import Checks
-from airbyte_dagster.components.attributes import (
-    AIRBYTE_KEY,
-    KEY_PATTERN,
-    WAREHOUSE_KEY,
-    ReadsAttributes,
-    without_executor,
-)
+from airbyte_dagster.components.attributes import AIRBYTE_KEY, KEY_PATTERN, WAREHOUSE_KEY, ReadsAttributes
 from airbyte_dagster.components.json_schema import schema_of
 from airbyte_dagster.components.resources import (
     AirbyteSettings,
@@ -46,7 +40,9 @@ from airbyte_dagster.runs.sync_op import Wait
 from airbyte_dagster.workspaces.columns import with_columns
 from airbyte_dagster.workspaces.definitions import workspace_defs
 from airbyte_dagster.workspaces.selector import ConnectionSelector, Selector
-from airbyte_dagster.workspaces.state import WorkspaceState, check_is_of, read_workspace
+from airbyte_dagster.workspaces.snapshot import WorkspaceSnapshot
+from airbyte_dagster.workspaces.state import check_is_of, read_workspace
+from airbyte_dagster.workspaces.storage import read_file, write_file
 from airbyte_dagster.workspaces.translator import AirbyteStreamProps, AirbyteTranslator
 
 _LOG = logging.getLogger("airbyte_dagster")
@@ -108,7 +104,7 @@ class WorkspaceAttributes(Declaration):
         description="Which Airbyte, and which workspace. What is left out is taken from AIRBYTE_SERVER_URL, "
         "AIRBYTE_CLIENT_ID, AIRBYTE_CLIENT_SECRET and AIRBYTE_WORKSPACE_ID.",
     )
-    selector: Annotated[
+    connection_selector: Annotated[
         Selector | None, BeforeValidator(_as_selector, json_schema_input_type=SelectorSettings | None)
     ] = Field(
         default=None,
@@ -135,7 +131,7 @@ class WorkspaceAttributes(Declaration):
     )
     wait: Wait = Field(
         default="inline",
-        description="inline: runs wait for their syncs. deferred: the sync sensor tells of their ends.",
+        description="inline: runs wait for their syncs. deferred: the sync sensor records their ends.",
     )
     sync_sensor: bool | None = Field(
         default=None, description="Whether a sensor records what Airbyte syncs by itself; with deferred, it does."
@@ -182,7 +178,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
     Args:
         name: Begins the names of what is made.
         airbyte: Where the workspace is.
-        selector: Which connections; the active ones by default.
+        connection_selector: Which connections; the active ones by default.
         translator: How Dagster shows their streams.
         translation: Changes what the translator says.
         warehouse: Where the destinations write.
@@ -200,7 +196,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
 
     airbyte: AirbyteResource
     name: str = "workspace"
-    selector: Selector | None = None
+    connection_selector: Selector | None = None
     translator: AirbyteTranslator | None = None
     translation: Translation | None = None
     warehouse: WarehouseResource | None = None
@@ -247,11 +243,11 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         """Read the workspace from Airbyte, with list calls alone unless columns are wanted, and store it."""
         snapshot = read_workspace(self.airbyte)
         if self.column_schemas:
-            snapshot = with_columns(self.airbyte.client(), snapshot, self.selector or ConnectionSelector())
-        WorkspaceState(state_path).save(snapshot)
+            snapshot = with_columns(self.airbyte.client(), snapshot, self.connection_selector or ConnectionSelector())
+        write_file(state_path, snapshot.to_json())
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Build the definitions; of what is stored, if ``dg dev`` wants the workspace read anew and Airbyte is down."""
+        """Build the definitions: from what is stored, if ``dg dev`` reads the workspace and Airbyte is down."""
         config = self.defs_state_config
         try:
             return super().build_defs(context)
@@ -270,18 +266,20 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         context: dg.ComponentLoadContext,  # noqa: ARG002 - Dagster's signature
         state_path: Path | None,
     ) -> dg.Definitions:
-        """Build all that `build_workspace_defs` does, but leave the executor of the code location to the project."""
-        if state_path is None or (snapshot := WorkspaceState(state_path).load()) is None:
+        """Build all that `build_workspace_defs` does."""
+        text = read_file(state_path) if state_path else None
+        if text is None:
             _LOG.warning(
                 "Nothing is stored of the workspace %r, so it has no assets. Run: dg utils refresh-defs-state.",
                 self.name,
             )
             return dg.Definitions()
-        check_is_of(snapshot, self.airbyte, state_path)
-        built = workspace_defs(
+        snapshot = WorkspaceSnapshot.from_json(text)
+        check_is_of(snapshot, self.airbyte, str(state_path))
+        return workspace_defs(
             snapshot,
             airbyte=shared(self.airbyte),
-            selector=self.selector,
+            connection_selector=self.connection_selector,
             translator=_ComponentTranslator(self),
             warehouse=shared(self.warehouse) if self.warehouse else None,
             checks=self.checks,
@@ -294,7 +292,6 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
             airbyte_key=self.airbyte_key,
             warehouse_key=self.warehouse_key,
         )
-        return without_executor(built)
 
     def get_asset_spec(self, props: AirbyteStreamProps) -> dg.AssetSpec:
         """Return how Dagster shows a stream: as the translator says, with the changes of the translation."""

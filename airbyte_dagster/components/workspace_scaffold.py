@@ -30,7 +30,7 @@ attributes:
   name: $name
 
   # Which connections; all active ones if left out.
-  # selector:
+  # connection_selector:
   #   name: shop_*
   #   tag: nightly
 
@@ -76,7 +76,7 @@ def load(context: dg.ComponentLoadContext) -> AirbyteWorkspaceComponent:
 
 
 class WorkspaceScaffoldParams(BaseModel):
-    """What ``dg scaffold defs`` can be told."""
+    """Options of ``dg scaffold defs``."""
 
     database: str = Field(
         default="", description="DuckDB file or md:NAME that the destinations write to; nothing is checked without it."
@@ -88,7 +88,7 @@ class WorkspaceScaffolder(dg.Scaffolder[WorkspaceScaffoldParams]):
 
     @classmethod
     def get_scaffold_params(cls) -> type[WorkspaceScaffoldParams]:
-        """Return what it can be told."""
+        """Return the options."""
         return WorkspaceScaffoldParams
 
     def scaffold(self, request: ScaffoldRequest[WorkspaceScaffoldParams]) -> None:

@@ -45,9 +45,16 @@ class Catalog:
     assets: tuple[WorkspaceAsset, ...]
     by_key: Mapping[dg.AssetKey, WorkspaceAsset]
 
-    def __init__(self, snapshot: WorkspaceSnapshot, selector: Selector, translator: AirbyteTranslator) -> None:
+    def __init__(
+        self,
+        snapshot: WorkspaceSnapshot,
+        selector: Selector,
+        translator: AirbyteTranslator,
+        freshness_policy: dg.FreshnessPolicy | None,
+    ) -> None:
         self.snapshot = snapshot
         self._translator = translator
+        self._freshness_policy = freshness_policy
         self._links = Links(snapshot.server_url, snapshot.workspace_id)
         # Of all connections: what one is called does not depend on which others are selected.
         self._connection_keys = connection_keys(snapshot.connections)
@@ -108,11 +115,17 @@ class Catalog:
             raise ConfigurationError(
                 f"The translator gives partitions to {_named(connection, stream)}: Airbyte syncs whole connections."
             )
+        if self._freshness_policy is not None and spec.freshness_policy is None:
+            return spec.replace_attributes(freshness_policy=self._freshness_policy)
         return spec
 
 
 def build_catalog(
-    snapshot: WorkspaceSnapshot, selector: Selector | None = None, translator: AirbyteTranslator | None = None
+    snapshot: WorkspaceSnapshot,
+    selector: Selector | None = None,
+    translator: AirbyteTranslator | None = None,
+    *,
+    freshness_policy: dg.FreshnessPolicy | None = None,
 ) -> Catalog:
     """Make the assets of a workspace.
 
@@ -120,6 +133,7 @@ def build_catalog(
         snapshot: The workspace.
         selector: Which connections; the active ones by default.
         translator: How Dagster shows their streams; `AirbyteTranslator` by default.
+        freshness_policy: Of the streams to which the translator gives none.
 
     Raises:
         ConfigurationError: The selector or the translator is none, or fails; or the translator gives two streams one
@@ -127,7 +141,7 @@ def build_catalog(
     """
     if translator is not None and not isinstance(translator, AirbyteTranslator):
         raise ConfigurationError(f"translator is {translator!r}: it is an object of a subclass of AirbyteTranslator.")
-    return Catalog(snapshot, selector or ConnectionSelector(), translator or AirbyteTranslator())
+    return Catalog(snapshot, selector or ConnectionSelector(), translator or AirbyteTranslator(), freshness_policy)
 
 
 def _collision(one: WorkspaceAsset, other: WorkspaceAsset) -> ConfigurationError:

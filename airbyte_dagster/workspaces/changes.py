@@ -113,7 +113,7 @@ def diff(old: WorkspaceSnapshot | None, new: WorkspaceSnapshot) -> WorkspaceChan
 
 
 def _in_order_of(old: ConnectionRecord, new: ConnectionRecord) -> ConnectionRecord:
-    """Return the new one with its streams in the old one's order, which says nothing."""
+    """Return the new one with its streams in the old one's order, which means nothing."""
     place = {stream.key: index for index, stream in enumerate(old.streams)}
     streams = sorted(new.streams, key=lambda stream: place.get(stream.key, len(place)))
     return replace(new, streams=tuple(streams))

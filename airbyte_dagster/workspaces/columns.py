@@ -29,8 +29,8 @@ def with_columns(
     selector: Selector | None,
     *,
     known: WorkspaceSnapshot | None = None,
-    anew: bool = True,
-    tell: Callable[[str], None] = _LOG.info,
+    again: bool = True,
+    on_progress: Callable[[str], None] = _LOG.info,
 ) -> WorkspaceSnapshot:
     """Return a snapshot whose selected connections have the columns of their streams; others have what was known.
 
@@ -38,12 +38,12 @@ def with_columns(
     minutes perhaps.
 
     Args:
-        client: Asks.
+        client: Reads them.
         snapshot: As it was just read, without columns.
         selector: Which connections; ``None`` for none.
-        known: What was stored before. It answers for sources that can't be asked, of which the log warns.
-        anew: Ask for all sources; else only for those that have streams of unknown columns.
-        tell: Told of each source that has been asked.
+        known: What was stored before. It is used for sources that can't be read, of which the log warns.
+        again: Read those of all sources; else only for those that have streams of unknown columns.
+        on_progress: Called with each source that has been read.
 
     Raises:
         ConfigurationError: The selector is none, or fails.
@@ -53,10 +53,10 @@ def with_columns(
     sources = {
         connection.source.id: connection.source.name
         for connection in wanted
-        if anew or any(key not in found for key in _keys(connection))
+        if again or any(key not in found for key in _keys(connection))
     }
-    for asked in _asked(client, sources, tell):
-        found.update(asked)
+    for columns in _columns(client, sources, on_progress):
+        found.update(columns)
     if not found:
         return snapshot
     return replace(snapshot, connections=tuple(_filled(connection, found) for connection in snapshot.connections))
@@ -75,7 +75,9 @@ def _keys(connection: ConnectionRecord) -> list[_SourceStream]:
     return [(connection.source.id, *stream.key) for stream in connection.streams]
 
 
-def _asked(client: AirbyteClient, sources: Mapping[str, str], tell: Callable[[str], None]) -> Iterator[_Columns]:
+def _columns(
+    client: AirbyteClient, sources: Mapping[str, str], on_progress: Callable[[str], None]
+) -> Iterator[_Columns]:
     pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="airbyte-columns")
     try:
         answers = {source_id: pool.submit(client.available_streams, source_id) for source_id in sources}
@@ -83,9 +85,9 @@ def _asked(client: AirbyteClient, sources: Mapping[str, str], tell: Callable[[st
             try:
                 streams = answer.result()
             except AirbyteDagsterError as error:
-                _LOG.warning("Airbyte did not tell the columns of source '%s': %s", sources[source_id], error)
+                _LOG.warning("Airbyte did not return the columns of source '%s': %s", sources[source_id], error)
                 continue
-            tell(f"Columns of source '{sources[source_id]}' ({number:,} of {len(sources):,})")
+            on_progress(f"Columns of source '{sources[source_id]}' ({number:,} of {len(sources):,})")
             yield {
                 # Each path begins with a column; nested fields are within one.
                 (source_id, stream.namespace, stream.name): tuple(
@@ -94,7 +96,7 @@ def _asked(client: AirbyteClient, sources: Mapping[str, str], tell: Callable[[st
                 for stream in streams
             }
     finally:
-        # Whoever interrupts it is to wait for no more than what is asked right now.
+        # Whoever interrupts it is to wait for no more than the requests under way.
         pool.shutdown(cancel_futures=True)
 
 

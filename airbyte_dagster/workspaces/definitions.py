@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import dagster as dg
 
@@ -33,10 +33,10 @@ _LOG = logging.getLogger("airbyte_dagster")
 def build_workspace_defs(
     airbyte: AirbyteResource,
     *,
-    selector: Selector | None = None,
+    connection_selector: Selector | None = None,
     translator: AirbyteTranslator | None = None,
     warehouse: WarehouseResource | None = None,
-    checks: Checks | None = None,
+    checks: Checks | Mapping[str, Any] | None = None,
     name: str = "workspace",
     state_path: Path | str | None = None,
     refresh_on_load: bool = False,
@@ -52,37 +52,42 @@ def build_workspace_defs(
 ) -> dg.Definitions:
     """Build an asset for each stream of the connections that a workspace has.
 
-    The workspace is read once, with list calls alone, and kept in a file: later loads, and every process of a run,
-    read that and call nothing, so definitions load with Airbyte down. ``airbyte-dagster refresh`` reads it anew.
+    The workspace is read once, with list calls alone, and kept in the storage of Dagster's instance: later loads, and
+    every process of a run, read that and call nothing, so definitions load with Airbyte down, on any machine that has
+    the instance. ``airbyte-dagster refresh`` reads the workspace again.
 
     One op syncs all selected connections: Airbyte's jobs are started side by side, watched together by one list call
-    for all, and told of one by one as they end. One that fails does not stop the others; the run fails at its end and
+    for all, and recorded one by one as they end. One that fails does not stop the others; the run fails at its end and
     names each, and re-executing it from its failure syncs just those.
 
     Args:
         airbyte: Where the workspace is.
-        selector: Which connections; active ones by default. A `ConnectionSelector`, or any function of a
+        connection_selector: Which connections; active ones by default. A `ConnectionSelector`, or any function of a
             `ConnectionRecord`.
         translator: Says how Dagster shows a stream: key, group, kinds, tags, owners, deps, automation condition.
         warehouse: Where the destinations write, to count there and to know columns. Without it nothing is checked;
             neither is what goes to a destination that writes elsewhere, which the log names.
-        checks: Of each stream; the row count alone by default.
+        checks: Of each stream, as `Checks` or as a mapping of its fields; the row count alone by default. ``fresh``
+            is the freshness policy of the assets, too.
         name: Begins the names of what is made: ``sync_NAME``, ``NAME_sync``, ``NAME_syncs``. Letters, digits and
             underscores.
-        state_path: File that keeps what was read; below ``AIRBYTE_DAGSTER_HOME`` by default.
-        refresh_on_load: Read anew whenever the code location is loaded; runs still read the file.
+        state_path: A file that has what was read, such as one that an image is built with. By default it is in the
+            storage of Dagster's instance, and, where there is none, in a file below ``AIRBYTE_DAGSTER_HOME``.
+        refresh_on_load: Read the workspace whenever the code location is loaded; runs still use what it was loaded
+            with.
         column_schemas: Ask for the columns of the selected connections' streams, too, when the workspace is read
             (``GET /streams``): a call for each source, whose schema Airbyte may have to discover, which takes minutes.
-            They are kept in the file; names alone, as Airbyte tells no types. Without it, Dagster knows columns, with
-            types, from the warehouse after a sync.
+            They are stored with the rest; names alone, as Airbyte reports no types. Without it, Dagster has columns,
+            with types, from the warehouse after a sync.
         max_concurrent_syncs: How many syncs a run has on their way at once; all of them by default.
-        wait: ``inline``: the run waits for its syncs. ``deferred``: it starts them and ends, and the sync sensor tells
-            of their ends: for syncs of many hours.
+        wait: ``inline``: the run waits for its syncs. ``deferred``: it starts them and ends, and the sync sensor
+            records their ends: for syncs of many hours.
         sync_sensor: Whether there is a sensor that records what Airbyte syncs by itself, too. It is on from the start
             with ``wait="deferred"``, which needs it; else there is one if you say so.
         one_op_per_connection: Rather than one op for all, for those who want a step for each in Dagster.
         pool: Dagster pool of the ops. A run has no more syncs on their way than the pool has slots.
-        executor: The in-process executor by default, since the work is waiting for Airbyte.
+        executor: Of the jobs made here; the in-process executor by default, since the work is waiting for Airbyte. The
+            code location's own executor is not set.
         airbyte_key: Key of the resource; give another where workspaces of one code location differ in it.
         warehouse_key: The same for the warehouse.
 
@@ -90,20 +95,21 @@ def build_workspace_defs(
         Definitions to use as they are, or to merge with others.
 
     Raises:
-        ConfigurationError: There is no state and Airbyte can't be asked; a setting, the selector or the translator is
+        ConfigurationError: Nothing is stored and Airbyte can't be reached; a setting, the selector or the translator is
             wrong; or the translator gives two streams one key.
     """
-    path = Path(state_path) if state_path is not None else None
-    selector = ConnectionSelector() if selector is None else selector
-    # Before it is asked for: what is wrong with it is not Airbyte's fault.
-    check_selector(selector)
-    columns_of = selector if column_schemas else None
-    snapshot = snapshot_of(airbyte, path, refresh=refresh_on_load, columns_of=columns_of)
-    declare_workspace(DeclaredWorkspace(name, airbyte, path, columns_of))
+    snapshot = _declared_snapshot(
+        airbyte,
+        connection_selector,
+        name=name,
+        state_path=state_path,
+        refresh_on_load=refresh_on_load,
+        column_schemas=column_schemas,
+    )
     return workspace_defs(
         snapshot,
         airbyte=airbyte,
-        selector=selector,
+        connection_selector=connection_selector,
         translator=translator,
         warehouse=warehouse,
         checks=checks,
@@ -119,14 +125,72 @@ def build_workspace_defs(
     )
 
 
+def load_airbyte_asset_specs(
+    airbyte: AirbyteResource,
+    *,
+    connection_selector: Selector | None = None,
+    translator: AirbyteTranslator | None = None,
+    name: str = "workspace",
+    state_path: Path | str | None = None,
+    refresh_on_load: bool = False,
+    column_schemas: bool = False,
+) -> list[dg.AssetSpec]:
+    """Return the asset specs of the streams that a workspace has, to build definitions of one's own on.
+
+    They are those of `build_workspace_defs`, without what syncs and checks them. The workspace is read and stored in
+    the same way, so definitions load with Airbyte down.
+
+    Args:
+        airbyte: Where the workspace is.
+        connection_selector: As in `build_workspace_defs`; so are all others.
+        translator: How Dagster shows a stream.
+        name: Names the workspace in ``airbyte-dagster refresh``.
+        state_path: A file that has what was read.
+        refresh_on_load: Read the workspace whenever the code location is loaded.
+        column_schemas: Have the columns of streams, too.
+
+    Raises:
+        ConfigurationError: As `build_workspace_defs`.
+    """
+    snapshot = _declared_snapshot(
+        airbyte,
+        connection_selector,
+        name=name,
+        state_path=state_path,
+        refresh_on_load=refresh_on_load,
+        column_schemas=column_schemas,
+    )
+    return [asset.spec for asset in build_catalog(snapshot, connection_selector, translator).assets]
+
+
+def _declared_snapshot(
+    airbyte: AirbyteResource,
+    connection_selector: Selector | None,
+    *,
+    name: str,
+    state_path: Path | str | None,
+    refresh_on_load: bool,
+    column_schemas: bool,
+) -> WorkspaceSnapshot:
+    """Return the snapshot of a workspace, which ``airbyte-dagster refresh`` refreshes."""
+    path = Path(state_path) if state_path is not None else None
+    selector = ConnectionSelector() if connection_selector is None else connection_selector
+    # Before the workspace is read: what is wrong with the selector is not Airbyte's fault.
+    check_selector(selector)
+    columns_of = selector if column_schemas else None
+    snapshot = snapshot_of(airbyte, path, refresh=refresh_on_load, columns_of=columns_of)
+    declare_workspace(DeclaredWorkspace(name, airbyte, path, columns_of))
+    return snapshot
+
+
 def workspace_defs(
     snapshot: WorkspaceSnapshot,
     *,
     airbyte: AirbyteResource | None,
-    selector: Selector | None = None,
+    connection_selector: Selector | None = None,
     translator: AirbyteTranslator | None = None,
     warehouse: WarehouseResource | None = None,
-    checks: Checks | None = None,
+    checks: Checks | Mapping[str, Any] | None = None,
     name: str = "workspace",
     max_concurrent_syncs: int | None = None,
     wait: Wait = "inline",
@@ -146,7 +210,7 @@ def workspace_defs(
         raise ConfigurationError(f"wait is {wait!r}: it is one of {', '.join(get_args(Wait))}.")
     if wait == "deferred" and sync_sensor is False:
         raise ConfigurationError(
-            "Nothing would tell when deferred syncs have ended.",
+            "Nothing would record that deferred syncs have ended.",
             guidance="Leave sync_sensor out, or say wait='inline'.",
         )
     if max_concurrent_syncs is not None and max_concurrent_syncs < 1:
@@ -155,10 +219,11 @@ def workspace_defs(
         raise ConfigurationError("There are checks, but no warehouse to look into.", guidance="Give warehouse, too.")
     if asset_key_part(name) != name:
         raise ConfigurationError(f"name is {name!r}: Dagster takes letters, digits and underscores alone.")
+    checks = checks if isinstance(checks, Checks) else Checks(**(checks or {}))
     executor = executor or dg.in_process_executor
     has_sensor = wait == "deferred" or bool(sync_sensor)
     with _nothing_collected():
-        catalog = build_catalog(snapshot, selector, translator)
+        catalog = build_catalog(snapshot, connection_selector, translator, freshness_policy=_freshness_policy(checks))
         if not catalog.assets:
             _LOG.warning(
                 "The workspace %r has no assets: of its %d connections none is selected, or those have no streams.",
@@ -172,7 +237,7 @@ def workspace_defs(
             airbyte_key=airbyte_key,
             warehouse_key=warehouse_key if warehouse else None,
             elsewhere=_elsewhere(catalog, warehouse) if warehouse else frozenset(),
-            checks=checks or Checks(),
+            checks=checks,
             max_concurrent_syncs=max_concurrent_syncs,
             wait=wait,
             pool=pool,
@@ -185,7 +250,6 @@ def workspace_defs(
         jobs=_jobs(catalog, name, executor),
         sensors=[_sensor(catalog, options, executor)] if has_sensor and catalog.assets else [],
         resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
-        executor=executor,
     )
 
 
@@ -194,6 +258,10 @@ def _deferred_checks(ops: list[SyncOp], name: str) -> list[dg.AssetChecksDefinit
     if not ops:
         return []
     return build_check_op(replace(ops[0], checked=[asset for op in ops for asset in op.checked]), f"{name}_checks")
+
+
+def _freshness_policy(checks: Checks) -> dg.FreshnessPolicy | None:
+    return dg.FreshnessPolicy.time_window(fail_window=checks.fresh.within) if checks.fresh else None
 
 
 @contextmanager

@@ -19,25 +19,25 @@ def live_connections(
     """Return those of some connections that are still there, by id, with as few calls as can be.
 
     Args:
-        client: Asks.
+        client: Reads them.
         workspace_id: Where they are.
         wanted: Their ids.
         known: How many connections the workspace had when it was last read.
 
     Raises:
-        AirbyteError: Airbyte can't be asked.
+        AirbyteError: Airbyte can't be reached.
     """
     if len(wanted) > math.ceil(known / PAGE_SIZE):
         found = {connection.id: connection for connection in client.connections(workspace_id)}
         return {connection_id: found[connection_id] for connection_id in wanted if connection_id in found}
-    asked = {connection_id: _ask(client, connection_id) for connection_id in wanted}
-    return {key: connection for key, connection in asked.items() if connection is not None}
+    answers = {connection_id: _read(client, connection_id) for connection_id in wanted}
+    return {key: connection for key, connection in answers.items() if connection is not None}
 
 
-def _ask(client: AirbyteClient, connection_id: str) -> records.Connection | None:
+def _read(client: AirbyteClient, connection_id: str) -> records.Connection | None:
     try:
         connection = client.connection(connection_id)
-    # Whoever is no instance admin is refused, rather than told that there is no such thing.
+    # Whoever is no instance admin gets 403 rather than 404.
     except (NotFound, PermissionDenied):
         return None
     return None if connection.status == _DELETED else connection

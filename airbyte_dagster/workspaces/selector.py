@@ -79,7 +79,7 @@ def check_selector(selector: object) -> None:
     """
     if not callable(selector):
         raise ConfigurationError(
-            f"selector is {selector!r}: it is a ConnectionSelector, or a function of a connection.",
+            f"connection_selector is {selector!r}: it is a ConnectionSelector, or a function of a connection.",
             guidance="To select by name, say ConnectionSelector(name='shop_*').",
         )
 

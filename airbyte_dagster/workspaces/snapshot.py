@@ -43,7 +43,7 @@ class ConnectionRecord:
     """A connection.
 
     Attributes:
-        created_at: Epoch seconds; 0 where the server does not tell.
+        created_at: Epoch seconds; 0 where the server does not report it.
         schedule: ``None`` if manual; else as Airbyte has it.
         tags: Names of its tags in Airbyte.
         streams: The selected ones.
@@ -178,8 +178,8 @@ def take_snapshot(
 ) -> WorkspaceSnapshot:
     """Read a workspace with list calls alone: the connections, then the sources and destinations that they have.
 
-    Airbyte lists nothing, without a word, for a workspace that is not there. So the workspace itself is asked for only
-    where no connection is found.
+    Airbyte's lists of a workspace that is not there are empty. So the workspace itself is read only where no connection
+    is found.
 
     Raises:
         WorkspaceError: There is no such workspace.

@@ -102,6 +102,6 @@ class AirbyteTranslator:
 
 
 def _columns(stream: Stream) -> dg.TableSchema:
-    """Return the columns that are synced, of a type that Airbyte does not tell: Dagster shows none for ``?``."""
+    """Return the columns that are synced, of a type that Airbyte does not report: Dagster shows none for ``?``."""
     synced = [name for name in stream.columns if not stream.selected_fields or name in stream.selected_fields]
     return table_schema([(name, "?") for name in synced], {path[0] for path in stream.primary_key if len(path) == 1})

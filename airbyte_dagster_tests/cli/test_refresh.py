@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from airbyte_dagster import AirbyteResource
 from airbyte_dagster.cli.refresh import refresh
 from airbyte_dagster.errors import BadCredentials, ConfigurationError
 from airbyte_dagster.pipelines.declared import declared_workspaces
-from airbyte_dagster.workspaces.state import WorkspaceState
+from airbyte_dagster.workspaces.snapshot import WorkspaceSnapshot
+from airbyte_dagster.workspaces.state import snapshot_of
 from airbyte_dagster_tests.command_line import Commands
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
 
@@ -41,6 +43,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(f"AIRBYTE_{name}", "")
         monkeypatch.delenv(f"AIRBYTE_{name}")
     monkeypatch.setenv("AIRBYTE_DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.delenv("DAGSTER_HOME")
 
 
 @pytest.fixture
@@ -97,8 +101,7 @@ def test_columns_are_asked_for_too(airbyte: RunningAirbyte, api: Api, shop: str,
 
     assert "~ 'shop': 1 stream changed (users)" in output
     assert "4 calls, " in output
-    stored = WorkspaceState(tmp_path / "lake.json").load()
-    assert stored is not None
+    stored = WorkspaceSnapshot.from_json((tmp_path / "lake.json").read_text())
     assert [(one.id, one.streams[0].columns) for one in stored.connections] == [(shop, ("id", "name", "updated_at"))]
     assert api is not None
 
@@ -151,9 +154,8 @@ def test_the_workspace_of_the_environment(
 
     refreshed(tmp_path / "home")
 
-    (stored,) = (tmp_path / "home" / "workspaces").glob("*.json")
-    loaded = WorkspaceState(stored).load()
-    assert loaded is not None
+    monkeypatch.setenv("AIRBYTE_CLIENT_SECRET", "not the secret")
+    loaded = snapshot_of(AirbyteResource.from_env(), None, refresh=False)
     assert [one.name for one in loaded.connections] == ["shop"]
 
 

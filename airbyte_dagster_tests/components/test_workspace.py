@@ -29,7 +29,6 @@ from airbyte_dagster.components.workspace import WorkspaceAttributes
 from airbyte_dagster.components.workspace_scaffold import WorkspaceScaffoldParams
 from airbyte_dagster.errors import ConfigurationError, ServerUnreachable
 from airbyte_dagster.workspaces.snapshot import WorkspaceSnapshot
-from airbyte_dagster.workspaces.state import WorkspaceState
 from airbyte_dagster_tests.dg_project import Project
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
 from airbyte_dagster_tests.workspaces.records import connection, snapshot
@@ -84,7 +83,8 @@ def component_of(project: Project, name: str = "lake") -> AirbyteWorkspaceCompon
 def store(project: Project, stored: WorkspaceSnapshot = STORED, name: str = "workspace") -> Path:
     """Put a state where Dagster looks for it."""
     path = project.defs / ".local_defs_state" / f"AirbyteWorkspaceComponent__{name}__" / "state"
-    WorkspaceState(path).save(stored)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(stored.to_json())
     return path
 
 
@@ -97,7 +97,7 @@ def keys(definitions: dg.Definitions) -> set[str]:
 EVERYTHING = """\
   name: lake
   airbyte: {server_url: "http://127.0.0.1:1", bearer_token: "{{ env.TOKEN }}", workspace_id: w-1}
-  selector:
+  connection_selector:
     name: [shop*, crm]
     id: id-shop
     tag: nightly
@@ -140,7 +140,7 @@ def test_all_that_python_says_yaml_says(project: Project, capsys: pytest.Capture
     component = component_of(project)
 
     assert component.airbyte.bearer_token == dg.EnvVar("TOKEN")
-    assert component.selector == ConnectionSelector(
+    assert component.connection_selector == ConnectionSelector(
         name=["shop*", "crm"],
         id="id-shop",
         tag="nightly",
@@ -212,7 +212,7 @@ def test_functions_of_the_project(project: Project) -> None:
         "@dg.template_var\ndef shown():\n    return lambda spec, stream: {'key': 'x/' + stream.name}\n"
     )
     (project.defs / "lake" / "defs.yaml").write_text(
-        f'type: {TYPE}\ntemplate_vars_module: .mine\nattributes:\n  selector: "{{{{ long_enough }}}}"\n'
+        f'type: {TYPE}\ntemplate_vars_module: .mine\nattributes:\n  connection_selector: "{{{{ long_enough }}}}"\n'
         f'  translation: "{{{{ shown(spec, stream) }}}}"\n  airbyte: {{server_url: {DOWN}}}\n'
     )
     store(project)
@@ -225,8 +225,8 @@ def test_functions_of_the_project(project: Project) -> None:
     [
         ("  nme: x\n", "nme: unknown key; did you mean 'name'?"),
         ("  name: no-name\n", "name: "),
-        ("  selector: {nme: x}\n", "selector.nme: unknown key; did you mean 'name'?"),
-        ("  selector: {name: 7}\n", "selector.name"),
+        ("  connection_selector: {nme: x}\n", "connection_selector.nme: unknown key; did you mean 'name'?"),
+        ("  connection_selector: {name: 7}\n", "connection_selector.name"),
         ("  translation: {group: x}\n", "translation.group: unknown key; did you mean 'group_name'?"),
         (
             "  translation: {partitions_def: {type: static, partition_keys: [a]}}\n",
@@ -239,14 +239,14 @@ def test_functions_of_the_project(project: Project) -> None:
         ("  defs_state: {management_type: somewhere}\n", "defs_state.management_type: "),
     ],
 )
-def test_mistakes_are_found_with_file_and_line(
+def test_mistakes_are_found(
     attributes: str, problem: str, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By ``dg check yaml`` and by loading."""
+    """By ``dg check yaml`` with file and line, and by loading with the dotted path."""
     path = write(project, attributes)
 
     assert [line for line in project.yaml_problems(capsys) if line.startswith(f"{path}:3 ")]
-    assert [said for said in project.problems() if said.startswith(f"{path}:3 - {problem}")]
+    assert [said for said in project.problems() if said.startswith(problem)]
 
 
 # State
@@ -289,7 +289,7 @@ def test_a_failed_refresh_is_said(project: Project) -> None:
 
     assert status == 1
     assert "127.0.0.1:1 can't be reached" in output.replace("\n", " ")
-    assert WorkspaceState(path).load() == STORED
+    assert WorkspaceSnapshot.from_json(path.read_text()) == STORED
 
 
 @pytest.mark.usefixtures("environment")
@@ -297,12 +297,11 @@ def test_columns_are_stored_if_they_are_wanted(project: Project, api: Api, tmp_p
     """Of the selected connections alone."""
     for name in ("shop", "crm"):
         api.connection(api.source(count=5), api.destination(f"{name}.duckdb"), ["users"], name=name)
-    write(project, "  name: lake\n  selector: {name: shop}\n  column_schemas: true\n")
+    write(project, "  name: lake\n  connection_selector: {name: shop}\n  column_schemas: true\n")
 
     component_of(project).write_state_to_path(tmp_path / "state")
 
-    stored = WorkspaceState(tmp_path / "state").load()
-    assert stored is not None
+    stored = WorkspaceSnapshot.from_json((tmp_path / "state").read_text())
     assert {one.name: one.streams[0].columns for one in stored.connections} == {
         "crm": (),
         "shop": ("id", "name", "updated_at"),
@@ -352,7 +351,7 @@ def test_the_state_of_another_server_is_refused(project: Project) -> None:
     component = AirbyteWorkspaceComponent(airbyte=AirbyteResource(server_url="http://other.test"))
     path = store(project)
 
-    with pytest.raises(ConfigurationError, match=r"keeps the state of the server http://127\.0\.0\.1:1"):
+    with pytest.raises(ConfigurationError, match=r"has the state of the server http://127\.0\.0\.1:1"):
         component.build_defs_from_state(dg.ComponentTree.for_project(project.root).load_context, path)
 
 
@@ -377,7 +376,9 @@ class Translator(AirbyteTranslator):
 def test_subclasses_and_translators(project: Project) -> None:
     """Both say how a stream is shown; the component the last word."""
     component = Component(
-        airbyte=AirbyteResource(server_url=DOWN), selector=lambda one: one.name == "crm", translator=Translator()
+        airbyte=AirbyteResource(server_url=DOWN),
+        connection_selector=lambda one: one.name == "crm",
+        translator=Translator(),
     )
 
     built = component.build_defs_from_state(dg.ComponentTree.for_project(project.root).load_context, store(project))
@@ -429,7 +430,7 @@ def test_a_scaffold_loads() -> None:
     commented = "\n".join(line.replace("  # ", "  ", 1) if line in settings else line for line in lines)
     whole = AirbyteWorkspaceComponent.from_attributes_dict(attributes=safe_load_yaml(commented)["attributes"])
     assert whole.airbyte.client_secret == dg.EnvVar("AIRBYTE_CLIENT_SECRET")
-    assert whole.selector == ConnectionSelector(name="shop_*", tag="nightly")
+    assert whole.connection_selector == ConnectionSelector(name="shop_*", tag="nightly")
     assert whole.translation is not None
     assert whole.warehouse == MotherDuckResource(database="md:lms", motherduck_token=dg.EnvVar("MOTHERDUCK_APIKEY"))
 

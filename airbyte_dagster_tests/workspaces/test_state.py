@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import stat
-import threading
+import re
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,7 @@ from airbyte_dagster import AirbyteResource
 from airbyte_dagster.errors import ConfigurationError, WorkspaceError
 from airbyte_dagster.workspaces.changes import diff
 from airbyte_dagster.workspaces.snapshot import ActorRecord, OtherVersion
-from airbyte_dagster.workspaces.state import WorkspaceState, refresh, snapshot_of, state_of
+from airbyte_dagster.workspaces.state import refresh, snapshot_of, state_of
 from airbyte_dagster_tests.airbyte.conftest import BASE, page, problem
 from airbyte_dagster_tests.http_server import HttpServer, Reply
 from airbyte_dagster_tests.workspaces.records import connection, snapshot, stream
@@ -60,6 +57,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """The instance of ``DAGSTER_HOME``."""
+    (tmp_path / "dagster").mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    with dg.DagsterInstance.get() as found:
+        yield found
+
+
+@pytest.fixture
 def in_a_run() -> Iterator[None]:
     """Definitions are built as a process of a run builds them."""
     with DefinitionsLoadContext.scoped(DefinitionsLoadContext(DefinitionsLoadType.RECONSTRUCTION)):
@@ -70,73 +76,20 @@ def airbyte_at(server: HttpServer, **settings: Any) -> AirbyteResource:
     return AirbyteResource(**{"server_url": server.url, "workspace_id": "w-1", "max_attempts": 1, **settings})
 
 
+def key_of(airbyte: AirbyteResource) -> str:
+    with state_of(airbyte, None) as state:
+        return state.key
+
+
 def names(server: HttpServer, path: Path | None, *, refresh: bool = False) -> list[str]:
     return [one.name for one in snapshot_of(airbyte_at(server), path, refresh=refresh).connections]
-
-
-# The file
-
-
-def test_it_is_kept_for_this_user_alone(tmp_path: Path) -> None:
-    """In a directory that is made; nothing else is left there."""
-    state = WorkspaceState(tmp_path / "a" / "b" / "state.json")
-    assert state.load() is None
-
-    state.save(snapshot(connection("one")))
-    state.save(snapshot(connection("two")))
-
-    assert state.load() == snapshot(connection("two"))
-    assert stat.S_IMODE(state.path.stat().st_mode) == 0o600
-    assert [path.name for path in state.path.parent.iterdir()] == ["state.json"]
-
-
-def test_many_read_and_write_it_at_once(tmp_path: Path) -> None:
-    """Each sees one that was written as a whole."""
-    state = WorkspaceState(tmp_path / "state.json")
-    versions = [snapshot(*(connection(f"{number} {n}") for n in range(50 * number))) for number in range(1, 5)]
-    state.save(versions[0])
-    together = threading.Barrier(8)
-
-    def work(number: int) -> bool:
-        together.wait()
-        for _ in range(20):
-            if number % 2:
-                state.save(versions[number // 2])
-            elif state.load() not in versions:
-                return False
-        return True
-
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(work, range(8)))
-    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
-
-
-def test_a_write_that_fails_leaves_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = WorkspaceState(tmp_path / "state.json")
-    state.save(snapshot(connection("one")))
-
-    monkeypatch.setattr(Path, "replace", _disk_is_full)
-    with pytest.raises(ConfigurationError, match=r"can't be written.*No space left.*state_path"):
-        state.save(snapshot(connection("two")))
-
-    assert state.load() == snapshot(connection("one"))
-    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
-
-
-def _disk_is_full(*_: object) -> None:
-    raise OSError(28, "No space left on device")
-
-
-def test_a_directory_in_its_place(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="can't be read"):
-        WorkspaceState(tmp_path).load()
 
 
 # Reading and storing
 
 
 def test_it_is_read_from_airbyte_once(server: HttpServer, home: Path) -> None:
-    """Later loads ask nothing, of nobody, and take what is stored."""
+    """Later loads send no request, and take what is stored: without an instance of Dagster, in a file."""
     assert names(server, None) == ["shop"]
     asked = len(server.requests)
     server.on("GET", f"{BASE}/connections", page())
@@ -148,6 +101,18 @@ def test_it_is_read_from_airbyte_once(server: HttpServer, home: Path) -> None:
     assert [path.parent for path in home.rglob("*.json")] == [home / "workspaces"]
 
 
+def test_it_is_in_the_instance(server: HttpServer, home: Path, instance: dg.DagsterInstance) -> None:
+    """Where there is one: in its database, so that no file of any home is needed."""
+    assert names(server, None) == ["shop"]
+    asked = len(server.requests)
+
+    assert names(server, None) == ["shop"]
+
+    assert len(server.requests) == asked == 3
+    assert not home.exists()
+    assert not Path(instance.root_directory, "storage").exists()
+
+
 def test_a_given_path_is_used(server: HttpServer, tmp_path: Path, home: Path) -> None:
     assert names(server, tmp_path / "mine.json") == ["shop"]
 
@@ -155,10 +120,10 @@ def test_a_given_path_is_used(server: HttpServer, tmp_path: Path, home: Path) ->
     assert not home.exists()
 
 
-def test_each_workspace_has_a_file_of_its_own(server: HttpServer) -> None:
-    """However its address is written; and no address, id or secret is in the name."""
+def test_each_workspace_has_a_state_of_its_own(server: HttpServer) -> None:
+    """However its address is written; and no address, id or secret is in the key."""
     named = [
-        state_of(airbyte_at(server, **settings), None).path.name
+        key_of(airbyte_at(server, **settings))
         for settings in (
             {},
             {"server_url": f"{server.url}/api/v1/"},
@@ -172,6 +137,7 @@ def test_each_workspace_has_a_file_of_its_own(server: HttpServer) -> None:
 
     assert named[0] == named[1] == named[6]
     assert len(set(named)) == 5
+    assert all(re.fullmatch(r"airbyte_workspace\[[0-9a-f]{16}\]", key) for key in named)
 
 
 def test_the_only_workspace_is_found(server: HttpServer) -> None:
@@ -227,7 +193,7 @@ def test_an_environment_that_names_no_airbyte_says_nothing(tmp_path: Path, monke
     """Where images are built, say, nothing is set; but who signs in to Cloud means Cloud."""
     for name in ("SERVER_URL", "CLIENT_ID", "CLIENT_SECRET", "WORKSPACE_ID"):
         monkeypatch.delenv(f"AIRBYTE_{name}", raising=False)
-    WorkspaceState(tmp_path / "s.json").save(snapshot(connection("shop")))
+    (tmp_path / "s.json").write_text(snapshot(connection("shop")).to_json())
 
     assert len(snapshot_of(AirbyteResource.from_env(), tmp_path / "s.json", refresh=False).connections) == 1
     with pytest.raises(ConfigurationError, match=r"not of https://api\.airbyte\.com/v1"):
@@ -240,8 +206,7 @@ def test_an_environment_that_names_no_airbyte_says_nothing(tmp_path: Path, monke
 @pytest.mark.usefixtures("in_a_run")
 def test_a_run_never_asks(server: HttpServer, tmp_path: Path) -> None:
     """Not even where definitions are to be read anew on load."""
-    state = state_of(airbyte_at(server), tmp_path / "s.json")
-    state.save(snapshot(connection("stored"), server_url=f"{server.url}{BASE}"))
+    (tmp_path / "s.json").write_text(snapshot(connection("stored"), server_url=f"{server.url}{BASE}").to_json())
 
     assert names(server, tmp_path / "s.json", refresh=True) == ["stored"]
     assert server.requests == []
@@ -249,7 +214,8 @@ def test_a_run_never_asks(server: HttpServer, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("in_a_run")
 def test_a_run_that_finds_no_file(server: HttpServer, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"s\.json.*state_path"):
+    """It does not read the workspace, which may have changed since its code location was loaded."""
+    with pytest.raises(ConfigurationError, match=r"s\.json.*needs the Dagster instance"):
         names(server, tmp_path / "s.json", refresh=True)
     assert server.requests == []
 
@@ -298,13 +264,15 @@ defs = build_workspace_defs(
 """
 
 
+@pytest.mark.usefixtures("instance")
+@pytest.mark.parametrize("name", [None, "s.json"])
 @pytest.mark.parametrize("on_load", [False, True])
 def test_runs_are_of_what_the_code_location_was_loaded_from(
-    server: HttpServer, tmp_path: Path, *, on_load: bool
+    server: HttpServer, tmp_path: Path, name: str | None, *, on_load: bool
 ) -> None:
     """Though it is refreshed in between; a code location that is loaded afterwards has what is new."""
-    file, path = tmp_path / "defs.py", tmp_path / "s.json"
-    file.write_text(DEFINITIONS.format(url=server.url, path=str(path), on_load=on_load))
+    file, path = tmp_path / "defs.py", tmp_path / name if name else None
+    file.write_text(DEFINITIONS.format(url=server.url, path=name and str(path), on_load=on_load))
     loaded, data = dagster_process(file)
     server.on("GET", f"{BASE}/connections", page({**CONNECTION, "name": "store"}))
     refresh(airbyte_at(server), path)
@@ -320,36 +288,35 @@ def test_runs_are_of_what_the_code_location_was_loaded_from(
     assert (len(server.requests) > asked) == on_load
 
 
-def test_a_run_takes_what_is_stored_if_nothing_else_is_kept(
-    tmp_path: Path, server: HttpServer, caplog: pytest.LogCaptureFixture
+def test_a_run_whose_state_was_replaced_many_times(
+    server: HttpServer, tmp_path: Path, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In a container that has the file alone, say. It is said."""
-    state = WorkspaceState(tmp_path / "s.json")
-    version = state.keep(snapshot(connection("old")))
-    state.save(snapshot(connection("new")))
-    assert state.load(version) == snapshot(connection("old"))
-    (kept,) = tmp_path.glob(".*.kept")
-    kept.unlink()
+    """It takes the newest, and the log says what to do; the instance keeps no more than twenty."""
+    file = tmp_path / "defs.py"
+    file.write_text(DEFINITIONS.format(url=server.url, path=None, on_load=False))
+    _, data = dagster_process(file)
+    for number in range(21):
+        server.on("GET", f"{BASE}/connections", page({**CONNECTION, "name": f"store_{number}"}))
+        refresh(airbyte_at(server), None)
 
     with caplog.at_level(logging.WARNING, "airbyte_dagster"):
-        assert state.load(version) == snapshot(connection("new"))
+        in_run, _ = dagster_process(file, _handed_on(data))
 
-    assert "stored anew after the code location was loaded" in caplog.text
-    assert server.requests == []
+    assert in_run == {"store_20"}
+    assert f"({instance.root_directory})" in caplog.text
+    assert "reload it" in caplog.text
 
 
-def test_few_are_kept(tmp_path: Path) -> None:
-    """The last five; the file may be anywhere, be called anything, or be where nothing can be written."""
-    state = WorkspaceState(tmp_path / "s[1].json")
-    versions = []
-    for number in range(8):
-        versions.append(state.keep(snapshot(connection(f"{number}"))))
-        os.utime(tmp_path / f".s[1].json.{versions[-1]}.kept", (number, number))
-    again = state.keep(snapshot(connection("3")))
+@pytest.mark.usefixtures("instance")
+def test_what_is_the_same_is_no_new_version(server: HttpServer) -> None:
+    """However often it is refreshed."""
+    first = snapshot_of(airbyte_at(server), None, refresh=False)
+    refresh(airbyte_at(server), None)
 
-    assert again == versions[3]
-    assert {path.name.split(".")[-2] for path in tmp_path.glob(".*.kept")} == {*versions[4:], again}
-    assert WorkspaceState(tmp_path / "none" / "s.json").keep(snapshot(connection("3"))) == again
+    for _ in range(25):
+        done = refresh(airbyte_at(server), None)
+
+    assert (done.new, done.calls) == (first, 3)
 
 
 # Other files
@@ -401,13 +368,13 @@ def test_another_workspace_of_the_same_server(server: HttpServer, tmp_path: Path
 
 
 def test_refresh_tells_what_it_did(server: HttpServer, tmp_path: Path) -> None:
-    WorkspaceState(tmp_path / "s.json").save(snapshot(server_url=f"{server.url}{BASE}"))
+    (tmp_path / "s.json").write_text(snapshot(server_url=f"{server.url}{BASE}").to_json())
 
     done = refresh(airbyte_at(server), tmp_path / "s.json")
 
     assert done.old == snapshot(server_url=f"{server.url}{BASE}")
     assert [one.name for one in done.new.connections] == ["shop"]
-    assert (done.path, done.calls) == (tmp_path / "s.json", 3)
+    assert (done.stored_in, done.calls) == (str(tmp_path / "s.json"), 3)
 
 
 def test_what_loading_has_just_read_is_not_read_again(server: HttpServer, tmp_path: Path) -> None:
@@ -418,6 +385,10 @@ def test_what_loading_has_just_read_is_not_read_again(server: HttpServer, tmp_pa
     assert len(server.requests) == 3
     assert refresh(airbyte_at(server), tmp_path / "s.json").old is not None
     assert len(server.requests) == 6
+
+
+def _disk_is_full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 @pytest.mark.parametrize("read", [names, lambda server, path: refresh(airbyte_at(server), path)])

@@ -432,7 +432,7 @@ def test_settings_that_contradict_each_other_are_refused(workspace: Workspace) -
 
 def test_a_workspace_without_assets_says_so(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     """A selector that nothing fits may be a mistake."""
-    definitions = workspace.definitions(selector=ConnectionSelector(id="nonsense"))
+    definitions = workspace.definitions(connection_selector=ConnectionSelector(id="nonsense"))
 
     assert list(definitions.resolve_all_asset_keys()) == []
     assert f"of its {len(SHOPS)} connections none is selected" in caplog.text

@@ -16,12 +16,28 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Container, Iterable
 from functools import lru_cache
+from typing import Protocol
 
 from airbyte_dagster.airbyte.records import Stream, StreamKey
-from airbyte_dagster.workspaces.snapshot import ConnectionRecord
 
 _OTHER = re.compile(r"[^A-Za-z0-9_]")
 _SHORT = 8
+
+
+class DatedConnection(Protocol):
+    """What a connection's key depends on."""
+
+    @property
+    def id(self) -> str:
+        """Airbyte's id."""
+
+    @property
+    def name(self) -> str:
+        """Airbyte's name, which others may have, too."""
+
+    @property
+    def created_at(self) -> int:
+        """Epoch seconds; 0 where the server does not say."""
 
 
 @lru_cache(maxsize=65536)
@@ -35,7 +51,7 @@ def key_part(name: str) -> str:
     return plain if plain.strip("_") else f"_{_digest(name)[:_SHORT]}"
 
 
-def connection_keys(connections: Iterable[ConnectionRecord]) -> dict[str, str]:
+def connection_keys(connections: Iterable[DatedConnection]) -> dict[str, str]:
     """Return the key of each connection, by its id."""
     keys: dict[str, str] = {}
     taken: set[str] = set()
@@ -46,7 +62,7 @@ def connection_keys(connections: Iterable[ConnectionRecord]) -> dict[str, str]:
     return keys
 
 
-def free_connection_key(connection: ConnectionRecord, taken: Container[str]) -> str:
+def free_connection_key(connection: DatedConnection, taken: Container[str]) -> str:
     """Return a key for a connection that is not taken."""
     plain = key_part(connection.name)
     return plain if plain not in taken else _told_apart(plain, connection.id, taken)

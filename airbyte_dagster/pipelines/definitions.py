@@ -7,7 +7,7 @@ import dagster as dg
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.assets import build_assets, sync_op_name
 from airbyte_dagster.pipelines.checks import build_checks
-from airbyte_dagster.pipelines.declared import declare
+from airbyte_dagster.pipelines.declared import DeclaredPipeline, metadata_of
 from airbyte_dagster.pipelines.ops import build_provision_job, build_reset_job
 from airbyte_dagster.pipelines.schedules import build_sync_schedule
 from airbyte_dagster.pipelines.stream_assets import source_spec, stream_assets
@@ -49,7 +49,6 @@ def build_pipeline_defs(
     executor = executor or dg.in_process_executor
     if schedule is not None:
         pipeline = spec.AirbytePipeline(**{**dict(pipeline), "schedule": schedule})
-    declare(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
     assets = build_assets(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
     keys = [asset.key for asset in stream_assets(pipeline)]
     sync_job = dg.define_asset_job(
@@ -86,4 +85,5 @@ def build_pipeline_defs(
         schedules=schedules,
         resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
         executor=executor,
+        metadata=metadata_of(DeclaredPipeline(pipeline, airbyte_key, warehouse_key)),
     )

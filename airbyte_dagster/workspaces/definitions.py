@@ -13,7 +13,7 @@ import dagster as dg
 
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.pipelines.declared import DeclaredWorkspace, declare_workspace
+from airbyte_dagster.pipelines.declared import DeclaredWorkspace, metadata_of
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.runs.keys import dagster_name
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
@@ -96,8 +96,7 @@ def build_workspace_defs(
     check_selector(selector)
     columns_of = selector if column_schemas else None
     snapshot = snapshot_of(airbyte, path, refresh=refresh_on_load, columns_of=columns_of)
-    declare_workspace(DeclaredWorkspace(name, airbyte, path, columns_of))
-    return workspace_defs(
+    definitions = workspace_defs(
         snapshot,
         airbyte=airbyte,
         selector=selector,
@@ -114,6 +113,8 @@ def build_workspace_defs(
         airbyte_key=airbyte_key,
         warehouse_key=warehouse_key,
     )
+    declared = dg.Definitions(metadata=metadata_of(DeclaredWorkspace(name, airbyte, path, columns_of)))
+    return dg.Definitions.merge(definitions, declared)
 
 
 def workspace_defs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -270,22 +269,6 @@ def test_a_query_that_takes_too_long_is_given_up_and_ended(
     running = calls[0]._running
     assert running is not None
     assert running.exception(timeout=30) is not None
-
-
-def test_one_call_at_a_time() -> None:
-    """While a call runs no other is made; a result that comes late is dropped."""
-    limited, gate = TimeLimitedCall(0.01), threading.Event()
-
-    with pytest.raises(SkipTick, match="no answer within"):
-        limited.call(lambda: gate.wait(30))
-    with pytest.raises(SkipTick, match="still unanswered"):
-        limited.call(lambda: pytest.fail("called"))
-    gate.set()
-    assert limited._running is not None
-    limited._running.result(timeout=30)
-
-    limited._seconds = 30
-    assert limited.call(lambda: "result") == "result"
 
 
 def a_pipeline() -> AirbytePipeline:

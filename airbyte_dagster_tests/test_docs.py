@@ -183,9 +183,9 @@ def doctor_of_own(shell: Shell, block: str) -> None:
         shell.block(script, **closed)
     # What follows is pytest's: the values that it compared.
     output = str(caught.value).partition("\nassert ")[0]
-    assert "✓ what they mean: an Airbyte on this machine (http://127.0.0.1:1" in output
+    assert "✓ variables: your Airbyte and MotherDuck; not set: AIRBYTE_WORKSPACE_ID" in output
     assert "✗ server: 127.0.0.1:1 can't be reached" in output
-    assert "✗ extension: DuckDB can't download its extension for MotherDuck" in output
+    assert "✗ connection: DuckDB can't download its extension for MotherDuck" in output
     assert "planted" not in output
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from airbyte_dagster.cli.local_airbyte import airbyte_environment, prepare_dagster_home
-from airbyte_dagster.cli.output import Progress
+from airbyte_dagster.cli.environment import airbyte_environment, prepare_dagster_home
+from airbyte_dagster.cli.terminal import Progress
 
 _FIRST_PORT = 3000
 _PORTS_TO_TRY = 100
@@ -65,7 +65,7 @@ def dev(
 def _prepare_storage(dagster_home: Path) -> None:
     """Make Dagster's database, if there is none: its web server and daemon would both, at the same time.
 
-    Each of two notes the version of the tables that it makes, and with two notes none can be opened again.
+    Each would record the version of the tables that it makes, and with two records none can be opened again.
     """
     if (dagster_home / "schedules").exists():
         return
@@ -124,7 +124,7 @@ def _stop_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def group_lives(process: subprocess.Popen[bytes]) -> bool:
-    """Tell whether a process that leads a group lives, or another of its group."""
+    """Whether a process that leads a group lives, or another of its group."""
     process.poll()  # reaps the leader, which would count as alive otherwise
     try:
         os.killpg(process.pid, 0)

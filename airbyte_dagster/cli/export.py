@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from airbyte_dagster.cli.which_airbyte import airbyte_at_hand
+from airbyte_dagster.cli.environment import find_airbyte
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.export import Exported, choose, export, read_contents
 
@@ -24,17 +24,17 @@ def export_connections(
 
     Args:
         wanted: Names, ids, or globs of names.
-        home: Of local Airbyte, which is asked where the environment names no other.
+        home: Of local Airbyte, which is used where the environment names no other.
         output: Takes ``NAME/defs.yaml`` for each; ``None`` for the standard output.
-        force: Whether files that are there are replaced.
+        force: Whether existing files are replaced.
         workspace: Id or name; that of the environment, or the only one, by default. Its id is written into the files.
 
     Raises:
-        ConfigurationError: There is no such connection, or no Airbyte, or a file is there already. Nothing was written.
+        ConfigurationError: There is no such connection, or no Airbyte, or a file exists already. Nothing was written.
         SpecError: A connection can't be declared. Nothing was written.
         AirbyteError: Airbyte can't be read.
     """
-    airbyte = airbyte_at_hand(home, instead="run: airbyte-dagster local serve")
+    airbyte = find_airbyte(home, otherwise="run: airbyte-dagster local serve")
     client = airbyte.client()
     if workspace is None:
         found = airbyte.find_workspace()
@@ -42,39 +42,39 @@ def export_connections(
         found = client.find_workspace(workspace_id=workspace)
     else:
         found = client.find_workspace(name=workspace)
-    _say(f"Reading the workspace {found.name!r} ({found.id}) at {client.settings.server_url} …")
+    _print(f"Reading the workspace {found.name!r} ({found.id}) at {client.settings.server_url} …")
     contents = read_contents(client, found)
     exported = export(contents, choose(contents, wanted), workspace_id=found.id if workspace else None)
     if output is None:
         click.echo("---\n".join(one.text for one in exported), nl=False)
     else:
         _write(exported, output, force=force)
-    _say(f"{len(exported)} of {len(contents.connections)} connections exported.")
-    _tell_variables(exported)
+    _print(f"{len(exported)} of {len(contents.connections)} connections exported.")
+    _print_variables(exported)
 
 
 def _write(exported: Sequence[Exported], output: Path, *, force: bool) -> None:
     files = {output / one.name / _FILE: one.text for one in exported}
-    there = [str(path) for path in files if path.exists()]
-    if there and not force:
+    existing = [str(path) for path in files if path.exists()]
+    if existing and not force:
         raise ConfigurationError(
-            f"There already: {', '.join(there)}.", guidance="--force replaces them. Nothing was written."
+            f"Existing files: {', '.join(existing)}.", guidance="--force replaces them. Nothing was written."
         )
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        _say(f"{'Replaced' if str(path) in there else 'Wrote'} {path}")
+        _print(f"{'Replaced' if str(path) in existing else 'Wrote'} {path}")
 
 
-def _tell_variables(exported: Sequence[Exported]) -> None:
+def _print_variables(exported: Sequence[Exported]) -> None:
     variables = dict.fromkeys(variable for one in exported for variable in one.variables)
     if not variables:
         return
-    _say("Secrets are read from these variables. While one is not set, its secret stays as Airbyte has it:")
+    _print("Secrets are read from these variables. While one is not set, its secret stays as Airbyte has it:")
     for variable in variables:
         is_set = " (set here: its value will be sent)" if os.environ.get(variable.name) else ""
-        _say(f"  {variable}{is_set}")
+        _print(f"  {variable}{is_set}")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     click.echo(line, err=True)

@@ -29,12 +29,23 @@ _AIRBYTE_PORT = click.option(
     help="Port of local Airbyte.",
 )
 
+_MODULE = click.option("-m", "--module-name", "module", help="Module with your own definitions.")
+_FILE = click.option(
+    "-f",
+    "--python-file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with your own definitions.",
+)
 
-_DEFINITIONS = "airbyte_dagster.definitions"
+
+def _check_one_of(module: str | None, file: Path | None) -> None:
+    if module and file:
+        raise click.UsageError("Give a module or a file, not both.")
 
 
 class _Commands(click.Group):
-    """Loads the commands of local Airbyte only when they are asked for: they need the extra ``local``."""
+    """Loads the commands of local Airbyte only when one is used: they need the extra ``local``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), "local"])
@@ -56,7 +67,7 @@ class _Commands(click.Group):
         return command
 
 
-def _no_extra(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - whatever was asked for, this is the answer
+def _no_extra(arguments: tuple[str, ...]) -> None:  # noqa: ARG001 - whatever the arguments are
     raise ConfigurationError("Local Airbyte is not installed.", guidance="Run: pip install 'airbyte-dagster[local]'.")
 
 
@@ -79,8 +90,8 @@ def run(home: Path, airbyte_port: int | None) -> None:
 
     It is a real run in the Dagster instance that dev shows. Exit status is 0 only if every check passed.
     """
-    from airbyte_dagster.cli.output import terminal_console  # noqa: PLC0415
     from airbyte_dagster.cli.run import run as run_pipeline  # noqa: PLC0415
+    from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 
     if not run_pipeline(home.absolute(), port=airbyte_port, console=terminal_console()):
         sys.exit(1)
@@ -96,48 +107,29 @@ def run(home: Path, airbyte_port: int | None) -> None:
     show_default="3000, or the next free one",
     help="Port of Dagster's UI.",
 )
-@click.option(
-    "-f",
-    "--python-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with your own definitions, in place of the course's pipeline.",
-)
-@click.option("-m", "--module-name", help="Module with your own definitions, in place of the course's pipeline.")
-def dev(
-    home: Path, airbyte_port: int | None, port: int | None, python_file: Path | None, module_name: str | None
-) -> None:
+@_FILE
+@_MODULE
+def dev(*, home: Path, airbyte_port: int | None, port: int | None, file: Path | None, module: str | None) -> None:
     """Start local Airbyte and Dagster's UI and daemon together, until Ctrl-C.
 
-    With your own definitions, use AirbyteResource.from_env() in them: it finds local Airbyte, or the Airbyte that the
-    environment names.
+    Without -m or -f, Dagster loads the course's pipeline. In your own definitions, use AirbyteResource.from_env(): it
+    finds local Airbyte, or the Airbyte that the environment names.
     """
-    if python_file and module_name:
-        raise click.UsageError("Give --python-file or --module-name, not both.")
+    _check_one_of(module, file)
     from airbyte_dagster.cli.dev import dev as run_dev  # noqa: PLC0415
-    from airbyte_dagster.cli.output import terminal_console  # noqa: PLC0415
+    from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 
-    code_location = ["-f", str(python_file.absolute())] if python_file else ["-m", module_name or _DEFINITIONS]
+    code_location = ["-f", str(file.absolute())] if file else ["-m", module or "airbyte_dagster.definitions"]
+    console = terminal_console()
     sys.exit(
-        run_dev(
-            home.absolute(),
-            port=port,
-            airbyte_port=airbyte_port,
-            code_location=code_location,
-            console=terminal_console(),
-        )
+        run_dev(home.absolute(), port=port, airbyte_port=airbyte_port, code_location=code_location, console=console)
     )
 
 
 @commands.command()
 @_HOME
-@click.option("-m", "--module-name", "module", help="Look at the definitions of this module instead.")
-@click.option(
-    "-f",
-    "--python-file",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Look at the definitions of this file instead.",
-)
+@_MODULE
+@_FILE
 @click.option(
     "--write",
     is_flag=True,
@@ -145,22 +137,21 @@ def dev(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, and nothing else.")
 def doctor(*, home: Path, module: str | None, file: Path | None, write: bool, as_json: bool) -> None:
-    """Look at what you have set up, and say what to do about what is wrong.
+    """Check your set-up step by step, and print what to do about what is wrong.
 
-    Step by step: the environment's variables; whether Airbyte answers, lets these credentials in, and shows what runs
-    need; whether the warehouse can be opened; what Airbyte has of the pipeline, and whether it writes where the checks
-    look. Nothing is started and, without --write, nothing is changed. No secret is shown.
+    It checks the environment's variables; whether Airbyte answers, accepts these credentials, and has what runs need;
+    whether the warehouse can be read; what Airbyte has of the pipeline, and whether it writes where the checks look.
+    Nothing is started and, without --write, nothing is changed. No secret is printed.
 
     By default this is about the pipeline that run and dev run. With -m or -f, about the Airbyte and warehouse resources
     of your own Dagster definitions, and their pipelines.
 
-    Exit status is 1 if something failed; what is only to be looked at (!) is no failure.
+    Exit status is 1 if a step failed (✗); a warning (!) is no failure.
     """
+    _check_one_of(module, file)
     from airbyte_dagster.cli.doctor import doctor as examine  # noqa: PLC0415
-    from airbyte_dagster.cli.output import terminal_console  # noqa: PLC0415
+    from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 
-    if module and file:
-        raise click.UsageError("Give a module or a file, not both.")
     if not examine(home.absolute(), module=module, file=file, write=write, as_json=as_json, console=terminal_console()):
         sys.exit(1)
 
@@ -174,7 +165,7 @@ def doctor(*, home: Path, module: str | None, file: Path | None, write: bool, as
     type=click.Path(file_okay=False, path_type=Path),
     help="Write NAME/defs.yaml below this directory, such as the defs of a dg project, in place of printing it.",
 )
-@click.option("--force", is_flag=True, help="Replace files that are there.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 @click.option("--workspace", help="Its id or name, if not that of the environment or the only one; kept in the files.")
 def export_command(
     *, connections: tuple[str, ...], home: Path, output: Path | None, force: bool, workspace: str | None
@@ -195,29 +186,22 @@ def export_command(
 
 @commands.command()
 @_HOME
-@click.option("-m", "--module-name", "module", help="Refresh the workspaces of the definitions of this module.")
-@click.option(
-    "-f",
-    "--python-file",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Refresh the workspaces of the definitions of this file.",
-)
+@_MODULE
+@_FILE
 def refresh(home: Path, module: str | None, file: Path | None) -> None:
-    """Read a workspace from Airbyte anew, and say what changed.
+    """Read a workspace from Airbyte again, and print what changed.
 
     Definitions that build_workspace_defs makes of the connections of a workspace load from what is stored, without
-    Airbyte. This stores it anew; reload the code location to see it in Dagster.
+    Airbyte. This stores it again; reload the code location to see it in Dagster.
 
     With -m or -f, for each workspace of your definitions. Without, for the one that the environment names
     (AIRBYTE_SERVER_URL, AIRBYTE_CLIENT_ID, AIRBYTE_CLIENT_SECRET, AIRBYTE_WORKSPACE_ID).
     """
-    from airbyte_dagster.cli.output import terminal_console  # noqa: PLC0415
-    from airbyte_dagster.cli.refresh import refresh as read_anew  # noqa: PLC0415
+    _check_one_of(module, file)
+    from airbyte_dagster.cli.refresh import refresh as refresh_workspaces  # noqa: PLC0415
+    from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 
-    if module and file:
-        raise click.UsageError("Give a module or a file, not both.")
-    read_anew(home.absolute(), module=module, file=file, console=terminal_console())
+    refresh_workspaces(home.absolute(), module=module, file=file, console=terminal_console())
 
 
 def main() -> None:

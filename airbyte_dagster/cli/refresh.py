@@ -1,4 +1,4 @@
-"""``airbyte-dagster refresh``: read the workspaces of definitions again, and list what changed in them."""
+"""``airbyte-dagster refresh``: read the workspaces of definitions again, and print what changed in them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from airbyte_dagster.cli.local_airbyte import prepare_dagster_home
-from airbyte_dagster.cli.output import Progress
+from airbyte_dagster.cli.environment import find_airbyte, prepare_dagster_home
+from airbyte_dagster.cli.terminal import Progress
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.paths import HOME_VARIABLE
 
@@ -25,11 +25,11 @@ _MOST_LINES = 20
 
 
 def refresh(home: Path, *, module: str | None, file: Path | None, console: Console) -> None:
-    """Read workspaces from Airbyte, store them, and show what changed.
+    """Read workspaces from Airbyte, store them, and print what changed.
 
     Args:
         home: Where Dagster's instance is, unless ``DAGSTER_HOME`` names one.
-        module: A code location's module; with neither it nor `file`, the workspace of the environment is meant.
+        module: A code location's module; with neither it nor `file`, the workspace of the environment is read.
         file: A code location's file.
         console: Where it is shown.
 
@@ -51,22 +51,22 @@ def refresh(home: Path, *, module: str | None, file: Path | None, console: Conso
 
 
 def _declared(module: str | None, file: Path | None) -> Sequence[DeclaredWorkspace]:
-    from airbyte_dagster.cli.diagnosis import loading  # noqa: PLC0415 - loads Dagster
+    from airbyte_dagster.cli.code_location import load_definitions  # noqa: PLC0415 - loads Dagster
+    from airbyte_dagster.pipelines.declared import DeclaredWorkspace, declared_in  # noqa: PLC0415 - loads Dagster
 
-    location = loading.load_file(file) if file else loading.load_module(str(module))
-    if not location.workspaces:
+    found = declared_in(load_definitions(module, file), DeclaredWorkspace)
+    if not found:
         raise ConfigurationError(
             f"The definitions of {file or module} have no workspace of build_workspace_defs.",
             guidance="For an AirbyteWorkspaceComponent, run: dg utils refresh-defs-state.",
         )
-    return location.workspaces
+    return found
 
 
 def _of_environment(home: Path) -> DeclaredWorkspace:
-    from airbyte_dagster.cli.which_airbyte import airbyte_at_hand  # noqa: PLC0415 - loads Dagster
     from airbyte_dagster.pipelines.declared import DeclaredWorkspace  # noqa: PLC0415 - loads Dagster
 
-    return DeclaredWorkspace("workspace", airbyte_at_hand(home, instead="give your definitions with -m or -f"), None)
+    return DeclaredWorkspace("workspace", find_airbyte(home, otherwise="give your definitions with -m or -f"), None)
 
 
 def _show(name: str, done: Refreshed, console: Console) -> None:

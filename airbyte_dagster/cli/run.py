@@ -1,4 +1,4 @@
-"""``airbyte-dagster run``: one real run of the pipeline in a Dagster instance, told step by step."""
+"""``airbyte-dagster run``: one real run of the pipeline in a Dagster instance, shown step by step."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from airbyte_dagster.cli.local_airbyte import airbyte_environment, prepare_dagster_home
-from airbyte_dagster.cli.output import Progress, StreamResult, preview_table, results_table
+from airbyte_dagster.cli.environment import airbyte_environment, prepare_dagster_home
+from airbyte_dagster.cli.terminal import Progress, StreamResult, preview_table, results_table
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from airbyte_dagster.warehouse import Warehouse
 
-#: How Dagster says that a step did not run because another failed; that failure is told by itself.
+#: Begins Dagster's message on a step that did not run because another failed; that failure is shown by itself.
 _SKIPPED_STEP = "Dependencies for step "
 _INTERRUPTED = "DagsterExecutionInterruptedError"
 _PROGRESS_LINE = re.compile(r"Job \d+ (pending|queued|running|incomplete)\b")
@@ -72,7 +72,7 @@ _QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def _printer(progress: Progress) -> Callable[[Any], None]:
-    """Return a listener of the run's events that prints what this package says, and failures."""
+    """Return a listener of the run's events that prints the messages of this package, and failures."""
 
     def show(event: Any) -> None:
         dagster_event = event.dagster_event
@@ -107,7 +107,7 @@ def _reason(event: dg.DagsterEvent) -> str:
     failure = data.user_failure_data
     if failure and failure.description:
         return str(failure.description)
-    # The step's own error wraps ours, which may have a cause of its own that says less than it does.
+    # The step's own error wraps ours, which may have a less clear cause of its own.
     error = data.error.cause if data.error and data.error.cause else data.error
     if error is None:
         return "The step failed."
@@ -128,7 +128,7 @@ def _stream_results(result: dg.ExecuteInProcessResult) -> list[StreamResult]:
                 stream=materialization.asset_key.path[-1],
                 reported=values.get("airbyte/rows_reported"),
                 in_warehouse=values.get("dagster/row_count"),
-                checks=_told(evaluations),
+                checks=_summary(evaluations),
                 passed=bool(evaluations) and all(check.passed for check in evaluations),
                 seconds=values.get("airbyte/duration_seconds"),
             )
@@ -136,7 +136,7 @@ def _stream_results(result: dg.ExecuteInProcessResult) -> list[StreamResult]:
     return rows
 
 
-def _told(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
+def _summary(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
     if not evaluations:
         return "did not run"
     others = [f"{check.check_name}: {check.description or 'failed'}" for check in evaluations if not check.passed]

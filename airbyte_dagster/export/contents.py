@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from airbyte_dagster.airbyte import AirbyteClient, records
+from airbyte_dagster.declaration import did_you_mean
 from airbyte_dagster.errors import ConfigurationError
-
-_NEAR_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def choose(contents: Contents, wanted: Iterable[str]) -> list[records.Connection
         wanted: Names, ids, or globs of names.
 
     Raises:
-        ConfigurationError: Nothing fits one of them; the message has the names that are near.
+        ConfigurationError: Nothing fits one of them; the message has the name that is nearest.
     """
     chosen: dict[str, records.Connection] = {}
     for text in wanted:
@@ -52,17 +50,11 @@ def choose(contents: Contents, wanted: Iterable[str]) -> list[records.Connection
             item for item in contents.connections if fnmatchcase(item.name, text)
         ]
         if not found:
+            names = [item.name for item in contents.connections]
+            near = did_you_mean(text, names)
             raise ConfigurationError(
                 f"The workspace {contents.workspace.name!r} has no connection {text!r}.",
-                guidance=f"{_near(text, [item.name for item in contents.connections])} Nothing was written.",
+                guidance=f"{near[:1].upper()}{near[1:]}It has {len(names)}; '*' means all. Nothing was written.",
             )
         chosen |= {item.id: item for item in found}
     return sorted(chosen.values(), key=lambda item: (item.name, item.id))
-
-
-def _near(text: str, names: Sequence[str]) -> str:
-    folded = {name.casefold(): name for name in sorted(names)}
-    near = difflib.get_close_matches(text.casefold(), folded, n=_NEAR_NAMES, cutoff=0.5)
-    if near:
-        return f"Near that: {', '.join(repr(folded[name]) for name in near)}."
-    return f"It has {len(names)}; '*' means all of them." if names else "It has none at all."

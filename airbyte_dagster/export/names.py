@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.configuration import Path
 from airbyte_dagster.airbyte.records import SECRET_MASK, ActorKind
 from airbyte_dagster.export.contents import Contents
+from airbyte_dagster.runs.keys import asset_key_part
+from airbyte_dagster.workspaces.keys import connection_keys
 
 _DIGITS = 8
-#: Letters of a pipeline's name, which is the name of a directory, too.
-_LONGEST = 60
 #: Variables that mean something else already: to this package, to Dagster, to MotherDuck.
 _TAKEN = re.compile(r"(AIRBYTE|DAGSTER)_|MOTHERDUCK_(APIKEY|TOKEN)$", re.IGNORECASE)
-
-_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -42,9 +39,25 @@ class Variable:
         return f"{self.name}: {self.path} of the {self.kind} {self.actor!r}"
 
 
+@dataclass(frozen=True)
+class _Connection:
+    id: str
+    name: str
+    created_at: int
+
+
 def pipeline_names(connections: Iterable[records.Connection]) -> dict[str, str]:
-    """Return a pipeline's name for each connection, by id: the same whichever of them are exported."""
-    return _told_apart({item.id: _slug(item.name).lower()[:_LONGEST] or "connection" for item in connections})
+    """Return a pipeline's name for each connection, by id: the same whichever of them are exported.
+
+    It is the connection's key in `build_workspace_defs`, so that its assets keep their history; with ``_`` before a
+    digit, with which no pipeline's name begins.
+    """
+    dated = [_Connection(item.id, item.name, _epoch_seconds(item.raw.get("createdAt"))) for item in connections]
+    return {item_id: _not_a_digit_first(key) for item_id, key in connection_keys(dated).items()}
+
+
+def _epoch_seconds(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def variables_of(contents: Contents) -> dict[tuple[str, Path], Variable]:
@@ -60,33 +73,28 @@ def variables_of(contents: Contents) -> dict[tuple[str, Path], Variable]:
         for path in masked_paths(actor.configuration)
     }
     plain = {
-        (actor.id, path): _slug("_".join([_slug(actor.name) or kind, *path])).upper()
-        for (_, path), (kind, actor) in secrets.items()
+        (actor.id, path): asset_key_part("_".join([actor.name, *path])).upper()
+        for (_, path), (_, actor) in secrets.items()
     }
-    names = _told_apart(plain, taken=_TAKEN)
-    return {
-        key: Variable(names[key].upper(), kind, actor.name, ".".join(key[1])) for key, (kind, actor) in secrets.items()
-    }
+    names = _distinct(plain)
+    return {key: Variable(names[key], kind, actor.name, ".".join(key[1])) for key, (kind, actor) in secrets.items()}
 
 
-def _told_apart(plain: Mapping[_Key, str], *, taken: re.Pattern[str] | None = None) -> dict[_Key, str]:
-    """Return names that begin with no digit; behind those that are there twice, or taken, is a digest of the key."""
+def _distinct(plain: Mapping[tuple[str, Path], str]) -> dict[tuple[str, Path], str]:
+    """Return the names of variables; behind those that occur twice, or are taken, is a digest of actor and path."""
     times = Counter(plain.values())
-    names = {
-        key: f"{name}_{_digest(key)}" if times[name] > 1 or (taken and taken.match(name)) else name
+    return {
+        key: _not_a_digit_first(f"{name}_{_digest(key)}" if times[name] > 1 or _TAKEN.match(name) else name)
         for key, name in plain.items()
     }
-    return {key: f"_{name}" if name[0].isdigit() else name for key, name in names.items()}
 
 
-def _digest(key: Hashable) -> str:
-    return hashlib.sha256(repr(key).encode()).hexdigest()[:_DIGITS]
+def _not_a_digit_first(name: str) -> str:
+    return f"_{name}" if name[0].isdigit() else name
 
 
-def _slug(text: str) -> str:
-    """Return what is left of a text in ASCII letters and digits, joined by ``_``; accents are dropped."""
-    letters = (letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
-    return "_".join(re.findall(r"[A-Za-z0-9]+", "".join(letters)))
+def _digest(key: tuple[str, Path]) -> str:
+    return hashlib.sha256(repr(key).encode()).hexdigest()[:_DIGITS].upper()
 
 
 def masked_paths(value: Any, path: Path = ()) -> Iterator[Path]:

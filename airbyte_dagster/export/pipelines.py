@@ -1,4 +1,4 @@
-"""Connections → the texts of their files. Each is planned against what was read before it is handed out."""
+"""Connections → the texts of their files. Each is planned against what was read before it is returned."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def export(
         workspace_id: Written into the file, for workspaces that the environment does not name.
 
     Raises:
-        SpecError: Some can't be declared: names that are there twice, connectors that can't be told. All are listed.
+        SpecError: Some can't be declared: names that are there twice, connectors that are not known. All are listed.
     """
     variables = variables_of(contents)
     names = pipeline_names(contents.connections)
@@ -196,7 +196,7 @@ class _Export:
         return {**escaped(dict(declared)), "configuration": configuration}
 
     def _warehouse(self) -> list[str]:
-        """Return where the checks count, unless that is told from the destination without a secret."""
+        """Return where the checks count, unless the destination shows it without a secret."""
         shown = self._destination.configuration
         path = shown.get("destination_path")
         engine = engine_of(self._destination.type)
@@ -217,7 +217,7 @@ class _Export:
             return self._counted_in({"postgres": settings})
         kind = self._destination.type or "a custom connector"
         advice = (
-            f"Where the checks count can't be told from the destination ({kind}): give the settings of the warehouse "
+            f"The destination ({kind}) does not show where the checks count: give the settings of the warehouse "
             "here, or a resource 'motherduck' in the project."
         )
         return [indented(comment(advice) + "warehouse: null\n")]

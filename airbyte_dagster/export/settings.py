@@ -1,4 +1,4 @@
-"""What Airbyte has, as a declaration says it, and what no declaration can say."""
+"""What Airbyte has, as a declaration, and what no declaration can express."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines import spec
 
 _USUAL_MODE = spec.Stream.model_fields["sync_mode"].default
-#: Modes that make no use of a primary key: of these, Airbyte shows what the source says.
+#: Modes that make no use of a primary key: of these, Airbyte shows the key that the source defines.
 _MODES_WITHOUT_KEY = ("full_refresh_overwrite", "full_refresh_append")
 #: Six fields, and a seventh for the year; not a time zone, which a declaration has no place for.
 _QUARTZ_IN_UTC = re.compile(r"\S+(\s+\S+){5}(\s+[\d*,/-]+)?")
@@ -35,10 +35,10 @@ def declared_actor(kind: ActorKind, actor: records.Actor) -> dict[str, Any]:
     """Return what declares a source or destination, its secrets masked.
 
     Raises:
-        ConfigurationError: Its connector can't be told.
+        ConfigurationError: Its connector is not known.
     """
     if not actor.type and not actor.definition_id:
-        raise ConfigurationError(f"Airbyte tells neither type nor definition of the {kind} {actor.name!r}")
+        raise ConfigurationError(f"Airbyte shows neither type nor definition of the {kind} {actor.name!r}")
     configuration = without_none(actor.configuration)
     if actor.type:
         return {"name": actor.name, "configuration": {f"{kind}Type": actor.type, **configuration}}

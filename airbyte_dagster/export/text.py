@@ -45,12 +45,10 @@ def indented(text: str) -> str:
 def comment(text: str) -> str:
     """Return comment lines, in which nothing of the text can end them."""
     printable = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-    lines: list[str] = []
-    for word in printable.split(" "):
-        if lines and len(lines[-1]) + len(word) < _LINE:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(f"# {'  ' if lines and text.startswith('-') else ''}{word}")
+    indent = "#   " if text.startswith("-") else "# "
+    lines = textwrap.wrap(
+        printable, _LINE, initial_indent="# ", subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -1,11 +1,17 @@
-"""What this process has built definitions of, for commands that look at a code location from outside."""
+"""What definitions were built from, in their own metadata: commands that load a code location find it there.
+
+The objects stay in the process that loaded the definitions; Dagster stores no more of them than the class's name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import dagster as dg
+from dagster._core.definitions.metadata.metadata_value import ObjectMetadataValue
 
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.resources import AirbyteResource
@@ -19,6 +25,11 @@ class DeclaredPipeline:
     airbyte_key: str
     warehouse_key: str
 
+    @property
+    def name(self) -> str:
+        """The pipeline's."""
+        return self.pipeline.name
+
 
 @dataclass(frozen=True)
 class DeclaredWorkspace:
@@ -27,7 +38,7 @@ class DeclaredWorkspace:
     Attributes:
         name: Of its definitions.
         state_path: File that keeps it; ``None`` for the default one.
-        columns_of: Connections of whose streams the columns are asked for; ``None`` for none.
+        columns_of: Connections of whose streams the columns are requested; ``None`` for none.
     """
 
     name: str
@@ -36,25 +47,15 @@ class DeclaredWorkspace:
     columns_of: Callable[[Any], bool] | None = None
 
 
-_pipelines: dict[str, DeclaredPipeline] = {}
-_workspaces: dict[str, DeclaredWorkspace] = {}
+_Declared = TypeVar("_Declared", DeclaredPipeline, DeclaredWorkspace)
 
 
-def declare(pipeline: spec.AirbytePipeline, *, airbyte_key: str, warehouse_key: str) -> None:
-    """Remember a pipeline; one of the same name is replaced, as a code location can't have two."""
-    _pipelines[pipeline.name] = DeclaredPipeline(pipeline, airbyte_key, warehouse_key)
+def metadata_of(declared: DeclaredPipeline | DeclaredWorkspace) -> dict[str, ObjectMetadataValue]:
+    """Return the metadata of definitions that are built from a pipeline or a workspace."""
+    return {f"airbyte_dagster/{type(declared).__name__}/{declared.name}": ObjectMetadataValue(declared)}
 
 
-def declared_pipelines() -> tuple[DeclaredPipeline, ...]:
-    """Return the pipelines, in the order of their declaration."""
-    return tuple(_pipelines.values())
-
-
-def declare_workspace(workspace: DeclaredWorkspace) -> None:
-    """Remember a workspace; one of the same name is replaced, as a code location can't have two."""
-    _workspaces[workspace.name] = workspace
-
-
-def declared_workspaces() -> tuple[DeclaredWorkspace, ...]:
-    """Return the workspaces, in the order of their declaration."""
-    return tuple(_workspaces.values())
+def declared_in(definitions: dg.Definitions, kind: type[_Declared]) -> list[_Declared]:
+    """Return the pipelines, or the workspaces, that definitions were built from, merged ones included."""
+    objects = [value.instance for value in definitions.metadata.values() if isinstance(value, ObjectMetadataValue)]
+    return [item for item in objects if isinstance(item, kind)]

@@ -11,7 +11,7 @@ from airbyte_dagster.destinations.tables import TablePlaces, collisions
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.asset_specs import stream_assets
 from airbyte_dagster.pipelines.assets import pipeline_op, sync_op_name
-from airbyte_dagster.pipelines.declared import declare
+from airbyte_dagster.pipelines.declared import DeclaredPipeline, metadata_of
 from airbyte_dagster.pipelines.jobs import build_provision_job, build_reset_job
 from airbyte_dagster.pipelines.schedules import build_sync_schedule
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
@@ -62,7 +62,6 @@ def build_pipeline_defs(
     places = TablePlaces.of(pipeline.destination.type, {}, pipeline.connection, streams)
     for shared in collisions({pipeline.connection.name: places}):
         _LOG.warning("Several streams have one table, which no check can tell apart: %s.", shared)
-    declare(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
     op = pipeline_op(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
     sync_job, check_job = _asset_jobs(pipeline, executor)
     return dg.Definitions(
@@ -75,6 +74,7 @@ def build_pipeline_defs(
         ],
         schedules=_schedules(pipeline, sync_job, airbyte_key),
         resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
+        metadata=metadata_of(DeclaredPipeline(pipeline, airbyte_key, warehouse_key)),
     )
 
 

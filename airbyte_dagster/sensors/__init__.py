@@ -1,6 +1,6 @@
 """Sensors that run a pipeline, or any job, when something outside of Dagster has changed.
 
-Its modules build on each other in this order: `asking`, `target`, `cursor`, `watermark`, `databases`, `files`, then the
+Its modules build on each other in this order: `tick`, `target`, `cursor`, `watermark`, `databases`, `files`, then the
 sensors; for the one that records Airbyte's own syncs `job_cursor`, `connection_book`, `row_chain`,
 `job_facts`, `job_events` and `job_recorder` come before it.
 """

@@ -1,4 +1,4 @@
-"""What a sensor keeps between its ticks: JSON with a version, as Dagster's cursor of it."""
+"""A sensor's cursor: JSON with a version."""
 
 from __future__ import annotations
 
@@ -6,93 +6,93 @@ import base64
 import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
 
-from airbyte_dagster.sensors.asking import Unanswered
+from airbyte_dagster.runs.config import ON_RUNNING_TAG
+from airbyte_dagster.sensors.tick import SkipTick
 
 _VERSION = 1
-#: Dagster keeps the cursor with every tick, for days: what is longer than this is compressed.
+#: Dagster keeps the cursor with every tick, for days: a longer one is compressed.
 _LONGEST_PLAIN = 4000
+#: Tells the sync not to join one that began before the change: it would bring what was there before.
+_NOT_JOINING = {ON_RUNNING_TAG: "wait"}
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What is known from former ticks.
+class SensorCursor:
+    """What is known from earlier ticks.
 
     Attributes:
-        watches: Digest of what is watched: with another query or pattern a sensor starts anew.
-        born: Tells this cursor from those before it, if somebody cleared them: run keys must not be used twice.
+        watched: Digest of the query or pattern: with another one a sensor starts again.
+        created: Distinguishes this cursor from those before it that somebody cleared: run keys must not be used twice.
         requests: Runs requested so far.
         seen: What the last tick saw, as JSON; ``None`` for nothing yet.
         is_new: Whether nothing was ever seen of what is watched now.
     """
 
-    watches: str
-    born: str
+    watched: str
+    created: str
     requests: int = 0
     seen: Any = None
     is_new: bool = False
 
-    def having_seen(self, seen: Any) -> Kept:
-        """Return what is to be kept of a tick that requests nothing."""
-        return replace(self, seen=seen, is_new=False)
+    @classmethod
+    def of(cls, context: dg.SensorEvaluationContext, watched: str) -> SensorCursor:
+        """Read the cursor of a sensor.
 
-    def having_requested(self, seen: Any) -> Kept:
-        """Return what is to be kept of a tick that requests a run."""
-        return replace(self, seen=seen, is_new=False, requests=self.requests + 1)
+        Args:
+            watched: What it watches now, such as a query.
 
-    def run_key(self, sensor_name: str) -> str:
-        """Return the key of the run that was requested last.
-
-        If the process ends after the launch and before this is saved, the next tick sees the same again, counts to the
-        same number, and Dagster finds that the run of this key is there. What is seen again later has another number.
+        Raises:
+            SkipTick: This version of the sensor, or an older one, did not write the cursor.
         """
-        return f"{sensor_name}:{self.born}:{self.requests}:{digest(json.dumps(self.seen, sort_keys=True))}"
+        watched = digest(watched)
+        if not context.cursor:
+            # The tick before has another time, unless this one is repeated after a crash.
+            return cls(watched, f"{int((context.last_tick_completion_time or 0) * 1000):x}", is_new=True)
+        try:
+            data = json.loads(context.cursor)
+            if data["version"] != _VERSION:
+                raise ValueError(data["version"])  # noqa: TRY301 - one message for all that is wrong
+            packed = data.get("packed")
+            seen = json.loads(zlib.decompress(base64.b64decode(packed))) if packed else data["seen"]
+            cursor = cls(str(data["watched"]), str(data["created"]), int(data["requests"]), seen)
+        except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
+            raise SkipTick(
+                "The cursor was not written by this sensor, or by a newer version of it.",
+                guidance="Clear the cursor in Dagster, on the page of the sensor; then it starts again.",
+            ) from None
+        return cursor if cursor.watched == watched else replace(cursor, watched=watched, seen=None, is_new=True)
+
+    def record(self, seen: Any, reason: str) -> dg.SensorResult:
+        """Return the result of a tick that requests nothing, for a reason, but has seen something."""
+        cursor = replace(self, seen=seen)
+        return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=cursor.to_json())
+
+    def request(self, sensor_name: str, seen: Any, tags: Mapping[str, str]) -> dg.SensorResult:
+        """Return the result of a tick that requests a run.
+
+        If the process ends after the launch and before the cursor is saved, the next tick sees the same again, counts
+        to the same number, and Dagster finds the existing run of this key. What is seen again later has another number.
+        """
+        cursor = replace(self, seen=seen, requests=self.requests + 1)
+        seen_digest = digest(json.dumps(seen, sort_keys=True))
+        key = f"{sensor_name}:{cursor.created}:{cursor.requests}:{seen_digest}"
+        request = dg.RunRequest(run_key=key, tags={**tags, **_NOT_JOINING})
+        return dg.SensorResult(run_requests=[request], cursor=cursor.to_json())
 
     def to_json(self) -> str:
-        """Return the cursor."""
-        known: dict[str, Any] = {
-            "version": _VERSION,
-            "watches": self.watches,
-            "born": self.born,
-            "requests": self.requests,
-        }
-        text = json.dumps({**known, "seen": self.seen})
+        """Return the cursor as Dagster keeps it."""
+        data = {"version": _VERSION, "watched": self.watched, "created": self.created, "requests": self.requests}
+        text = json.dumps({**data, "seen": self.seen})
         if len(text) <= _LONGEST_PLAIN:
             return text
         packed = base64.b64encode(zlib.compress(json.dumps(self.seen).encode(), 9)).decode()
-        return json.dumps({**known, "packed": packed})
-
-
-def kept_by(context: dg.SensorEvaluationContext, watched: str) -> Kept:
-    """Return what a sensor knows from former ticks.
-
-    Args:
-        watched: What it watches now, such as a query.
-
-    Raises:
-        Unanswered: The cursor was not written by this version of the sensor, nor an older one.
-    """
-    watches = digest(watched)
-    if not context.cursor:
-        # The tick before has another time, unless this one is tried again after a crash.
-        return Kept(watches, born=f"{int((context.last_tick_completion_time or 0) * 1000):x}", is_new=True)
-    try:
-        data = json.loads(context.cursor)
-        if data["version"] != _VERSION:
-            raise ValueError(data["version"])  # noqa: TRY301 - one message for all that is wrong
-        packed = data.get("packed")
-        seen = json.loads(zlib.decompress(base64.b64decode(packed))) if packed else data["seen"]
-        kept = Kept(str(data["watches"]), str(data["born"]), int(data["requests"]), seen)
-    except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
-        raise Unanswered(
-            "The cursor is not one that this sensor wrote, or a newer version of it did.",
-            guidance="Clear the cursor in Dagster, on the page of the sensor; then it starts anew.",
-        ) from None
-    return kept if kept.watches == watches else replace(kept, watches=watches, seen=None, is_new=True)
+        return json.dumps({**data, "packed": packed})
 
 
 def digest(text: str) -> str:

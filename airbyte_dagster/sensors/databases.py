@@ -1,4 +1,4 @@
-"""Run a query in the warehouse, or in any database that SQLAlchemy knows, and bring at most two rows."""
+"""Run a query in the warehouse, or in any database that SQLAlchemy knows, and fetch two rows at most."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import dagster as dg
 from airbyte_dagster.airbyte.redaction import redact, secrets_of
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.resources import plain
-from airbyte_dagster.sensors.asking import Unanswered
+from airbyte_dagster.sensors.tick import SkipTick
 from airbyte_dagster.warehouse import DuckDBWarehouse, Warehouse
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _LOCK_SECONDS = 10.0
 
 
 class Query(ABC):
-    """A query on its way.
+    """A query that can be ended early.
 
     Attributes:
         text: The SQL.
@@ -76,7 +76,7 @@ class WarehouseQuery(Query):
             try:
                 return self._warehouse.run(connection, limited)
             except duckdb.Error as error:
-                raise Unanswered(f"The query failed: {self._warehouse.said(str(error))}") from None
+                raise SkipTick(f"The query failed: {self._warehouse.said(str(error))}") from None
 
 
 class DatabaseQuery(Query):
@@ -99,8 +99,8 @@ class DatabaseQuery(Query):
         try:
             engine = sqlalchemy.create_engine(self._url, poolclass=NullPool)
         except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
-            raise Unanswered(
-                f"There is no driver for {shown(self._url)}: {self._said(error)}.",
+            raise SkipTick(
+                f"There is no driver for {shown(self._url)}: {self._message(error)}.",
                 guidance="Install the driver's package where Dagster runs.",
             ) from None
         try:
@@ -110,12 +110,12 @@ class DatabaseQuery(Query):
                 found = connection.execution_options(no_parameters=True).exec_driver_sql(self.text)
                 return found.fetchmany(_MOST_ROWS) if found.returns_rows else []
         except Exception as error:  # noqa: BLE001 - each driver has errors of its own
-            raise Unanswered(f"{shown(self._url)} gave no value: {self._said(error)}") from None
+            raise SkipTick(f"{shown(self._url)} gave no value: {self._message(error)}") from None
         finally:
             engine.dispose()
 
-    def _said(self, error: Exception) -> str:
-        """What the driver says, without SQLAlchemy's words around it, and without secrets."""
+    def _message(self, error: Exception) -> str:
+        """Return the driver's message without SQLAlchemy's text around it, and without secrets."""
         lines = str(getattr(error, "orig", None) or error).strip().splitlines()
         return redact(lines[0] if lines else type(error).__name__, _secrets(self._url))
 

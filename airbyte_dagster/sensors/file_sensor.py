@@ -10,10 +10,10 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
-from airbyte_dagster.sensors.asking import Asker
-from airbyte_dagster.sensors.cursor import Kept, kept_by
+from airbyte_dagster.sensors.cursor import SensorCursor
 from airbyte_dagster.sensors.files import Files, Listing, file_name, is_known, shown
-from airbyte_dagster.sensors.target import NOT_JOINING, SensorTarget, check_declaration, target_arguments, target_name
+from airbyte_dagster.sensors.target import SensorTarget, check_declaration, target_arguments, target_name
+from airbyte_dagster.sensors.tick import TimeLimitedCall
 
 #: Tags of the runs.
 FILE_COUNT = "airbyte_dagster/file_count"
@@ -38,9 +38,9 @@ def build_file_sensor(
 ) -> dg.SensorDefinition:
     """Build a sensor that requests a run when files that match a pattern are new or were changed.
 
-    However many they are, it is one run. Changes are known by what the file system tells of each file: time, size,
+    However many they are, it is one run. Changes are known by what the file system reports of each file: time, size,
     ETag, hash, version. A file that is gone is forgotten, and new if it comes back. A place that can't be reached is
-    no reason for anything: the tick says why, and the next one compares with the same files as this one. A file that is
+    no reason for anything: the skip reason says why, and the next tick compares with the same files. A file that is
     still being written is new to one tick, and changed to a later one.
 
     The run has the tags ``airbyte_dagster/file_count`` and ``airbyte_dagster/files``: a JSON list of the first names,
@@ -54,7 +54,7 @@ def build_file_sensor(
         target: What to run: an `AirbytePipeline` (its ``sync_NAME``), a job, the name of a job, or an
             ``AssetSelection``.
         storage_options: Of fsspec's file system; secrets as ``EnvVar``, at any depth: ``{"key": EnvVar("S3_KEY")}``.
-        include_existing: Whether files that are there at the first tick count as new. Otherwise it only records them.
+        include_existing: Whether files that exist at the first tick count as new. Otherwise it only records them.
         max_files: More than these are not compared: the tick says so, and nothing is lost.
         minimum_interval_seconds: Time between ticks.
         default_status: Whether the sensor is on from the start; by default it is to be turned on in Dagster.
@@ -69,7 +69,7 @@ def build_file_sensor(
     if max_files < 1:
         raise ConfigurationError(f"max_files of the sensor {name!r} is {max_files}.", guidance="Give at least 1.")
     files = Files(pattern, storage_options or {}, max_files)
-    asker = Asker()
+    limited = TimeLimitedCall()
 
     @dg.sensor(
         name=name,
@@ -78,44 +78,36 @@ def build_file_sensor(
         default_status=default_status,
         description=description or f"Runs {target_name(target)} when `{shown(pattern)}` is new or was changed.",
     )
-    def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            kept = kept_by(context, pattern)
+            cursor = SensorCursor.of(context, pattern)
             options = files.options()
-            listing = asker.ask(lambda: files.listing(options), give_up=lambda: None)
+            listing = limited.call(lambda: files.listing(options))
         except AirbyteDagsterError as error:
             return dg.SkipReason(str(error))
-        return _result(name, pattern, kept, listing, include_existing=include_existing)
+        return _compared(name, pattern, cursor, listing, include_existing=include_existing)
 
-    return tick
+    return evaluate
 
 
-def _result(
-    name: str, pattern: str, kept: Kept, listing: Listing, *, include_existing: bool
+def _compared(
+    name: str, pattern: str, cursor: SensorCursor, listing: Listing, *, include_existing: bool
 ) -> dg.SensorResult | dg.SkipReason:
-    """Compare what is there with what the last tick saw."""
-    found = len(listing.files)
-    if listing.missing and not kept.is_new:
+    """Compare the files with those that the last tick saw."""
+    files = listing.files
+    if listing.missing and not cursor.is_new:
         return dg.SkipReason(f"{listing.missing} It is compared again when it is back.")
-    if kept.is_new and not (include_existing and listing.files):
-        what = listing.missing or f"Recorded {_count(found)}."
-        return _recorded(kept, listing, f"{what} A run is requested when some are new or changed.")
-    seen: Mapping[str, str] = kept.seen or {}
-    new = [path for path in listing.files if path not in seen]
-    changed = [path for path in listing.files if path in seen and seen[path] != listing.files[path]]
+    if cursor.is_new and not (include_existing and files):
+        found = listing.missing or f"Recorded {_count(len(files))}."
+        return cursor.record(files, f"{found} A run is requested when some are new or changed.")
+    seen: Mapping[str, str] = cursor.seen or {}
+    new = [path for path in files if path not in seen]
+    changed = [path for path in files if path in seen and seen[path] != files[path]]
     if not new and not changed:
-        verb = "matches" if found == 1 else "match"
-        return _recorded(kept, listing, f"{_count(found)} {verb}; none is new or changed.")
-    after = kept.having_requested(listing.files)
+        verb = "matches" if len(files) == 1 else "match"
+        return cursor.record(files, f"{_count(len(files))} {verb}; none is new or changed.")
     names = [file_name(pattern, path) for path in [*new, *changed]]
-    tags = {FILE_COUNT: str(len(names)), FILES: _named(names)}
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=after.run_key(name), tags={**tags, **NOT_JOINING})], cursor=after.to_json()
-    )
-
-
-def _recorded(kept: Kept, listing: Listing, reason: str) -> dg.SensorResult:
-    return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=kept.having_seen(listing.files).to_json())
+    return cursor.request(name, files, {FILE_COUNT: str(len(names)), FILES: _named(names)})
 
 
 def _count(files: int) -> str:

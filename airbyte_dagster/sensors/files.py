@@ -1,4 +1,4 @@
-"""List the files that match a pattern, with what their file system tells of each: any that fsspec knows."""
+"""List the files that match a pattern, with what their file system reports of each: any that fsspec knows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from airbyte_dagster.airbyte.configuration import leaves, resolve
 from airbyte_dagster.airbyte.redaction import redact, secrets_of
-from airbyte_dagster.sensors.asking import Unanswered
+from airbyte_dagster.sensors.tick import SkipTick
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 #: What changes when a file's content does, under the names of the file systems, without case, - and _.
-_TELLS_CHANGES = frozenset(
+_CHANGE_SIGNS = frozenset(
     (
         *("etag", "md5", "md5hash", "md5checksum", "contentmd5", "contenthash", "digest", "checksum", "hash", "sha"),
         *("sha1", "sha256", "crc", "crc32c", "generation", "versionid", "mtime", "modify", "modified", "modifiedtime"),
@@ -26,17 +26,17 @@ _TELLS_CHANGES = frozenset(
     )
 )
 #: Where there is nothing else: some file systems write a changed file as a new one.
-_TELLS_CREATION = frozenset(("created", "createdtime", "creationtime"))
+_CREATION_SIGNS = frozenset(("created", "createdtime", "creationtime"))
 _GONE = (404, 410)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What is there.
+    """What a place has.
 
     Attributes:
         files: Path → fingerprint, which is another one when the file was changed.
-        missing: What to say if the place itself is not there: a directory, or the one file that is watched.
+        missing: What to report if the place itself is not there: a directory, or the one file that is watched.
     """
 
     files: Mapping[str, str]
@@ -66,26 +66,27 @@ class Files:
         return resolve(self._declared, {}, where="storage_options")
 
     def listing(self, options: Mapping[str, Any]) -> Listing:
-        """Look what is there.
+        """List the files.
 
         Args:
             options: From `options`.
 
         Raises:
-            Unanswered: The place can't be reached, refuses, or too many files match.
+            SkipTick: The place can't be reached, refuses, or too many files match.
         """
         try:
             return self._listing(options)
-        except Unanswered:
+        except SkipTick:
             raise
         except ImportError as error:
-            raise Unanswered(
+            raise SkipTick(
                 f"A package is missing that {shown(self.pattern)} is read with: {error}.",
                 guidance="Install it where Dagster runs.",
             ) from None
         except Exception as error:  # noqa: BLE001 - each file system has errors of its own
-            said = self._said(error.__cause__ or error, options)
-            raise Unanswered(f"{shown(self.pattern)} can't be listed: {said}") from None
+            lines = str(error.__cause__ or error).strip().splitlines()
+            reason = redact(lines[0] if lines else type(error).__name__, self._secrets(options))
+            raise SkipTick(f"{shown(self.pattern)} can't be listed: {reason}") from None
 
     def _listing(self, options: Mapping[str, Any]) -> Listing:
         from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # noqa: PLC0415 - only where files are watched
@@ -110,21 +111,17 @@ class Files:
     ) -> Iterator[tuple[str, str]]:
         entries = {path: info for path, info in matches.items() if info.get("type") != "directory"}
         if len(entries) > self._most:
-            raise Unanswered(
+            raise SkipTick(
                 f"{len(entries)} files match {shown(self.pattern)}, but max_files is {self._most}.",
                 guidance="Move those away that are done with, narrow the pattern, or raise max_files. Nothing is lost "
                 "meanwhile.",
             )
         for path, listed in entries.items():
-            # An index page has names only, and a symbolic link tells of itself.
-            more = listed.get("islink") or not _tells(listed)
+            # An index page has names only, and a symbolic link reports on itself.
+            more = listed.get("islink") or not _signs(listed)
             info = _info(system, path) if more else listed
             if info is not None and info.get("type") != "directory":
                 yield path, _fingerprint(info)
-
-    def _said(self, error: BaseException, options: Mapping[str, Any]) -> str:
-        lines = str(error).strip().splitlines()
-        return redact(lines[0] if lines else type(error).__name__, self._secrets(options))
 
     def _secrets(self, options: Mapping[str, Any]) -> Iterable[str]:
         yield from secrets_of(options)
@@ -137,7 +134,7 @@ class Files:
 
 
 def is_known(protocol: str) -> bool:
-    """Tell whether fsspec has a file system for a protocol, installed or not."""
+    """Whether fsspec has a file system for a protocol, installed or not."""
     from fsspec import available_protocols, registry  # noqa: PLC0415 - only where files are watched
 
     return protocol in available_protocols() or protocol in registry
@@ -156,7 +153,7 @@ def file_name(pattern: str, path: str) -> str:
 
 
 def _missing(system: AbstractFileSystem, directory: str) -> str:
-    """Tell nothing to list from nothing in the list: fsspec answers both alike, and an unreachable place, too."""
+    """Return what to report if the directory itself does not exist: fsspec lists nothing in both cases."""
     try:
         system.ls(directory, detail=False)
     except FileNotFoundError:
@@ -165,7 +162,7 @@ def _missing(system: AbstractFileSystem, directory: str) -> str:
 
 
 def _info(system: AbstractFileSystem, path: str) -> dict[str, Any] | None:
-    """Return what the file system tells of a file; ``None`` if it is not there."""
+    """Return what the file system reports of a file; ``None`` if it is not there."""
     try:
         info: dict[str, Any] = system.info(path)
     except FileNotFoundError as error:
@@ -176,17 +173,16 @@ def _info(system: AbstractFileSystem, path: str) -> dict[str, Any] | None:
     return info
 
 
-def _tells(info: Mapping[str, Any]) -> dict[str, str]:
-    told = {re.sub("[-_]", "", name.lower()): str(value) for name, value in info.items() if value is not None}
-    if "generation" in told:  # of Google's; the others change with a file's labels, too
-        return {"generation": told["generation"]}
-    return {name: value for name, value in told.items() if name in _TELLS_CHANGES}
+def _signs(info: Mapping[str, Any], names: frozenset[str] = _CHANGE_SIGNS) -> dict[str, str]:
+    found = {re.sub("[-_]", "", name.lower()): str(value) for name, value in info.items() if value is not None}
+    if "generation" in found:  # of Google's; the others change with a file's labels, too
+        return {"generation": found["generation"]}
+    return {name: value for name, value in found.items() if name in names}
 
 
 def _fingerprint(info: Mapping[str, Any]) -> str:
-    told = _tells(info)
-    if set(told) <= {"size"}:
-        created = {name.lower().replace("_", ""): str(value) for name, value in info.items()}
-        told |= {name: value for name, value in created.items() if name in _TELLS_CREATION}
-    text = repr(sorted(told.items()))
+    signs = _signs(info)
+    if set(signs) <= {"size"}:
+        signs |= _signs(info, _CREATION_SIGNS)
+    text = repr(sorted(signs.items()))
     return base64.urlsafe_b64encode(hashlib.blake2b(text.encode(), digest_size=6).digest()).decode()

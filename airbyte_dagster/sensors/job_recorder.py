@@ -21,11 +21,11 @@ from airbyte_dagster.resources import AirbyteResource
 from airbyte_dagster.runs.checkpoints import RunsAtWork
 from airbyte_dagster.runs.events import job_events
 from airbyte_dagster.runs.targets import AssetTarget, TargetsOf
-from airbyte_dagster.sensors.asking import Asker
 from airbyte_dagster.sensors.connection_book import ConnectionBook
 from airbyte_dagster.sensors.job_cursor import RUN_PATIENCE, JobCursor, Waiting
 from airbyte_dagster.sensors.job_events import AssetEvent, AssetPlan, ConnectionJobs, Tables, is_recorded
 from airbyte_dagster.sensors.job_facts import JobFacts
+from airbyte_dagster.sensors.tick import TimeLimitedCall
 from airbyte_dagster.warehouse import Warehouse
 
 #: Dagster gives a tick 60 s: after these no further job is begun, or these after the connections are known, …
@@ -73,7 +73,7 @@ class JobRecorder:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._book = ConnectionBook(targets_of, clock=clock)
-        self._asker = Asker(_WAREHOUSE_SECONDS)
+        self._limited = TimeLimitedCall(_WAREHOUSE_SECONDS)
         self._clock = clock
         self._now = now
         self._workspace: tuple[AirbyteClient, str | None, str] | None = None
@@ -239,7 +239,7 @@ class JobRecorder:
         tables: Tables | None = None
         if refs and warehouse is not None:
             try:
-                tables = self._asker.ask(lambda: warehouse().inspect(refs), give_up=lambda: None)
+                tables = self._limited.call(lambda: warehouse().inspect(refs))
             except AirbyteDagsterError as error:
                 warn(f"Syncs were recorded, but what arrived could not be read: {error}")
         jobs = {event.job.id for event in planned}

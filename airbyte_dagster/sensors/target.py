@@ -1,4 +1,4 @@
-"""What a sensor is declared with, whatever it watches: its name, what it runs, how often it looks."""
+"""What every sensor is declared with: its name, what it runs, how often it is evaluated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.runs.config import ON_RUNNING_TAG
 
 
 @runtime_checkable
@@ -27,10 +26,6 @@ SensorTarget: TypeAlias = HasSyncJob | str | dg.JobDefinition | UnresolvedAssetJ
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
-#: Tells the sync not to join one that began before the change: it would bring what was there before.
-NOT_JOINING = {ON_RUNNING_TAG: "wait"}
-
-
 def check_declaration(name: str, minimum_interval_seconds: int) -> None:
     """Refuse what Dagster would refuse later, or not at all.
 
@@ -42,7 +37,7 @@ def check_declaration(name: str, minimum_interval_seconds: int) -> None:
     if minimum_interval_seconds < 1:
         raise ConfigurationError(
             f"minimum_interval_seconds of the sensor {name!r} is {minimum_interval_seconds}.",
-            guidance="Give at least 1; Dagster looks about every 5 seconds which sensors are due.",
+            guidance="Give at least 1; Dagster evaluates sensors about every 5 seconds.",
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from airbyte_dagster.sensors.asking import Unanswered
+from airbyte_dagster.sensors.tick import SkipTick
 
 _LONGEST_SHOWN = 200
 
@@ -31,7 +31,7 @@ class Watermark:
         """Take what a database returned.
 
         Raises:
-            Unanswered: It is of no kind that can be put in order.
+            SkipTick: It is of no kind that can be put in order.
         """
         if isinstance(value, dt.datetime):
             if value.utcoffset() is None:
@@ -46,7 +46,7 @@ class Watermark:
             number = Decimal(str(value))
             if not number.is_nan():
                 return cls("number", number)
-        raise Unanswered(
+        raise SkipTick(
             f"The query returned a value of the type {type(value).__name__} that has no place in an order.",
             guidance="It must return a number, date, timestamp or text; cast it in the query.",
         )

@@ -9,10 +9,10 @@ import dagster as dg
 
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
 from airbyte_dagster.resources import WarehouseResource
-from airbyte_dagster.sensors.asking import Asker, Unanswered
-from airbyte_dagster.sensors.cursor import Kept, kept_by
+from airbyte_dagster.sensors.cursor import SensorCursor
 from airbyte_dagster.sensors.databases import DatabaseQuery, Query, WarehouseQuery, database_url, shown
-from airbyte_dagster.sensors.target import NOT_JOINING, SensorTarget, check_declaration, target_arguments, target_name
+from airbyte_dagster.sensors.target import SensorTarget, check_declaration, target_arguments, target_name
+from airbyte_dagster.sensors.tick import SkipTick, TimeLimitedCall
 from airbyte_dagster.sensors.watermark import Watermark
 
 #: Tags of the runs.
@@ -34,8 +34,8 @@ def build_watermark_sensor(
     """Build a sensor that requests a run when the value of a query grows, such as the newest id of a table.
 
     The first tick only records the value. A value that fell is recorded, and requests nothing; nor does NULL, no row,
-    or a database that can't be asked: then the tick says why, and the next one compares with the same value as this
-    one. A query that returned NULL or no row from the start has a value to grow from: none.
+    or a database that can't be queried: then the skip reason says why, and the next tick compares with the
+    same value. A query that returned NULL or no row from the start has a value to grow from: none.
 
     The run has the tags ``airbyte_dagster/watermark`` and ``airbyte_dagster/watermark_before``.
 
@@ -45,8 +45,8 @@ def build_watermark_sensor(
             by character. It should be cheap: it may take 40 s, and runs again with every tick.
         target: What to run: an `AirbytePipeline` (its ``sync_NAME``), a job, the name of a job, or an
             ``AssetSelection``.
-        warehouse_key: Key of the `WarehouseResource` to ask; ``"motherduck"`` by default.
-        url: A database to ask in place of the warehouse, as SQLAlchemy's address, from an ``EnvVar`` if it holds a
+        warehouse_key: Key of the `WarehouseResource` to query; ``"motherduck"`` by default.
+        url: A database to query in place of the warehouse, as SQLAlchemy's address, from an ``EnvVar`` if it holds a
             password: ``postgresql+psycopg://…``. The driver's package has to be installed.
         minimum_interval_seconds: Time between ticks.
         default_status: Whether the sensor is on from the start; by default it is to be turned on in Dagster.
@@ -59,10 +59,10 @@ def build_watermark_sensor(
     if not query.strip():
         raise ConfigurationError(f"The sensor {name!r} has no query.")
     if url is not None and warehouse_key is not None:
-        raise ConfigurationError(f"The sensor {name!r} can ask url or the warehouse of warehouse_key, not both.")
+        raise ConfigurationError(f"The sensor {name!r} can query url or the warehouse of warehouse_key, not both.")
     key = warehouse_key or "motherduck"
     where = f"the warehouse {key!r}" if url is None else _where(url)
-    asker = Asker()
+    limited = TimeLimitedCall()
 
     @dg.sensor(
         name=name,
@@ -72,15 +72,15 @@ def build_watermark_sensor(
         required_resource_keys={key} if url is None else None,
         description=description or _description(query, where, target),
     )
-    def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            kept = kept_by(context, query)
-            asked = _query(query, url, context.resources, key)
-            return _result(name, kept, asker.ask(asked.rows, give_up=asked.stop))
+            cursor = SensorCursor.of(context, query)
+            running = _query(query, url, context.resources, key)
+            return _compared(name, cursor, limited.call(running.rows, on_timeout=running.stop))
         except AirbyteDagsterError as error:
             return dg.SkipReason(str(error))
 
-    return tick
+    return evaluate
 
 
 def _query(text: str, url: str | dg.EnvVar | None, resources: Any, warehouse_key: str) -> Query:
@@ -90,39 +90,34 @@ def _query(text: str, url: str | dg.EnvVar | None, resources: Any, warehouse_key
     return WarehouseQuery(resource.warehouse(), text)
 
 
-def _result(name: str, kept: Kept, rows: Sequence[Sequence[Any]]) -> dg.SensorResult | dg.SkipReason:
+def _compared(name: str, cursor: SensorCursor, rows: Sequence[Sequence[Any]]) -> dg.SensorResult | dg.SkipReason:
     """Compare what the query returned with what the last tick saw."""
     value = _single(rows)
-    before = None if kept.seen is None else Watermark.from_json(kept.seen)
+    before = None if cursor.seen is None else Watermark.from_json(cursor.seen)
     if value is None:
         nothing = f"The query returned {'NULL' if rows else 'no row'}"
-        if kept.is_new:
-            return _recorded(kept, None, f"{nothing}; a run is requested when it returns a value.")
+        if cursor.is_new:
+            return cursor.record(None, f"{nothing}; a run is requested when it returns a value.")
         return dg.SkipReason(f"{nothing}; the last value was {before}." if before else f"{nothing}, as before.")
     now = Watermark.of(value)
-    if kept.is_new:
-        return _recorded(kept, now, f"Recorded the first value, {now}; a run is requested when it grows.")
+    if cursor.is_new:
+        return cursor.record(now.to_json(), f"Recorded the first value, {now}; a run is requested when it grows.")
     if before is not None:
         if now.kind != before.kind:
-            raise Unanswered(
+            raise SkipTick(
                 f"The query returned {now}, a {now.kind}; the last value was {before}, a {before.kind}. These can't be "
                 "compared.",
-                guidance="Cast it in the query; or clear the cursor in Dagster to start anew.",
+                guidance="Cast it in the query; or clear the cursor in Dagster to start again.",
             )
         if now.value == before.value:
             return dg.SkipReason(f"The value is still {now}.")
         if now.value < before.value:
-            return _recorded(kept, now, f"The value fell from {before} to {now}; a run is requested when it grows.")
-    after = kept.having_requested(now.to_json())
-    tags = {WATERMARK: str(now), **({WATERMARK_BEFORE: str(before)} if before else {})}
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=after.run_key(name), tags={**tags, **NOT_JOINING})], cursor=after.to_json()
+            return cursor.record(
+                now.to_json(), f"The value fell from {before} to {now}; a run is requested when it grows."
+            )
+    return cursor.request(
+        name, now.to_json(), {WATERMARK: str(now), **({WATERMARK_BEFORE: str(before)} if before else {})}
     )
-
-
-def _recorded(kept: Kept, now: Watermark | None, reason: str) -> dg.SensorResult:
-    seen = kept.having_seen(now.to_json() if now else None)
-    return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=seen.to_json())
 
 
 def _single(rows: Sequence[Sequence[Any]]) -> Any:
@@ -131,7 +126,7 @@ def _single(rows: Sequence[Sequence[Any]]) -> Any:
         return None
     if len(rows) > 1 or len(rows[0]) != 1:
         many = "more than one row" if len(rows) > 1 else f"{len(rows[0])} columns"
-        raise Unanswered(
+        raise SkipTick(
             f"The query returned {many}; it must return one value.", guidance="Such as SELECT max(id) FROM orders."
         )
     return rows[0][0]

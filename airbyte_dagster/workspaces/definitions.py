@@ -14,7 +14,7 @@ import dagster as dg
 
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.pipelines.declared import DeclaredWorkspace, declare_workspace
+from airbyte_dagster.pipelines.declared import DeclaredWorkspace, metadata_of
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.runs.keys import asset_key_part
 from airbyte_dagster.runs.sync_op import SyncOp, Wait, build_check_op, build_sync_op
@@ -98,7 +98,7 @@ def build_workspace_defs(
         ConfigurationError: Nothing is stored and Airbyte can't be reached; a setting, the selector or the translator is
             wrong; or the translator gives two streams one key.
     """
-    snapshot = _declared_snapshot(
+    declared, snapshot = _read(
         airbyte,
         connection_selector,
         name=name,
@@ -106,7 +106,7 @@ def build_workspace_defs(
         refresh_on_load=refresh_on_load,
         column_schemas=column_schemas,
     )
-    return workspace_defs(
+    definitions = workspace_defs(
         snapshot,
         airbyte=airbyte,
         connection_selector=connection_selector,
@@ -123,6 +123,7 @@ def build_workspace_defs(
         airbyte_key=airbyte_key,
         warehouse_key=warehouse_key,
     )
+    return dg.Definitions.merge(definitions, dg.Definitions(metadata=metadata_of(declared)))
 
 
 def load_airbyte_asset_specs(
@@ -130,7 +131,6 @@ def load_airbyte_asset_specs(
     *,
     connection_selector: Selector | None = None,
     translator: AirbyteTranslator | None = None,
-    name: str = "workspace",
     state_path: Path | str | None = None,
     refresh_on_load: bool = False,
     column_schemas: bool = False,
@@ -138,13 +138,13 @@ def load_airbyte_asset_specs(
     """Return the asset specs of the streams that a workspace has, to build definitions of one's own on.
 
     They are those of `build_workspace_defs`, without what syncs and checks them. The workspace is read and stored in
-    the same way, so definitions load with Airbyte down.
+    the same way, so definitions load with Airbyte down; ``airbyte-dagster refresh`` without arguments reads that of the
+    environment again.
 
     Args:
         airbyte: Where the workspace is.
         connection_selector: As in `build_workspace_defs`; so are all others.
         translator: How Dagster shows a stream.
-        name: Names the workspace in ``airbyte-dagster refresh``.
         state_path: A file that has what was read.
         refresh_on_load: Read the workspace whenever the code location is loaded.
         column_schemas: Have the columns of streams, too.
@@ -152,10 +152,10 @@ def load_airbyte_asset_specs(
     Raises:
         ConfigurationError: As `build_workspace_defs`.
     """
-    snapshot = _declared_snapshot(
+    _, snapshot = _read(
         airbyte,
         connection_selector,
-        name=name,
+        name="workspace",
         state_path=state_path,
         refresh_on_load=refresh_on_load,
         column_schemas=column_schemas,
@@ -163,7 +163,7 @@ def load_airbyte_asset_specs(
     return [asset.spec for asset in build_catalog(snapshot, connection_selector, translator).assets]
 
 
-def _declared_snapshot(
+def _read(
     airbyte: AirbyteResource,
     connection_selector: Selector | None,
     *,
@@ -171,16 +171,15 @@ def _declared_snapshot(
     state_path: Path | str | None,
     refresh_on_load: bool,
     column_schemas: bool,
-) -> WorkspaceSnapshot:
-    """Return the snapshot of a workspace, which ``airbyte-dagster refresh`` refreshes."""
+) -> tuple[DeclaredWorkspace, WorkspaceSnapshot]:
+    """Return the snapshot of a workspace, and what ``airbyte-dagster refresh`` has to know of it."""
     path = Path(state_path) if state_path is not None else None
     selector = ConnectionSelector() if connection_selector is None else connection_selector
     # Before the workspace is read: what is wrong with the selector is not Airbyte's fault.
     check_selector(selector)
     columns_of = selector if column_schemas else None
     snapshot = snapshot_of(airbyte, path, refresh=refresh_on_load, columns_of=columns_of)
-    declare_workspace(DeclaredWorkspace(name, airbyte, path, columns_of))
-    return snapshot
+    return DeclaredWorkspace(name, airbyte, path, columns_of), snapshot
 
 
 def workspace_defs(

@@ -18,7 +18,6 @@ from airbyte_dagster import (
 )
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import SpecError
-from airbyte_dagster.pipelines.declared import declared_workspaces
 from airbyte_dagster.workspaces.definitions import workspace_defs
 from airbyte_dagster_tests.workspaces.records import connection, snapshot, stream
 
@@ -128,10 +127,8 @@ def test_specs_to_build_on(stored: Path) -> None:
         DOWN,
         connection_selector=ConnectionSelector(name="crm"),
         translator=Prefixed(),
-        name="to_build_on",
         state_path=stored,
     )
 
     assert [(spec.key.to_user_string(), list(spec.owners)) for spec in specs] == [("crm/people", ["team:crm"])]
     dg.Definitions.validate_loadable(dg.Definitions(assets=specs))
-    assert "to_build_on" in {declared.name for declared in declared_workspaces()}

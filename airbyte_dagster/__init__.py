@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airbyte_dagster.checks.specs import Checks as Checks
     from airbyte_dagster.components import AirbytePipelineComponent as AirbytePipelineComponent
     from airbyte_dagster.components import AirbyteWorkspaceComponent as AirbyteWorkspaceComponent
+    from airbyte_dagster.pipelines.assets import airbyte_assets as airbyte_assets
     from airbyte_dagster.pipelines.definitions import build_pipeline_defs as build_pipeline_defs
     from airbyte_dagster.pipelines.spec import AirbytePipeline as AirbytePipeline
     from airbyte_dagster.pipelines.spec import Connection as Connection
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from airbyte_dagster.resources import MotherDuckResource as MotherDuckResource
     from airbyte_dagster.resources import PostgresWarehouseResource as PostgresWarehouseResource
     from airbyte_dagster.resources import WarehouseResource as WarehouseResource
+    from airbyte_dagster.runs.single import CompletedSync as CompletedSync
     from airbyte_dagster.sensors import build_file_sensor as build_file_sensor
     from airbyte_dagster.sensors import build_watermark_sensor as build_watermark_sensor
     from airbyte_dagster.sync.settings import OnRunning as OnRunning
@@ -43,6 +45,7 @@ _MODULES = {
     "AirbyteTranslator": "workspaces.translator",
     "AirbyteWorkspaceComponent": "components",
     "Checks": "checks.specs",
+    "CompletedSync": "runs.single",
     "Connection": "pipelines.spec",
     "ConnectionSelector": "workspaces.selector",
     "Destination": "pipelines.spec",
@@ -55,6 +58,7 @@ _MODULES = {
     "Stream": "pipelines.spec",
     "SyncMode": "pipelines.spec",
     "WarehouseResource": "resources",
+    "airbyte_assets": "pipelines.assets",
     "build_airbyte_sync_sensor": "pipelines.sync_sensor",
     "build_file_sensor": "sensors",
     "build_pipeline_defs": "pipelines.definitions",
@@ -63,33 +67,7 @@ _MODULES = {
     "load_airbyte_asset_specs": "workspaces.definitions",
 }
 
-__all__ = [
-    "AirbytePipeline",
-    "AirbytePipelineComponent",
-    "AirbyteResource",
-    "AirbyteStreamProps",
-    "AirbyteTranslator",
-    "AirbyteWorkspaceComponent",
-    "Checks",
-    "Connection",
-    "ConnectionSelector",
-    "Destination",
-    "MotherDuckResource",
-    "OnRunning",
-    "PostgresWarehouseResource",
-    "Reconcile",
-    "Schedule",
-    "Source",
-    "Stream",
-    "SyncMode",
-    "WarehouseResource",
-    "build_airbyte_sync_sensor",
-    "build_file_sensor",
-    "build_pipeline_defs",
-    "build_watermark_sensor",
-    "build_workspace_defs",
-    "load_airbyte_asset_specs",
-]
+__all__ = [*_MODULES]  # noqa: PLE0604 - names, each once
 
 
 def __getattr__(name: str) -> Any:

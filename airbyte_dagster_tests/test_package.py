@@ -30,6 +30,7 @@ def test_public_names() -> None:
         "AirbyteWorkspaceComponent",
         "Checks",
         "Connection",
+        "CompletedSync",
         "ConnectionSelector",
         "Destination",
         "MotherDuckResource",
@@ -41,11 +42,13 @@ def test_public_names() -> None:
         "Stream",
         "SyncMode",
         "WarehouseResource",
+        "airbyte_assets",
         "build_airbyte_sync_sensor",
         "build_file_sensor",
         "build_pipeline_defs",
         "build_watermark_sensor",
         "build_workspace_defs",
+        "load_airbyte_asset_specs",
     }
     for name in airbyte_dagster.__all__:
         found = getattr(airbyte_dagster, name)

@@ -80,7 +80,7 @@ def diagnose(report: Report, home: Path, *, module: str | None, file: Path | Non
         if airbyte := reached.get(declared.airbyte_key):
             report.about = f"Pipeline {declared.name}"
             contents, is_local = airbyte
-            warehouse = warehouses.get(declared.warehouse_key)
+            warehouse = warehouses.get(declared.warehouse_key or "")
             _pipeline(report, declared.pipeline, contents, warehouse, is_local=is_local)
 
 

@@ -36,18 +36,19 @@ class PipelineAttributes(AirbytePipeline):
     """An Airbyte pipeline, where it runs, and where what it brings is checked."""
 
     airbyte: Annotated[
-        AirbyteResource | None, BeforeValidator(as_airbyte, json_schema_input_type=AirbyteSettings | None)
+        AirbyteResource | str | None, BeforeValidator(as_airbyte, json_schema_input_type=AirbyteSettings | str | None)
     ] = Field(
         default=None,
         description="Which Airbyte runs it. What is left out is taken from AIRBYTE_SERVER_URL, AIRBYTE_CLIENT_ID, "
-        "AIRBYTE_CLIENT_SECRET and AIRBYTE_WORKSPACE_ID; null: a resource that the project has under airbyte_key.",
+        "AIRBYTE_CLIENT_SECRET and AIRBYTE_WORKSPACE_ID; or the key of a resource that the project has.",
     )
     warehouse: Annotated[
-        WarehouseResource | None, BeforeValidator(as_warehouse, json_schema_input_type=WarehouseSettings | None)
+        WarehouseResource | str | None,
+        BeforeValidator(as_warehouse, json_schema_input_type=WarehouseSettings | str | None),
     ] = Field(
         default=None,
-        description="Which database the checks count in. Left out: the one that the destination writes to; null: a "
-        "resource that the project has under warehouse_key.",
+        description="Which database the checks count in. Left out: the one that the destination writes to; null: "
+        "none, nothing is checked; or the key of a resource that the project has.",
     )
     airbyte_key: str | None = Field(
         default=None,
@@ -57,7 +58,7 @@ class PipelineAttributes(AirbytePipeline):
     warehouse_key: str | None = Field(
         default=None,
         pattern=KEY_PATTERN,
-        description="Key of the resource: NAME_warehouse by default, or motherduck where warehouse is null.",
+        description="Key of the resource: NAME_warehouse by default.",
     )
 
 
@@ -85,15 +86,16 @@ class AirbytePipelineComponent(ReadsAttributes):
 
     Args:
         pipeline: What to run.
-        airbyte: Where to run it. None: the project has the resource under `airbyte_key`.
-        warehouse: Where its destination writes. None: the project has the resource under `warehouse_key`.
+        airbyte: Where to run it, or the key of a resource that the project has.
+        warehouse: Where its destination writes, or the key of a resource that the project has; ``None``: nothing is
+            checked.
         airbyte_key: Key of the resource.
         warehouse_key: Key of the resource.
     """
 
     pipeline: AirbytePipeline
-    airbyte: AirbyteResource | None = None
-    warehouse: WarehouseResource | None = None
+    airbyte: AirbyteResource | str = AIRBYTE_KEY
+    warehouse: WarehouseResource | str | None = WAREHOUSE_KEY
     airbyte_key: str = AIRBYTE_KEY
     warehouse_key: str = WAREHOUSE_KEY
 
@@ -115,21 +117,20 @@ class AirbytePipelineComponent(ReadsAttributes):
         )
         own_airbyte = f"{pipeline.name}_airbyte" if attributes.airbyte else AIRBYTE_KEY
         warehouse = attributes.warehouse if "warehouse" in given else _warehouse_behind(pipeline)
-        own_warehouse = f"{pipeline.name}_warehouse" if warehouse else WAREHOUSE_KEY
         return cls(
             pipeline=pipeline,
-            airbyte=attributes.airbyte if "airbyte" in given else airbyte_of({}),
+            airbyte=attributes.airbyte or airbyte_of({}),
             warehouse=warehouse,
             airbyte_key=attributes.airbyte_key or own_airbyte,
-            warehouse_key=attributes.warehouse_key or own_warehouse,
+            warehouse_key=attributes.warehouse_key or f"{pipeline.name}_warehouse",
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
         """Build all that `build_pipeline_defs` does."""
         return build_pipeline_defs(
             self.pipeline,
-            airbyte=shared(self.airbyte) if self.airbyte else None,
-            warehouse=shared(self.warehouse) if self.warehouse else None,
+            airbyte=shared(self.airbyte),
+            warehouse=shared(self.warehouse),
             airbyte_key=self.airbyte_key,
             warehouse_key=self.warehouse_key,
         )
@@ -160,7 +161,7 @@ def _warehouse_behind(pipeline: AirbytePipeline) -> WarehouseResource:
     if found is None:
         problem = (
             f"destination: where it writes ({kind}) can't be told from it, so warehouse is required; "
-            "null, if the project has the resource elsewhere"
+            "its settings, the key of a resource of the project, or null to check nothing"
         )
         raise SpecError("The warehouse is not known.", problems=(problem,))
     return found

@@ -22,7 +22,7 @@ from airbyte_dagster.resources import (
     WarehouseResource,
 )
 
-_Resource = TypeVar("_Resource", bound=SecretFieldsResource)
+_Given = TypeVar("_Given", bound=SecretFieldsResource | str | None)
 
 _CREDENTIALS = frozenset({"client_id", "client_secret", "bearer_token", "username", "password"})
 _FROM_POSTGRES = ("host", "port", "database", "username", "password")
@@ -119,8 +119,13 @@ def warehouse_behind(destination: spec.Destination) -> WarehouseResource | None:
     return None
 
 
-def shared(resource: _Resource) -> _Resource:
-    """Return one and the same resource for the same settings: Dagster merges no two that are only equal."""
+def shared(resource: _Given) -> _Given:
+    """Return one and the same resource for the same settings: Dagster merges no two that are only equal.
+
+    A key, and ``None``, are returned as they are.
+    """
+    if not isinstance(resource, SecretFieldsResource):
+        return resource
     key = (type(resource), *((name, _comparable(getattr(resource, name))) for name in type(resource).model_fields))
     return _made.setdefault(key, resource)  # type: ignore[return-value]
 

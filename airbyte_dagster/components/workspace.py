@@ -281,7 +281,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
             airbyte=shared(self.airbyte),
             connection_selector=self.connection_selector,
             translator=_ComponentTranslator(self),
-            warehouse=shared(self.warehouse) if self.warehouse else None,
+            warehouse=shared(self.warehouse),
             checks=self.checks,
             name=self.name,
             max_concurrent_syncs=self.max_concurrent_syncs,

@@ -218,7 +218,7 @@ class _Export:
         kind = self._destination.type or "a custom connector"
         advice = (
             f"The destination ({kind}) does not show where the checks count: give the settings of the warehouse "
-            "here, or a resource 'motherduck' in the project."
+            "here, or the key of a resource of the project. As it is, nothing is checked."
         )
         return [indented(comment(advice) + "warehouse: null\n")]
 

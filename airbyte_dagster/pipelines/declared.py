@@ -23,7 +23,7 @@ class DeclaredPipeline:
 
     pipeline: spec.AirbytePipeline
     airbyte_key: str
-    warehouse_key: str
+    warehouse_key: str | None
 
     @property
     def name(self) -> str:

@@ -14,8 +14,8 @@ from airbyte_dagster.pipelines.assets import pipeline_op, sync_op_name
 from airbyte_dagster.pipelines.declared import DeclaredPipeline, metadata_of
 from airbyte_dagster.pipelines.jobs import build_provision_job, build_reset_job
 from airbyte_dagster.pipelines.schedules import build_sync_schedule
-from airbyte_dagster.resources import AirbyteResource, WarehouseResource
-from airbyte_dagster.runs.sync_op import build_sync_op
+from airbyte_dagster.resources import AirbyteResource, WarehouseResource, keyed
+from airbyte_dagster.runs.sync_op import Execute, build_sync_op
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 def build_pipeline_defs(
     pipeline: spec.AirbytePipeline,
     *,
-    airbyte: AirbyteResource | None,
-    warehouse: WarehouseResource | None,
+    airbyte: AirbyteResource | str,
+    warehouse: WarehouseResource | str | None,
     schedule: str | spec.Schedule | None = None,
     executor: dg.ExecutorDefinition | None = None,
+    execute: Execute | None = None,
     airbyte_key: str = "airbyte",
     warehouse_key: str = "motherduck",
 ) -> dg.Definitions:
@@ -40,11 +41,13 @@ def build_pipeline_defs(
 
     Args:
         pipeline: What to run.
-        airbyte: Where to run it. None: definitions that these are merged with have it under `airbyte_key`.
-        warehouse: Where its destination writes; the checks count there. None: as for `airbyte`.
+        airbyte: Where to run it; or the key of a resource that the project has.
+        warehouse: Where its destination writes, to check there; or the key of a resource that the project has. Without
+            it nothing is checked.
         schedule: In place of the pipeline's own: a cron expression in UTC for ``sync_NAME``, such as ``"0 6 * * *"``,
             or a `Schedule`.
         executor: Of these jobs alone; in-process by default, since the work is waiting, and a process costs 100 MB.
+        execute: A body of one's own around the sync; see `airbyte_assets`.
         airbyte_key: Key of the resource; give another where pipelines of one code location differ in it.
         warehouse_key: The same for the warehouse.
 
@@ -55,6 +58,9 @@ def build_pipeline_defs(
         SpecError: The schedule is not valid.
     """
     executor = executor or dg.in_process_executor
+    airbyte_at, own_airbyte = keyed(airbyte, airbyte_key)
+    warehouse_at, own_warehouse = keyed(warehouse, warehouse_key)
+    assert airbyte_at is not None  # noqa: S101 - only a warehouse may be missing
     if schedule is not None:
         pipeline = spec.AirbytePipeline(**{**dict(pipeline), "schedule": schedule})
     # What the environment says of the schema is not needed for it, and is perhaps not there yet.
@@ -62,19 +68,19 @@ def build_pipeline_defs(
     places = TablePlaces.of(pipeline.destination.type, {}, pipeline.connection, streams)
     for shared in collisions({pipeline.connection.name: places}):
         _LOG.warning("Several streams have one table, which no check can tell apart: %s.", shared)
-    op = pipeline_op(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key)
+    op = pipeline_op(pipeline, airbyte_key=airbyte_at, warehouse_key=warehouse_at, execute=execute)
     sync_job, check_job = _asset_jobs(pipeline, executor)
     return dg.Definitions(
         assets=[build_sync_op(op)],
         jobs=[
             sync_job,
             *([check_job] if op.check_targets else []),
-            build_provision_job(pipeline, airbyte_key=airbyte_key, executor=executor),
-            build_reset_job(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key, executor=executor),
+            build_provision_job(pipeline, airbyte_key=airbyte_at, executor=executor),
+            build_reset_job(pipeline, airbyte_key=airbyte_at, warehouse_key=warehouse_at, executor=executor),
         ],
-        schedules=_schedules(pipeline, sync_job, airbyte_key),
-        resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
-        metadata=metadata_of(DeclaredPipeline(pipeline, airbyte_key, warehouse_key)),
+        schedules=_schedules(pipeline, sync_job, airbyte_at),
+        resources={**own_airbyte, **own_warehouse},
+        metadata=metadata_of(DeclaredPipeline(pipeline, airbyte_at, warehouse_at)),
     )
 
 

@@ -73,13 +73,13 @@ def build_provision_job(
 
 
 def build_reset_job(
-    pipeline: spec.AirbytePipeline, *, airbyte_key: str, warehouse_key: str, executor: dg.ExecutorDefinition
+    pipeline: spec.AirbytePipeline, *, airbyte_key: str, warehouse_key: str | None, executor: dg.ExecutorDefinition
 ) -> dg.JobDefinition:
     """Build ``reset_NAME``, which empties the tables of the connection's streams and forgets their sync state.
 
     Args:
         airbyte_key: Key of the `AirbyteResource`.
-        warehouse_key: Key of the `WarehouseResource`.
+        warehouse_key: Key of the `WarehouseResource`; ``None`` if there is none to count in.
     """
     reset = _reset_op(pipeline, airbyte_key, warehouse_key)
 
@@ -211,10 +211,10 @@ def _create_connection_op(pipeline: spec.AirbytePipeline, airbyte_key: str) -> d
     return create_connection
 
 
-def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: str) -> dg.OpDefinition:
+def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: str | None) -> dg.OpDefinition:
     @dg.op(
         name=f"{pipeline.name}_reset",
-        required_resource_keys={airbyte_key, warehouse_key},
+        required_resource_keys={airbyte_key, warehouse_key} if warehouse_key else {airbyte_key},
         out=dg.Out(int, description="Rows that were in the tables."),
         description=f"Deletes all rows that {pipeline.connection.name!r} brought, and forgets how far it had synced.",
         tags={"kind": "airbyte"},
@@ -227,7 +227,7 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
                 allow_retries=False,
             )
         airbyte: AirbyteResource = getattr(context.resources, airbyte_key)
-        warehouse: WarehouseResource = getattr(context.resources, warehouse_key)
+        warehouse: WarehouseResource | None = getattr(context.resources, warehouse_key) if warehouse_key else None
         client, workspace = airbyte.client(), airbyte.find_workspace()
         connection = by_name("connection", pipeline.connection.name, client.connections(workspace.id))
         if connection is None:
@@ -265,10 +265,12 @@ def _count(
     context: dg.OpExecutionContext,
     pipeline: spec.AirbytePipeline,
     connection: records.Connection,
-    warehouse: WarehouseResource,
+    warehouse: WarehouseResource | None,
 ) -> dict[str, int | None]:
     """Count the rows of each stream; ``None`` where there is no table, or where the warehouse can't be read."""
     streams = [stream for asset in stream_assets(pipeline) for stream in asset.matching(connection)]
+    if warehouse is None:
+        return {_label(stream.key): None for stream in streams}
     try:
         places = table_places(pipeline, connection.streams)
         tables = warehouse.warehouse().inspect({stream.key: places.ref(stream) for stream in streams})

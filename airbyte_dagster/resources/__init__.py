@@ -1,6 +1,7 @@
 """The Dagster resources: an authenticated Airbyte, and the warehouses that checks look into."""
 
 from airbyte_dagster.resources.airbyte import AirbyteResource as AirbyteResource
+from airbyte_dagster.resources.keys import keyed as keyed
 from airbyte_dagster.resources.secret_fields import SecretFieldsResource as SecretFieldsResource
 from airbyte_dagster.resources.secret_fields import plain as plain
 from airbyte_dagster.resources.warehouses import MotherDuckResource as MotherDuckResource

@@ -10,9 +10,10 @@ import dagster as dg
 from pydantic import Field
 
 from airbyte_dagster.airbyte import CLOUD_SERVER_URL, AirbyteClient, ClientSettings
-from airbyte_dagster.airbyte.records import Workspace
+from airbyte_dagster.airbyte.records import JobType, Workspace
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.resources.secret_fields import SecretFieldsResource, plain
+from airbyte_dagster.runs.single import CompletedSync, run_job
 from airbyte_dagster.sync.settings import OnRunning, SyncSettings
 
 if TYPE_CHECKING:
@@ -143,6 +144,36 @@ class AirbyteResource(SecretFieldsResource):
         if workspace_id and name:
             raise ConfigurationError("Give workspace_id or workspace_name, not both.")
         return (client or self.client()).find_workspace(workspace_id=workspace_id, name=name)
+
+    def sync(
+        self,
+        connection_id: str,
+        *,
+        context: dg.OpExecutionContext | dg.AssetExecutionContext | None = None,
+        job_type: JobType = "sync",
+        workspace_id: str | None = None,
+    ) -> CompletedSync:
+        """Run a sync in an op or asset of one's own, and wait for its end.
+
+        Args:
+            connection_id: The connection.
+            context: Of the Dagster run. With it, a step that is tried again, and a run that resumes this one, go on
+                with the job that was requested, instead of starting another; and the run's log has the progress.
+            job_type: ``sync``, or ``reset`` to empty the tables.
+            workspace_id: Of the connection; the resource's by default, which takes a call to find.
+
+        Returns:
+            The job, and what it reports of each stream.
+
+        Raises:
+            SyncFailed: The job failed; with the reason, where the server gives one.
+            SyncCancelled: Somebody cancelled it.
+            SyncTimedOut: It took longer than `sync_timeout`.
+            AirbyteDagsterError: It could not be started, or not be watched for `poll_failure_tolerance`.
+        """
+        workspace_id = workspace_id or plain(self.workspace_id) or self.find_workspace().id
+        settings = self.sync_settings()
+        return run_job(self.client(), workspace_id, connection_id, settings, job_type=job_type, context=context)
 
     def fingerprint_key(self) -> str:
         """Key for digests of what was applied: a credential that lasts, so that the digests say nothing without it."""

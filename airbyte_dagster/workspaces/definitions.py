@@ -15,9 +15,9 @@ import dagster as dg
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines.declared import DeclaredWorkspace, metadata_of
-from airbyte_dagster.resources import AirbyteResource, WarehouseResource
+from airbyte_dagster.resources import AirbyteResource, WarehouseResource, keyed
 from airbyte_dagster.runs.keys import asset_key_part
-from airbyte_dagster.runs.sync_op import SyncOp, Wait, build_check_op, build_sync_op
+from airbyte_dagster.runs.sync_op import Execute, SyncOp, Wait, build_check_op, build_sync_op
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
 from airbyte_dagster.workspaces.catalog import Catalog, build_catalog
 from airbyte_dagster.workspaces.selector import ConnectionSelector, Selector, check_selector
@@ -35,7 +35,7 @@ def build_workspace_defs(
     *,
     connection_selector: Selector | None = None,
     translator: AirbyteTranslator | None = None,
-    warehouse: WarehouseResource | None = None,
+    warehouse: WarehouseResource | str | None = None,
     checks: Checks | Mapping[str, Any] | None = None,
     name: str = "workspace",
     state_path: Path | str | None = None,
@@ -46,6 +46,7 @@ def build_workspace_defs(
     sync_sensor: bool | None = None,
     one_op_per_connection: bool = False,
     pool: str | None = None,
+    execute: Execute | None = None,
     executor: dg.ExecutorDefinition | None = None,
     airbyte_key: str = "airbyte",
     warehouse_key: str = "motherduck",
@@ -65,8 +66,9 @@ def build_workspace_defs(
         connection_selector: Which connections; active ones by default. A `ConnectionSelector`, or any function of a
             `ConnectionRecord`.
         translator: Says how Dagster shows a stream: key, group, kinds, tags, owners, deps, automation condition.
-        warehouse: Where the destinations write, to count there and to know columns. Without it nothing is checked;
-            neither is what goes to a destination that writes elsewhere, which the log names.
+        warehouse: Where the destinations write, to check there and to know columns; or the key of a resource that the
+            project has. Without it nothing is checked; neither is what goes to a destination that certainly writes
+            elsewhere, which the log names.
         checks: Of each stream, as `Checks` or as a mapping of its fields; the row count alone by default. ``fresh``
             is the freshness policy of the assets, too.
         name: Begins the names of what is made: ``sync_NAME``, ``NAME_sync``, ``NAME_syncs``. Letters, digits and
@@ -86,6 +88,8 @@ def build_workspace_defs(
             with ``wait="deferred"``, which needs it; else there is one if you say so.
         one_op_per_connection: Rather than one op for all, for those who want a step for each in Dagster.
         pool: Dagster pool of the ops. A run has no more syncs on their way than the pool has slots.
+        execute: A body of one's own around the syncs: takes the context and the results as they come, and yields them
+            on.
         executor: Of the jobs made here; the in-process executor by default, since the work is waiting for Airbyte. The
             code location's own executor is not set.
         airbyte_key: Key of the resource; give another where workspaces of one code location differ in it.
@@ -119,6 +123,7 @@ def build_workspace_defs(
         sync_sensor=sync_sensor,
         one_op_per_connection=one_op_per_connection,
         pool=pool,
+        execute=execute,
         executor=executor,
         airbyte_key=airbyte_key,
         warehouse_key=warehouse_key,
@@ -188,7 +193,7 @@ def workspace_defs(
     airbyte: AirbyteResource | None,
     connection_selector: Selector | None = None,
     translator: AirbyteTranslator | None = None,
-    warehouse: WarehouseResource | None = None,
+    warehouse: WarehouseResource | str | None = None,
     checks: Checks | Mapping[str, Any] | None = None,
     name: str = "workspace",
     max_concurrent_syncs: int | None = None,
@@ -196,6 +201,7 @@ def workspace_defs(
     sync_sensor: bool | None = None,
     one_op_per_connection: bool = False,
     pool: str | None = None,
+    execute: Execute | None = None,
     executor: dg.ExecutorDefinition | None = None,
     airbyte_key: str = "airbyte",
     warehouse_key: str = "motherduck",
@@ -218,8 +224,9 @@ def workspace_defs(
         raise ConfigurationError("There are checks, but no warehouse to look into.", guidance="Give warehouse, too.")
     if asset_key_part(name) != name:
         raise ConfigurationError(f"name is {name!r}: Dagster takes letters, digits and underscores alone.")
-    checks = checks if isinstance(checks, Checks) else Checks(**(checks or {}))
+    checks = Checks.of(checks)
     executor = executor or dg.in_process_executor
+    warehouse_at, own_warehouse = keyed(warehouse, warehouse_key)
     has_sensor = wait == "deferred" or bool(sync_sensor)
     with _nothing_collected():
         catalog = build_catalog(snapshot, connection_selector, translator, freshness_policy=_freshness_policy(checks))
@@ -234,8 +241,9 @@ def workspace_defs(
         options = SyncOptions(
             name=name,
             airbyte_key=airbyte_key,
-            warehouse_key=warehouse_key if warehouse else None,
-            elsewhere=_elsewhere(catalog, warehouse) if warehouse else frozenset(),
+            warehouse_key=warehouse_at,
+            elsewhere=_elsewhere(catalog, warehouse) if isinstance(warehouse, WarehouseResource) else frozenset(),
+            execute=execute,
             checks=checks,
             max_concurrent_syncs=max_concurrent_syncs,
             wait=wait,
@@ -248,7 +256,7 @@ def workspace_defs(
         asset_checks=_deferred_checks(ops, name) if wait == "deferred" else [],
         jobs=_jobs(catalog, name, executor),
         sensors=[_sensor(catalog, options, executor)] if has_sensor and catalog.assets else [],
-        resources={key: found for key, found in ((airbyte_key, airbyte), (warehouse_key, warehouse)) if found},
+        resources={**keyed(airbyte, airbyte_key)[1], **own_warehouse},
     )
 
 

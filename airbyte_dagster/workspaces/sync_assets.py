@@ -14,7 +14,7 @@ from airbyte_dagster.checks.evaluation import CheckedAsset
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.runs.recording import checked_asset
-from airbyte_dagster.runs.sync_op import Found, SyncOp, Wait, utc_now
+from airbyte_dagster.runs.sync_op import Execute, Found, SyncOp, Wait, utc_now
 from airbyte_dagster.runs.sync_run import FoundConnection
 from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets, TargetsOf
 from airbyte_dagster.workspaces.catalog import Catalog, WorkspaceAsset
@@ -42,6 +42,7 @@ class SyncOptions:
     max_concurrent_syncs: int | None
     wait: Wait
     pool: str | None
+    execute: Execute | None = None
     now: Callable[[], dt.datetime] = utc_now
 
 
@@ -82,6 +83,7 @@ def _sync_op(catalog: Catalog, assets: Sequence[WorkspaceAsset], options: SyncOp
         wait=options.wait,
         max_concurrent_syncs=options.max_concurrent_syncs,
         pool=options.pool,
+        execute=options.execute,
         now=options.now,
     )
 

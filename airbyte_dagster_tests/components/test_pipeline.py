@@ -15,7 +15,7 @@ import pytest
 from dagster.components.testing import create_defs_folder_sandbox
 from dagster_shared.yaml_utils import safe_load_yaml
 
-from airbyte_dagster import (
+from airbyte_dagster import AirbyteResource, (
     AirbytePipeline,
     AirbytePipelineComponent,
     Connection,
@@ -271,6 +271,7 @@ def eu():
     assert isinstance(component.pipeline.source.configuration["api_key"], dg.EnvVar)
     assert [stream.name for stream in component.pipeline.connection.streams or ()] == ["users", "products"]
     assert component.airbyte is not None
+    assert isinstance(component.airbyte, AirbyteResource)
     assert component.airbyte.server_url == "https://eu.example.com"
 
 
@@ -416,6 +417,7 @@ def test_secrets_are_in_nothing_that_is_stored(
         assert connection.execute("SELECT count(*) FROM users").fetchall() == [(7,)]
     component = component_of(project, "example")
     assert component.airbyte is not None
+    assert isinstance(component.airbyte, AirbyteResource)
     assert component.airbyte.request_timeout == 20
     headers = {name: plain(value) for name, value in component.airbyte.extra_headers.items()}
     assert headers == {"X-Gateway-Key": f"{PLANTED}-HEADER", "X-Other": f"Bearer {PLANTED}-HEADER"}
@@ -525,9 +527,9 @@ def test_text_and_the_variable_of_that_name_are_two(project: Project) -> None:
 
 
 def test_the_project_may_have_the_resources(project: Project) -> None:
-    """Null says so; they are looked for under the keys that `build_pipeline_defs` uses, or others."""
-    project.write("shop", GOOD.replace("NAME", "shop") + "  airbyte: null\n  warehouse: null\n")
-    project.write("orders", GOOD.replace("NAME", "orders") + "  airbyte: null\n  airbyte_key: eu\n")
+    """Then their keys stand in the file."""
+    project.write("shop", GOOD.replace("NAME", "shop") + "  airbyte: airbyte\n  warehouse: motherduck\n")
+    project.write("orders", GOOD.replace("NAME", "orders") + "  airbyte: eu\n")
     project.python(
         "resources",
         """\
@@ -581,6 +583,7 @@ def test_what_is_left_out_is_taken_from_the_environment(
     airbyte = component_of(project, "shop").airbyte
 
     assert airbyte is not None
+    assert isinstance(airbyte, AirbyteResource)
     assert airbyte.server_url == dg.EnvVar("AIRBYTE_SERVER_URL")
     assert {name: getattr(airbyte, name) for name in expected} == expected
 
@@ -661,6 +664,7 @@ def test_a_scaffold_loads() -> None:
     whole = AirbytePipelineComponent.from_attributes_dict(attributes=attributes)
     assert whole.pipeline.schedule == Schedule(cron="0 6 * * *")
     assert whole.airbyte is not None
+    assert isinstance(whole.airbyte, AirbyteResource)
     assert whole.airbyte.client_secret == dg.EnvVar("AIRBYTE_CLIENT_SECRET")
 
 

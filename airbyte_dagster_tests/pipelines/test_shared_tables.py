@@ -18,7 +18,7 @@ def test_a_pipeline_warns_of_streams_that_share_a_table(caplog: pytest.LogCaptur
         connection={"name": "c", "streams": ["Users", "users", "orders"]},
     )
 
-    build_pipeline_defs(pipeline, airbyte=None, warehouse=None)
+    build_pipeline_defs(pipeline, airbyte="airbyte", warehouse=None)
 
     assert "main.users is written by c: Users and c: users" in caplog.text
 

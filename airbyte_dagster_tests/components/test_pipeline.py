@@ -15,9 +15,10 @@ import pytest
 from dagster.components.testing import create_defs_folder_sandbox
 from dagster_shared.yaml_utils import safe_load_yaml
 
-from airbyte_dagster import AirbyteResource, (
+from airbyte_dagster import (
     AirbytePipeline,
     AirbytePipelineComponent,
+    AirbyteResource,
     Connection,
     Destination,
     MotherDuckResource,

@@ -1,7 +1,5 @@
 """One sync in an op or asset of one's own, and a body of one's own around a pipeline's sync."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

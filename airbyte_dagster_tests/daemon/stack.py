@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,10 +32,13 @@ from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngin
 _Found = TypeVar("_Found")
 
 _REPOSITORY = Path(__file__).parents[2]
+#: What Dagster knows the code server by.
+LOCATION = "tests"
 #: A schedule ticks once a minute, and the machine may be busy.
 _PATIENCE = 300.0
 _STOP_SECONDS = 15.0
 _LINES_SHOWN = 60
+_GENTLY = (signal.SIGTERM, signal.SIGKILL)
 
 # The daemon looks for what is due every few seconds, by a constant of its own.
 _INSTANCE = """
@@ -105,23 +108,20 @@ class _Process:
         self._process.wait()
 
 
-class Stack:
-    """All of it, and questions to it.
+class DagsterProcesses:
+    """A code server, and what else is started, as processes of one instance; and questions to it.
 
     Attributes:
-        airbyte: Local Airbyte, in this process.
-        places: Where the tests meet the code server.
-        prices: The web server of ``prices_url``.
-        instance: The instance that the daemon works on.
+        instance: The instance that they work on.
+
+    Args:
+        instance: In `home`.
+        home: ``DAGSTER_HOME``, with a ``dagster.yaml``; logs and the socket of the code server go there, too.
+        environment: Variables for all processes; of Airbyte's, MotherDuck's and Dagster's they have no others.
+        module: What the code server loads.
     """
 
-    def __init__(
-        self, airbyte: RunningAirbyte, places: Places, prices: HttpServer, instance: dg.DagsterInstance, home: Path
-    ) -> None:
-        self.airbyte = airbyte
-        self.engine: HoldingEngine = airbyte.engine
-        self.places = places
-        self.prices = prices
+    def __init__(self, instance: dg.DagsterInstance, home: Path, environment: Mapping[str, str], module: str) -> None:
         self.instance = instance
         self._home = home
         kept = {
@@ -129,15 +129,15 @@ class Stack:
             for name, value in os.environ.items()
             if not name.startswith(("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_"))
         }
-        self._environment = {**kept, **airbyte.environment, **places.environment, "DAGSTER_HOME": str(home)}
+        self._environment = {**kept, **environment, "DAGSTER_HOME": str(home)}
         socket = home / "code.sock"
         workspace = {
-            "load_from": [{"grpc_server": {"host": "localhost", "socket": str(socket), "location_name": "tests"}}]
+            "load_from": [{"grpc_server": {"host": "localhost", "socket": str(socket), "location_name": LOCATION}}]
         }
         (home / "workspace.yaml").write_text(json.dumps(workspace))
-        module = "airbyte_dagster_tests.daemon.code_location"
-        self._code_server = self._start("code-server", "dagster", "api", "grpc", "--socket", str(socket), "-m", module)
-        self._daemon: _Process | None = None
+        self._running = {
+            "code-server": self._start("code-server", "dagster", "api", "grpc", "--socket", str(socket), "-m", module)
+        }
 
     # Processes
 
@@ -146,27 +146,14 @@ class Stack:
 
     def start_daemon(self) -> None:
         workspace = str(self._home / "workspace.yaml")
-        self._daemon = self._start("daemon", "dagster._daemon", "run", "--workspace", workspace)
+        self._running["daemon"] = self._start("daemon", "dagster._daemon", "run", "--workspace", workspace)
 
-    def kill_daemon(self) -> None:
-        """End it as a crash does, with no time for anything; but not on the way to launching a schedule's run.
-
-        Nobody launches that again, and the tests of schedules, which other tests' crashes are not about, wait for it.
-        """
-        assert self._daemon is not None
-        self.eventually(lambda: not self._launching_for_schedules(), "the start of the runs of schedules")
-        self._daemon.stop(signal.SIGKILL)
-        self._daemon = None
-
-    def _launching_for_schedules(self) -> bool:
-        launching = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING]
-        runs = self.instance.get_runs(dg.RunsFilter(statuses=launching))
-        return any("dagster/schedule_name" in run.tags for run in runs)
+    def stop_daemon(self, *signals: signal.Signals) -> None:
+        self._running.pop("daemon").stop(*(signals or _GENTLY))
 
     def stop(self) -> None:
-        for process in (self._daemon, self._code_server):
-            if process is not None:
-                process.stop(signal.SIGTERM, signal.SIGKILL)
+        for process in reversed(self._running.values()):
+            process.stop(*_GENTLY)
 
     def eventually(self, condition: Callable[[], _Found | None], what: str) -> _Found:
         """Ask again and again until the answer is truthy, and return it.
@@ -179,8 +166,8 @@ class Stack:
             found = condition()
             if found:
                 return found
-            for process in (self._daemon, self._code_server):
-                assert process is None or process.exit_code is None, f"{process.log.stem} has ended\n{self._logs()}"
+            for name, process in self._running.items():
+                assert process.exit_code is None, f"{name} has ended\n{self._logs()}"
             assert time.monotonic() < deadline, f"never came: {what}\n{self._logs()}"
             threading.Event().wait(0.1)
 
@@ -196,6 +183,43 @@ class Stack:
         """The runs of a job, oldest first."""
         return list(reversed(self.instance.get_runs(dg.RunsFilter(job_name=job))))
 
+    def log_of(self, run: dg.DagsterRun) -> str:
+        records = self.instance.get_records_for_run(run.run_id).records
+        return "\n".join(record.event_log_entry.user_message for record in records)
+
+
+class Stack(DagsterProcesses):
+    """All of it, and questions to it.
+
+    Attributes:
+        airbyte: Local Airbyte, in this process.
+        places: Where the tests meet the code server.
+        prices: The web server of ``prices_url``.
+    """
+
+    def __init__(
+        self, airbyte: RunningAirbyte, places: Places, prices: HttpServer, instance: dg.DagsterInstance, home: Path
+    ) -> None:
+        environment = {**airbyte.environment, **places.environment}
+        super().__init__(instance, home, environment, "airbyte_dagster_tests.daemon.code_location")
+        self.airbyte = airbyte
+        self.engine: HoldingEngine = airbyte.engine
+        self.places = places
+        self.prices = prices
+
+    def kill_daemon(self) -> None:
+        """End it as a crash does, with no time for anything; but not on the way to launching a schedule's run.
+
+        Nobody launches that again, and the tests of schedules, which other tests' crashes are not about, wait for it.
+        """
+        self.eventually(lambda: not self._launching_for_schedules(), "the start of the runs of schedules")
+        self.stop_daemon(signal.SIGKILL)
+
+    def _launching_for_schedules(self) -> bool:
+        launching = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING]
+        runs = self.instance.get_runs(dg.RunsFilter(statuses=launching))
+        return any("dagster/schedule_name" in run.tags for run in runs)
+
     def run_that_succeeded(self, job: str, number: int = 1) -> dg.DagsterRun:
         """The n-th run of a job, once it has succeeded."""
 
@@ -208,10 +232,6 @@ class Stack:
             return run if run.is_success else None
 
         return self.eventually(succeeded, f"run {number} of {job}")
-
-    def log_of(self, run: dg.DagsterRun) -> str:
-        records = self.instance.get_records_for_run(run.run_id).records
-        return "\n".join(record.event_log_entry.user_message for record in records)
 
     def state(self, name: str) -> InstigatorState:
         """The state of a schedule or sensor, once the daemon has made it."""

@@ -168,7 +168,8 @@ def definitions_at_airbyte() -> dg.Definitions:
         name: definitions_of_pipeline(name, home, airbyte[scenario.is_patient]) for name, scenario in PIPELINES.items()
     }
     return dg.Definitions.merge(
-        *(_without_executor(found) for found in (*workspaces.values(), *pipelines.values())),
+        *workspaces.values(),
+        *pipelines.values(),
         *(_with_report(name) for name in ("blocked", "p_blocked")),
         *(_with_retries(name) for name in ("retried", "p_retried")),
         dg.Definitions(executor=dg.in_process_executor),
@@ -181,18 +182,6 @@ def _places(name: str, home: Path, *, is_patient: bool) -> dict[str, Any]:
         "warehouse_key": f"{name}_warehouse",
         "airbyte_key": "patient_airbyte" if is_patient else "airbyte",
     }
-
-
-def _without_executor(found: dg.Definitions) -> dg.Definitions:
-    """What is merged may have one executor, and it is on the jobs that need another."""
-    return dg.Definitions(
-        assets=found.assets,
-        asset_checks=found.asset_checks,
-        jobs=found.jobs,
-        schedules=found.schedules,
-        sensors=found.sensors,
-        resources=found.resources,
-    )
 
 
 def _users_of(name: str) -> dg.AssetKey:

@@ -20,8 +20,8 @@ _HTML = {"Content-Type": "text/html"}
 _SECONDS_TO_CANCEL = 5.0
 
 
-def test_one_connection_that_cannot_be_recorded_stops_no_other(stack: DagsterStack, airbyte: Airbyte) -> None:
-    """A time that Python has no value for: its own asset is red; the other jobs go on, are recorded and checked."""
+def test_one_odd_value_stops_no_other_connection(stack: DagsterStack, airbyte: Airbyte) -> None:
+    """A time that Python has no value for leaves its own check unverified; all are recorded, the others verified."""
     odd, *others = connections_of("odd")
     for name, seen in ((odd, "'0044-03-15 (BC)'"), *((other, "now()") for other in others)):
         sql = f"ALTER TABLE {name}_users ADD COLUMN seen TIMESTAMP; UPDATE {name}_users SET seen = {seen}"
@@ -32,16 +32,14 @@ def test_one_connection_that_cannot_be_recorded_stops_no_other(stack: DagsterSta
     stack.wait_for_jobs(run, *others)
     airbyte.release(*others)
 
-    failed = stack.fail(run)
+    ended = stack.succeed(run)
 
     assert [airbyte.statuses(name) for name in (odd, *others)] == [["succeeded"]] * 3
-    assert stack.materialized(failed).keys() >= {f"{name}/users" for name in others}
+    assert stack.materialized(ended).keys() == {f"{name}/users" for name in (odd, *others)}
     for check in ("row_count", "fresh"):
-        passed = stack.passed(failed, check)
+        passed = stack.passed(ended, check)
         assert {name: passed.get(f"{name}/users") for name in others} == dict.fromkeys(others, True)
-    assert not stack.passed(failed, "fresh").get(f"{odd}/users")
-    assert odd in stack.errors_of(failed)
-    assert not any(other in stack.errors_of(failed) for other in others)
+    assert stack.passed(ended, "fresh")[f"{odd}/users"] is False
 
 
 @pytest.mark.parametrize("name", ["flaky", "p_flaky"])

@@ -28,6 +28,7 @@ from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.runs import sync_op
 from airbyte_dagster.runs.checkpoints import RunCheckpoints
+from airbyte_dagster.warehouse import DuckDBWarehouse
 from airbyte_dagster.workspaces.catalog import build_catalog
 from airbyte_dagster.workspaces.definitions import build_workspace_defs, workspace_defs
 from airbyte_dagster.workspaces.snapshot import take_snapshot
@@ -171,6 +172,37 @@ def test_one_failure_stops_no_other_and_is_named_at_the_end(workspace: Workspace
     assert "Out of stock" in failure
     observed = instance.fetch_observations(dg.AssetKey([failed, "users"]), limit=1).records
     assert "Out of stock" in (observed[0].event_log_entry.asset_observation.description or "")  # type: ignore[union-attr]
+
+
+class FullDisk(DuckDBWarehouse):
+    """A warehouse that breaks, in a way that nobody expects, when it looks for one of the tables."""
+
+    def run(self, connection: Any, query: str) -> Any:
+        if "shoes_users" in query:
+            raise OSError("No space left on device")
+        return super().run(connection, query)
+
+
+class FullDiskResource(MotherDuckResource):
+    """The resource of it."""
+
+    def warehouse(self) -> DuckDBWarehouse:
+        return FullDisk(self.database)
+
+
+def test_one_that_cannot_be_recorded_stops_no_other(workspace: Workspace, instance: dg.DagsterInstance) -> None:
+    """It fails with its own error; no job is cancelled, and the others are recorded and checked."""
+    warehouse = FullDiskResource(database=str(workspace.server.home.warehouse))
+
+    result = run(workspace.definitions(warehouse=warehouse), instance)
+
+    [failure] = failures_of(result)
+    assert "shoes" in failure
+    assert "No space left on device" in failure
+    assert set(materialized(result)) == {key for key in ALL if not key.startswith("shoes/")}
+    assert checked(result) == {key: True for key in ALL if not key.startswith("shoes/")}
+    assert workspace.jobs() == dict.fromkeys(SHOPS, 1)
+    assert {job["status"] for job in workspace.api.ok("GET", "/jobs")["data"]} == {"succeeded"}
 
 
 def test_re_execution_from_failure_syncs_just_what_failed(workspace: Workspace, instance: dg.DagsterInstance) -> None:

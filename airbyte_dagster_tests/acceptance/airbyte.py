@@ -230,9 +230,12 @@ class Airbyte:
 
     def id_of(self, name: str) -> str:
         """The id of a connection, by its name."""
-        if name not in self.ids:
-            found = self.api.ok("GET", "/connections", params={"limit": 100, "nameContains": name})["data"]
+        offset = 0
+        while name not in self.ids:
+            found = self.api.ok("GET", "/connections", params={"limit": 100, "offset": offset})["data"]
+            assert found, f"no connection {name}"
             self.ids |= {row["name"]: row["connectionId"] for row in found}
+            offset += len(found)
         return self.ids[name]
 
     def jobs(self, name: str) -> list[dict[str, Any]]:

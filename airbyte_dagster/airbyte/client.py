@@ -257,7 +257,7 @@ class AirbyteClient(Session):
         Args:
             source_id: The source.
             destination_id: If given, the sync modes are those that both sides can do; without it there are none.
-            ignore_cache: Discover anew, even if the configuration is as it was the last time.
+            ignore_cache: Discover again, even if the configuration is as it was the last time.
         """
         params = {"sourceId": source_id, "ignoreCache": str(ignore_cache).lower()}
         if destination_id:

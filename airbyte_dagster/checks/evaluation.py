@@ -17,7 +17,7 @@ from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.records import StreamKey
 from airbyte_dagster.checks import rules, specs
 from airbyte_dagster.checks.results import check_result, unexpected
-from airbyte_dagster.checks.rules import Claim, Finding, Verdict
+from airbyte_dagster.checks.rules import Finding, ReportedStats, Verdict
 from airbyte_dagster.checks.specs import Check
 from airbyte_dagster.destinations.tables import TableRef, apart, key_columns
 from airbyte_dagster.errors import ConfigurationError, WarehouseError
@@ -43,14 +43,14 @@ class RecordedJob:
     """The last sync or reset of an asset.
 
     Attributes:
-        claims: What it claims of each stream.
+        reports: What it reports of each stream.
         total: Rows that the whole job reports.
         row_count: Rows that were in the tables then; ``None`` if they were not counted.
         is_reset: Whether it was a reset, which left the tables empty.
         job_id: Airbyte's id of it; ``None`` if it was not recorded.
     """
 
-    claims: tuple[Claim, ...]
+    reports: tuple[ReportedStats, ...]
     total: int | None
     row_count: int | None
     is_reset: bool
@@ -127,12 +127,12 @@ class _Stream:
     """A stream to check: where its table is, and what the last job reports of it, if there was one."""
 
     declared: records.Stream
-    claim: Claim | None
+    report: ReportedStats | None
     ref: TableRef
 
     @property
     def primary_key(self) -> tuple[str, ...]:
-        return key_columns(self.declared) or (self.claim.primary_key if self.claim else ())
+        return key_columns(self.declared) or (self.report.primary_key if self.report else ())
 
 
 _NO_SYNC = rules.unverified("no sync has been recorded for this asset yet.")
@@ -229,20 +229,20 @@ class Evaluation:
             return _Asset(problem=unexpected(error, asset.key.to_user_string()))
 
     def _finding(self, target: CheckTarget, stream: _Stream, session: WarehouseSession) -> Finding:
-        check, key, claim = target.check, (target.asset.key, stream.declared.key), stream.claim
+        check, key, report = target.check, (target.asset.key, stream.declared.key), stream.report
         recorded = self._assets[target.asset.key].recorded
-        if isinstance(check, specs.RowCount | specs.MovedSomething) and (claim is None or recorded is None):
+        if isinstance(check, specs.RowCount | specs.MovedSomething) and (report is None or recorded is None):
             return _NO_SYNC
-        if isinstance(check, specs.MovedSomething) and claim and recorded:
-            return rules.moved_something(claim, recorded.total, check.min_rows, is_reset=recorded.is_reset)
+        if isinstance(check, specs.MovedSomething) and report and recorded:
+            return rules.moved_something(report, recorded.total, check.min_rows, is_reset=recorded.is_reset)
         table = self._tables.get(key)
         if key in self._tables.unknown:
             return rules.unverified(f"{stream.declared.name}: {self._tables.unknown[key]}.")
         if table is None:
             return rules.missing_table(stream.declared.name)
-        if isinstance(check, specs.RowCount) and claim and recorded:
+        if isinstance(check, specs.RowCount) and report and recorded:
             # The count was made of all streams of the asset together.
-            return rules.row_count(claim, table, recorded.row_count if len(recorded.claims) == 1 else None)
+            return rules.row_count(report, table, recorded.row_count if len(recorded.reports) == 1 else None)
         return self._of_table(target, stream, table, session)
 
     def _of_table(self, target: CheckTarget, stream: _Stream, table: Table, session: WarehouseSession) -> Finding:
@@ -274,14 +274,16 @@ class Evaluation:
         recorded = self._assets[asset.key].recorded
         if not isinstance(target.check, specs.RowCount) or recorded is None:
             return None
-        if all(claim.reported is not None for claim in recorded.claims):
+        if all(report.reported is not None for report in recorded.reports):
             return None
         others = {target.asset.key for target in self._targets if target.asset.connection == asset.connection}
         streams = [(key, stream) for key in others for stream in self._assets[key].streams]
-        claims = {(key, stream.declared.key): stream.claim for key, stream in streams if stream.claim}
-        if len(claims) < max(len(streams), asset.streams_of_connection or 0):
+        reports = {(key, stream.declared.key): stream.report for key, stream in streams if stream.report}
+        if len(reports) < max(len(streams), asset.streams_of_connection or 0):
             return None  # the total is of all streams of the connection
-        finding = rules.row_count_by_total(list(claims.values()), [self._tables[key] for key in claims], recorded.total)
+        finding = rules.row_count_by_total(
+            list(reports.values()), [self._tables[key] for key in reports], recorded.total
+        )
         return {"": finding} if finding else None
 
 
@@ -297,23 +299,23 @@ def _streams(asset: CheckedAsset, recorded: RecordedJob | None) -> list[_Stream]
     Raises:
         ConfigurationError: One is declared without a namespace, and the job has several of its name.
     """
-    claims = {claim.key: claim for claim in recorded.claims} if recorded else {}
+    reports = {report.key: report for report in recorded.reports} if recorded else {}
     found = list[_Stream]()
     if not asset.streams:
-        for known in claims.values():
+        for known in reports.values():
             key = tuple((name,) for name in known.primary_key)
             stream = records.Stream(name=known.stream, namespace=known.namespace, primary_key=key)
             found.append(_Stream(stream, known, asset.table_ref(stream)))
     for declared in asset.streams:
-        claim = records.of_stream(declared.key, claims)
-        namesakes = [str(key) for key in claims if key.name == declared.name]
-        if claim is None and declared.namespace is None and len(namesakes) > 1:
+        report = records.of_stream(declared.key, reports)
+        namesakes = [str(key) for key in reports if key.name == declared.name]
+        if report is None and declared.namespace is None and len(namesakes) > 1:
             raise ConfigurationError(
                 f"the last job has several streams named {declared.name}: {', '.join(sorted(namesakes))}.",
                 guidance="Declare the stream with its namespace.",
             )
-        stream = replace(declared, namespace=claim.namespace) if claim else declared
-        found.append(_Stream(stream, claim, asset.table_ref(stream)))
+        stream = replace(declared, namespace=report.namespace) if report else declared
+        found.append(_Stream(stream, report, asset.table_ref(stream)))
     return [replace(stream, ref=ref) for stream, ref in zip(found, apart([item.ref for item in found]), strict=True)]
 
 

@@ -26,7 +26,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
-class Claim:
+class ReportedStats:
     """What a job reports of one stream.
 
     Attributes:
@@ -76,37 +76,37 @@ def unverified(why: str, numbers: Mapping[str, Any] | None = None) -> Finding:
 # row_count
 
 
-def row_count(claim: Claim, table: Table, counted: int | None = None) -> Finding:
+def row_count(report: ReportedStats, table: Table, counted: int | None = None) -> Finding:
     """Compare the rows of a table with what the job reports of its stream.
 
     Overwrite: the rows are the reported records. Append: rows before plus records. Deduped modes: each key once, no
     fewer rows than before, and no more than before plus records; also no fewer rows than right after the job.
 
     Args:
-        claim: What the job reports.
+        report: What the job reports.
         table: As it is now.
         counted: Rows right after the job, if they were counted.
     """
     numbers = {
         "rows_in_warehouse": table.rows,
-        "rows_reported": claim.reported,
-        "rows_before": claim.before,
-        "sync_mode": claim.sync_mode,
+        "rows_reported": report.reported,
+        "rows_before": report.before,
+        "sync_mode": report.sync_mode,
     }
-    effect = SYNC_MODES.get(claim.sync_mode)
+    effect = SYNC_MODES.get(report.sync_mode)
     if effect is None:
-        return _uncounted(claim, table, "what this sync mode does to rows is not known", numbers)
-    if claim.reported is None:
-        return _uncounted(claim, table, "Airbyte reports no rows of the single stream", numbers)
+        return _uncounted(report, table, "what this sync mode does to rows is not known", numbers)
+    if report.reported is None:
+        return _uncounted(report, table, "Airbyte reports no rows of the single stream", numbers)
     if effect.dedupes:
-        return _lost_since(table, counted, numbers) or _row_count_deduped(claim, table, claim.reported, numbers)
+        return _lost_since(table, counted, numbers) or _row_count_deduped(report, table, report.reported, numbers)
     if not effect.keeps:
-        text = f"{table.name} has {table.rows} rows, Airbyte reports {claim.reported}"
-        return _equal(table.rows, claim.reported, text, numbers)
-    if claim.before is None:
-        return _uncounted(claim, table, "the rows before the sync were not counted", numbers)
-    text = f"{table.name} had {claim.before} rows and has {table.rows}, Airbyte reports {claim.reported} more"
-    return _equal(table.rows, claim.before + claim.reported, text, numbers)
+        text = f"{table.name} has {table.rows} rows, Airbyte reports {report.reported}"
+        return _equal(table.rows, report.reported, text, numbers)
+    if report.before is None:
+        return _uncounted(report, table, "the rows before the sync were not counted", numbers)
+    text = f"{table.name} had {report.before} rows and has {table.rows}, Airbyte reports {report.reported} more"
+    return _equal(table.rows, report.before + report.reported, text, numbers)
 
 
 def _lost_since(table: Table, counted: int | None, numbers: dict[str, Any]) -> Finding | None:
@@ -117,8 +117,8 @@ def _lost_since(table: Table, counted: int | None, numbers: dict[str, Any]) -> F
     return Finding(Verdict.FAILED, text, {**numbers, "rows_after_the_sync": counted})
 
 
-def _row_count_deduped(claim: Claim, table: Table, reported: int, numbers: dict[str, Any]) -> Finding:
-    counted = table.keys.get(claim.primary_key)
+def _row_count_deduped(report: ReportedStats, table: Table, reported: int, numbers: dict[str, Any]) -> Finding:
+    counted = table.keys.get(report.primary_key)
     if counted is not None:
         numbers["distinct_keys"] = counted.distinct
         # A row with a null in its key is a row of its own: destinations merge it with no other.
@@ -126,7 +126,7 @@ def _row_count_deduped(claim: Claim, table: Table, reported: int, numbers: dict[
             text = f"{table.name} has {counted.complete} rows but only {counted.distinct} distinct primary keys."
             return Finding(Verdict.FAILED, text, numbers)
     # An overwrite starts from nothing, whatever was there before.
-    before = claim.before if SYNC_MODES[claim.sync_mode].keeps else 0
+    before = report.before if SYNC_MODES[report.sync_mode].keeps else 0
     text = (
         f"{table.name} has {table.rows} rows (before: {'?' if before is None else before}), Airbyte reports {reported}"
     )
@@ -134,28 +134,30 @@ def _row_count_deduped(claim: Claim, table: Table, reported: int, numbers: dict[
     if reported and not table.rows and not deletes:
         return Finding(Verdict.FAILED, f"{text}: nothing arrived.", numbers)
     if before is None:
-        return _uncounted(claim, table, "the rows before the sync were not counted", numbers)
+        return _uncounted(report, table, "the rows before the sync were not counted", numbers)
     if table.rows < before and deletes:
-        return _uncounted(claim, table, f"the source deletes rows ({CDC_DELETED_AT}): {before} were there", numbers)
+        return _uncounted(report, table, f"the source deletes rows ({CDC_DELETED_AT}): {before} were there", numbers)
     if not before <= table.rows <= before + reported:
         return Finding(Verdict.FAILED, f"{text}: expected {before} to {before + reported}.", numbers)
     keys = "each key once" if counted is not None else "keys not checked: none is declared"
     return Finding(Verdict.PASSED, f"{text}; {keys}.", numbers)
 
 
-def row_count_by_total(claims: Sequence[Claim], tables: Sequence[Table | None], total: int | None) -> Finding | None:
+def row_count_by_total(
+    reports: Sequence[ReportedStats], tables: Sequence[Table | None], total: int | None
+) -> Finding | None:
     """Compare overwritten streams together with the job's total, where the server has no numbers of single streams.
 
     Returns:
         One finding for all, or ``None`` where the total can't decide.
     """
-    if total is None or any(SYNC_MODES.get(claim.sync_mode) != (False, False) for claim in claims):
+    if total is None or any(SYNC_MODES.get(report.sync_mode) != (False, False) for report in reports):
         return None
     present = [table for table in tables if table is not None]
-    if len(present) < len(claims):
+    if len(present) < len(reports):
         return None
     rows = sum(table.rows for table in present)
-    text = f"The {len(claims)} tables have {rows} rows together, Airbyte reports {total}"
+    text = f"The {len(reports)} tables have {rows} rows together, Airbyte reports {total}"
     return _equal(rows, total, text, {"rows_in_all_tables": rows, "job_rows": total})
 
 
@@ -166,33 +168,33 @@ def _equal(rows: int, expected: int, text: str, numbers: Mapping[str, Any]) -> F
     return Finding(Verdict.FAILED, f"{text}: {abs(rows - expected)} {odd}.", numbers)
 
 
-def _uncounted(claim: Claim, table: Table, why: str, numbers: Mapping[str, Any]) -> Finding:
-    return unverified(f"{table.name} has {table.rows} rows ({claim.sync_mode}), but {why}.", numbers)
+def _uncounted(report: ReportedStats, table: Table, why: str, numbers: Mapping[str, Any]) -> Finding:
+    return unverified(f"{table.name} has {table.rows} rows ({report.sync_mode}), but {why}.", numbers)
 
 
 # moved_something
 
 
-def moved_something(claim: Claim, total: int | None, min_rows: int, *, is_reset: bool = False) -> Finding:
+def moved_something(report: ReportedStats, total: int | None, min_rows: int, *, is_reset: bool = False) -> Finding:
     """Whether the last sync brought at least `min_rows` records.
 
     Args:
-        claim: Of one stream.
+        report: Of one stream.
         total: Records of the whole job, for servers that have no numbers of single streams.
         is_reset: Whether the job was no sync.
     """
     if is_reset:
         return unverified("the last job was a reset; there was no sync since.")
-    numbers = {"rows_reported": claim.reported, "job_rows": total, "min_rows": min_rows}
-    brought = claim.reported
+    numbers = {"rows_reported": report.reported, "job_rows": total, "min_rows": min_rows}
+    brought = report.reported
     if brought is None and total == 0:
         brought = 0
     if brought is None:
-        return unverified(f"Airbyte does not report how many records of {claim.stream} it brought.", numbers)
+        return unverified(f"Airbyte does not report how many records of {report.stream} it brought.", numbers)
     if brought < min_rows:
-        text = f"The last sync brought {brought} records of {claim.stream}; at least {min_rows} are expected."
+        text = f"The last sync brought {brought} records of {report.stream}; at least {min_rows} are expected."
         return Finding(Verdict.FAILED, text, numbers)
-    return Finding(Verdict.PASSED, f"The last sync brought {brought} records of {claim.stream}.", numbers)
+    return Finding(Verdict.PASSED, f"The last sync brought {brought} records of {report.stream}.", numbers)
 
 
 # unique_key, not_null

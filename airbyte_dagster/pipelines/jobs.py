@@ -22,7 +22,7 @@ from airbyte_dagster.pipelines.reconcile import reconciler
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.events import emptied
-from airbyte_dagster.runs.reported import stream_claims
+from airbyte_dagster.runs.reported import reported_stats
 from airbyte_dagster.runs.single import run_job
 
 
@@ -242,8 +242,8 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
         for asset in stream_assets(pipeline):
             streams = asset.matching(connection)
             nothing = dict.fromkeys((stream.key for stream in streams), 0)
-            claims = stream_claims(streams, nothing, nothing)
-            context.log_event(emptied(asset.key, claims, job, _links(airbyte, workspace.id)))
+            reports = reported_stats(streams, nothing, nothing)
+            context.log_event(emptied(asset.key, reports, job, _links(airbyte, workspace.id)))
         checkpoints = RunCheckpoints(context.instance, context.run)
         checkpoints.save({key: recorded(item) for key, item in checkpoints.load([connection.id]).items()})
         known = sum(rows for rows in before.values() if rows is not None)

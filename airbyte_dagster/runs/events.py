@@ -12,7 +12,7 @@ from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.checks.evaluation import RecordedJob
 from airbyte_dagster.checks.results import JOB_ID
-from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.warehouse import Table
 
 JOB_STATUS = "airbyte/job_status"
@@ -24,7 +24,7 @@ BYTES = "airbyte/bytes_reported"
 COLUMN_SCHEMA = "dagster/column_schema"
 ROW_COUNT = "dagster/row_count"
 
-#: One entry per stream, see `_claims_to_json`. Only syncs that succeeded and resets have it.
+#: One entry per stream, see `_reports_to_json`. Only syncs that succeeded and resets have it.
 _STREAMS = "airbyte/streams"
 #: How far back to look: failed syncs, and observations of other tools, may lie above what is looked for.
 _LOOK_BACK = 25
@@ -44,7 +44,7 @@ class JobEvent:
 
     Attributes:
         run_id: The run that recorded it; ``""`` where a sensor did.
-        claims: What the job claims of each stream; ``None`` if it did not succeed, or a newer job was recorded before.
+        reports: What the job reports of each stream; ``None`` if it did not succeed, or a newer one was recorded before.
         rows: Rows that the whole job reports; ``None`` where that was not recorded.
         row_count: Rows that were in the tables then; ``None`` if they were not counted.
         is_materialization: Whether it is no observation.
@@ -53,14 +53,14 @@ class JobEvent:
     job_id: int
     status: str
     run_id: str
-    claims: tuple[Claim, ...] | None
+    reports: tuple[ReportedStats, ...] | None
     rows: int | None
     row_count: int | None
     is_materialization: bool
 
 
 def synced_metadata(
-    claims: Sequence[Claim],
+    reports: Sequence[ReportedStats],
     tables: Sequence[Table | None] | None,
     job: records.Job,
     links: Links,
@@ -70,13 +70,13 @@ def synced_metadata(
     """Return the metadata of a materialization, in the order in which Dagster shows it: what people look for first.
 
     Args:
-        claims: What the job says of each of the asset's streams.
+        reports: What the job says of each of the asset's streams.
         tables: Their tables after it; ``None`` if the warehouse could not be read.
         job: A job that succeeded.
         links: To Airbyte's pages.
         size: Bytes of the asset's streams, as the job reports them.
     """
-    reported = [claim.reported for claim in claims if claim.reported is not None]
+    reported = [report.reported for report in reports if report.reported is not None]
     present = [table for table in tables or () if table is not None]
     numbers = {
         ROW_COUNT: sum(table.rows for table in present) if present else None,
@@ -87,11 +87,11 @@ def synced_metadata(
         "airbyte/duration_seconds": duration(job),
     }
     metadata: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
-    if len(present) == len(claims) == 1:
+    if len(present) == len(reports) == 1:
         metadata["dagster/table_name"] = present[0].full_name
-        keys = {found[0] for found in map(present[0].column, claims[0].primary_key) if found}
+        keys = {found[0] for found in map(present[0].column, reports[0].primary_key) if found}
         metadata[COLUMN_SCHEMA] = table_schema(present[0].columns, keys)
-    return {**metadata, **job_metadata(job, links), _STREAMS: dg.MetadataValue.json(_claims_to_json(claims))}
+    return {**metadata, **job_metadata(job, links), _STREAMS: dg.MetadataValue.json(_reports_to_json(reports))}
 
 
 def table_schema(columns: Iterable[tuple[str, str]], keys: Collection[str]) -> dg.TableSchema:
@@ -110,9 +110,9 @@ def table_schema(columns: Iterable[tuple[str, str]], keys: Collection[str]) -> d
     )
 
 
-def emptied(key: dg.AssetKey, claims: Sequence[Claim], job: records.Job, links: Links) -> dg.AssetObservation:
+def emptied(key: dg.AssetKey, reports: Sequence[ReportedStats], job: records.Job, links: Links) -> dg.AssetObservation:
     """Return what says that a reset emptied an asset's tables, so that checks expect nothing there."""
-    metadata = {**job_metadata(job, links), _STREAMS: dg.MetadataValue.json(_claims_to_json(claims)), JOB_ROWS: 0}
+    metadata = {**job_metadata(job, links), _STREAMS: dg.MetadataValue.json(_reports_to_json(reports)), JOB_ROWS: 0}
     text = f"Emptied by Airbyte's job {job.id}, a {job.job_type}."
     return dg.AssetObservation(key, description=text, metadata=metadata)
 
@@ -134,8 +134,8 @@ def unsuccessful(
     return dg.AssetObservation(key, description=reason, metadata=metadata)
 
 
-def without_claims(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata of a job that was recorded after a newer one: checks go on to hold to that one's claims."""
+def without_reports(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a job that was recorded after a newer one: checks go on to hold to that one's reports."""
     return {name: value for name, value in metadata.items() if name != _STREAMS}
 
 
@@ -186,7 +186,7 @@ def last_recorded(instance: dg.DagsterInstance, key: dg.AssetKey) -> RecordedJob
         streams = event.metadata.get(_STREAMS)
         if streams is not None:
             return RecordedJob(
-                tuple(_claims_from_json(streams.value)),
+                tuple(_reports_from_json(streams.value)),
                 _integer(event, JOB_ROWS),
                 _integer(event, ROW_COUNT),
                 isinstance(event, dg.AssetObservation),
@@ -230,7 +230,7 @@ def _job_event(record: dg.EventLogRecord) -> tuple[str, JobEvent] | None:
         job_id,
         str(event.metadata[JOB_STATUS].value) if JOB_STATUS in event.metadata else "",
         record.run_id,
-        None if streams is None else tuple(_claims_from_json(streams.value)),
+        None if streams is None else tuple(_reports_from_json(streams.value)),
         _integer(event, JOB_ROWS),
         _integer(event, ROW_COUNT),
         isinstance(event, dg.AssetMaterialization),
@@ -264,23 +264,23 @@ def _integer(event: dg.AssetMaterialization | dg.AssetObservation, name: str) ->
     return int(str(entry.value)) if entry is not None else None
 
 
-def _claims_to_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+def _reports_to_json(reports: Sequence[ReportedStats]) -> list[dict[str, Any]]:
     return [
         {
-            "stream": claim.stream,
-            "namespace": claim.namespace,
-            "sync_mode": claim.sync_mode,
-            "rows_reported": claim.reported,
-            "rows_before": claim.before,
-            "primary_key": list(claim.primary_key),
+            "stream": report.stream,
+            "namespace": report.namespace,
+            "sync_mode": report.sync_mode,
+            "rows_reported": report.reported,
+            "rows_before": report.before,
+            "primary_key": list(report.primary_key),
         }
-        for claim in claims
+        for report in reports
     ]
 
 
-def _claims_from_json(data: Any) -> Iterator[Claim]:
+def _reports_from_json(data: Any) -> Iterator[ReportedStats]:
     for item in data:
-        yield Claim(
+        yield ReportedStats(
             item["stream"],
             item["sync_mode"],
             item["rows_reported"],

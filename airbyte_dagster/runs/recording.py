@@ -12,12 +12,12 @@ import dagster as dg
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Job, StreamKey, StreamStats
 from airbyte_dagster.checks.evaluation import CheckedAsset, Evaluation, History, RecordedJob, checks_of
-from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.destinations.tables import TableRef
 from airbyte_dagster.errors import ConfigurationError, WarehouseError
 from airbyte_dagster.runs.events import synced_metadata
-from airbyte_dagster.runs.reported import reported_size, stream_claims
+from airbyte_dagster.runs.reported import reported_size, reported_stats
 from airbyte_dagster.runs.targets import AssetTarget
 from airbyte_dagster.warehouse import Inspection, Warehouse
 
@@ -44,9 +44,9 @@ class SyncedConnection:
     stats: Mapping[StreamKey, StreamStats]
     rows_before: Mapping[StreamKey, int]
 
-    def claims(self, target: AssetTarget) -> list[Claim]:
+    def reports(self, target: AssetTarget) -> list[ReportedStats]:
         """Return what the job reports of the streams of an asset."""
-        return stream_claims(target.streams, {key: item.rows for key, item in self.stats.items()}, self.rows_before)
+        return reported_stats(target.streams, {key: item.rows for key, item in self.stats.items()}, self.rows_before)
 
 
 @dataclass(frozen=True)
@@ -79,28 +79,28 @@ class Recorder:
         Raises:
             Exception: Whatever is odd about one of the connections: call it again with each of them alone.
         """
-        claims = {target.key: item.claims(target) for item in connections for target in item.assets}
-        tables, results = self._measured(connections, claims)
+        reports = {target.key: item.reports(target) for item in connections for target in item.assets}
+        tables, results = self._measured(connections, reports)
         for item in connections:
-            yield item, [self._event(item, target, claims[target.key], tables, results) for target in item.assets]
+            yield item, [self._event(item, target, reports[target.key], tables, results) for target in item.assets]
 
     def _event(
         self,
         item: SyncedConnection,
         target: AssetTarget,
-        claims: Sequence[Claim],
+        reports: Sequence[ReportedStats],
         tables: _Tables | None,
         results: Mapping[dg.AssetKey, list[dg.AssetCheckResult]],
     ) -> AssetEvent:
         found = [tables[target.key, stream.key] for stream in target.streams] if tables and target.tables else None
-        size = reported_size(claims, item.stats)
-        metadata = synced_metadata(claims, found, item.job, self.links, size=size)
+        size = reported_size(reports, item.stats)
+        metadata = synced_metadata(reports, found, item.job, self.links, size=size)
         if target.key not in self.selected:
             return dg.AssetMaterialization(target.key, metadata=metadata)
         return dg.MaterializeResult(asset_key=target.key, metadata=metadata, check_results=results.get(target.key, []))
 
     def _measured(
-        self, connections: Sequence[SyncedConnection], claims: Mapping[dg.AssetKey, Sequence[Claim]]
+        self, connections: Sequence[SyncedConnection], reports: Mapping[dg.AssetKey, Sequence[ReportedStats]]
     ) -> tuple[_Tables | None, Mapping[dg.AssetKey, list[dg.AssetCheckResult]]]:
         """Return the tables, and the results of the checks, by asset."""
         refs: dict[tuple[dg.AssetKey, StreamKey], TableRef] = {
@@ -111,7 +111,7 @@ class Recorder:
         }
         if self.warehouse is None or not refs:
             return None, {}
-        evaluation = self._evaluation(connections, claims)
+        evaluation = self._evaluation(connections, reports)
         try:
             with self.warehouse.session() as session:
                 found = session.inspect({**refs, **evaluation.refs()})
@@ -126,7 +126,7 @@ class Recorder:
         return tables, by_asset
 
     def _evaluation(
-        self, connections: Sequence[SyncedConnection], claims: Mapping[dg.AssetKey, Sequence[Claim]]
+        self, connections: Sequence[SyncedConnection], reports: Mapping[dg.AssetKey, Sequence[ReportedStats]]
     ) -> Evaluation:
         checked = [
             checked_asset(target, self.checks_of_asset(target.key), item.connection_id, item.streams)
@@ -138,7 +138,7 @@ class Recorder:
             target for target in checks_of(checked) if dg.AssetCheckKey(target.asset.key, target.name) in self.wanted
         ]
         just_ended = {
-            target.key: RecordedJob(tuple(claims[target.key]), item.job.rows, None, is_reset=False, job_id=item.job.id)
+            target.key: RecordedJob(tuple(reports[target.key]), item.job.rows, None, is_reset=False, job_id=item.job.id)
             for item in connections
             for target in item.assets
         }

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from airbyte_dagster.airbyte import AirbyteClient, records
 from airbyte_dagster.airbyte.records import StreamKey
-from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.destinations.tables import TableRef, key_columns
 from airbyte_dagster.errors import ConfigurationError, WarehouseError, WarehouseMissing
 from airbyte_dagster.warehouse import Warehouse
@@ -47,28 +47,28 @@ def reported_streams(client: AirbyteClient, job: records.Job) -> dict[StreamKey,
     return {item.key: item for item in client.job_stream_stats(job.id) or ()}
 
 
-def reported_size(claims: Sequence[Claim], stats: Mapping[StreamKey, records.StreamStats]) -> int | None:
+def reported_size(reports: Sequence[ReportedStats], stats: Mapping[StreamKey, records.StreamStats]) -> int | None:
     """Return the bytes that a job reports of some streams together; ``None`` where those of one are not known.
 
     Args:
         stats: From `reported_streams`.
     """
-    found = [records.of_stream(claim.key, stats) for claim in claims]
+    found = [records.of_stream(report.key, stats) for report in reports]
     known = [item.bytes for item in found if item is not None and item.bytes is not None]
     return sum(known) if known and len(known) == len(found) else None
 
 
-def stream_claims(
+def reported_stats(
     streams: Sequence[records.Stream], reported: Mapping[StreamKey, int | None], before: Mapping[StreamKey, int]
-) -> list[Claim]:
-    """Return what a job claims of some streams.
+) -> list[ReportedStats]:
+    """Return what a job reports of some streams.
 
     Args:
         reported: Rows that the job reports, by the keys of `reported_streams`.
         before: Rows in the tables before the job, where they are known.
     """
     return [
-        Claim(
+        ReportedStats(
             stream.name,
             stream.sync_mode,
             records.of_stream(stream.key, reported),

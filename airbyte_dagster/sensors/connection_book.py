@@ -18,7 +18,7 @@ _FORGET_AFTER = 6 * 3600.0
 
 
 class ConnectionBook:
-    """Looks connections up, and remembers those that are nobody's: with each job of ours its connection is read anew.
+    """Looks connections up, and remembers those that are nobody's: with each job of ours its connection is read again.
 
     Args:
         targets_of: Finds the assets of a connection.

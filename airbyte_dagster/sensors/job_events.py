@@ -9,9 +9,9 @@ import dagster as dg
 
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import FINAL_STATUSES, Job, StreamKey
-from airbyte_dagster.checks.rules import Claim
-from airbyte_dagster.runs.events import JobEvent, emptied, synced_metadata, unsuccessful, without_claims
-from airbyte_dagster.runs.reported import reported_size, stream_claims
+from airbyte_dagster.checks.rules import ReportedStats
+from airbyte_dagster.runs.events import JobEvent, emptied, synced_metadata, unsuccessful, without_reports
+from airbyte_dagster.runs.reported import reported_size, reported_stats
 from airbyte_dagster.runs.targets import AssetTarget
 from airbyte_dagster.sensors.job_facts import JobFacts, is_reset
 from airbyte_dagster.sensors.row_chain import needs_before, rows_after
@@ -88,7 +88,7 @@ class AssetPlan:
 
     def __post_init__(self) -> None:
         self._chain = _Chain(self.jobs, self.recorded, self.facts)
-        self._newest_recorded = max((event.job_id for event in self.recorded if event.claims is not None), default=0)
+        self._newest_recorded = max((event.job_id for event in self.recorded if event.reports is not None), default=0)
         for job in self.jobs.finished:
             if not self.has(job):
                 self.events += self._planned(job)
@@ -103,7 +103,7 @@ class AssetPlan:
     def _is_ours(self, job: Job) -> bool:
         """Whether a sensor recorded this job as a materialization that checks hold to."""
         return any(
-            event.job_id == job.id and not event.run_id and event.is_materialization and event.claims is not None
+            event.job_id == job.id and not event.run_id and event.is_materialization and event.reports is not None
             for event in self.recorded
         )
 
@@ -125,22 +125,22 @@ class AssetPlan:
         elif is_reset(job):
             yield from self._emptied(job)
         elif job.id < self._newest_recorded:
-            claims = self._claims(job, {})
-            size = reported_size(claims, self.facts.stats(job))
-            metadata = without_claims(synced_metadata(claims, None, job, self.links, size=size))
+            reports = self._reports(job, {})
+            size = reported_size(reports, self.facts.stats(job))
+            metadata = without_reports(synced_metadata(reports, None, job, self.links, size=size))
             late = dg.AssetMaterialization(key, description=_told(job), metadata=metadata)
             yield Planned(job, self.target, reads_tables=False, make=lambda _tables: late)
         else:
             yield self._synced(job)
 
     def _synced(self, job: Job) -> Planned:
-        claims = self._claims(job, self._chain.rows_before(job, self.target))
-        size, is_newest = reported_size(claims, self.facts.stats(job)), self.jobs.is_newest(job)
-        self._chain.succeeded(job, claims)
+        reports = self._reports(job, self._chain.rows_before(job, self.target))
+        size, is_newest = reported_size(reports, self.facts.stats(job)), self.jobs.is_newest(job)
+        self._chain.succeeded(job, reports)
         self.to_check = job.id if is_newest else None
 
         def make(tables: Sequence[Table | None] | None) -> AssetEvent:
-            metadata = synced_metadata(claims, tables, job, self.links, size=size)
+            metadata = synced_metadata(reports, tables, job, self.links, size=size)
             return dg.AssetMaterialization(self.target.key, description=_told(job), metadata=metadata)
 
         return Planned(job, self.target, reads_tables=is_newest, make=make)
@@ -156,20 +156,20 @@ class AssetPlan:
         if not of_this:
             return
         nothing = dict.fromkeys(of_this, 0)
-        claims = stream_claims(self.target.streams, nothing, nothing)
-        event = emptied(self.target.key, claims, job, self.links)
+        reports = reported_stats(self.target.streams, nothing, nothing)
+        event = emptied(self.target.key, reports, job, self.links)
         is_whole = len(of_this) == len(self.target.streams)
         if is_whole and job.id > self._newest_recorded:
-            self._chain.succeeded(job, claims)
+            self._chain.succeeded(job, reports)
             self.to_check = None
         else:
-            metadata = without_claims(event.metadata)
+            metadata = without_reports(event.metadata)
             event = dg.AssetObservation(self.target.key, description=event.description, metadata=metadata)
         yield Planned(job, self.target, reads_tables=False, make=lambda _tables: event)
 
-    def _claims(self, job: Job, before: Mapping[StreamKey, int]) -> list[Claim]:
+    def _reports(self, job: Job, before: Mapping[StreamKey, int]) -> list[ReportedStats]:
         reported = {key: item.rows for key, item in self.facts.stats(job).items()}
-        return stream_claims(self.target.streams, reported, before)
+        return reported_stats(self.target.streams, reported, before)
 
 
 def is_recorded(events: Sequence[JobEvent], job: Job) -> bool:
@@ -192,14 +192,14 @@ class _Chain:
         self._facts = facts
         self._last: tuple[int, dict[StreamKey, int]] | None = None
 
-    def succeeded(self, job: Job, claims: Sequence[Claim]) -> None:
+    def succeeded(self, job: Job, reports: Sequence[ReportedStats]) -> None:
         """Take up a job that is about to be recorded."""
-        self._last = (job.id, rows_after(claims, None))
+        self._last = (job.id, rows_after(reports, None))
 
     @property
     def is_unchecked(self) -> bool:
         """Whether the last job that succeeded was recorded by a sensor while another one was moving the tables."""
-        base = max((event for event in self._recorded if event.claims), key=lambda event: event.job_id, default=None)
+        base = max((event for event in self._recorded if event.reports), key=lambda event: event.job_id, default=None)
         return self._last is None and base is not None and not base.run_id and base.row_count is None
 
     def rows_before(self, job: Job, target: AssetTarget) -> dict[StreamKey, int]:
@@ -214,18 +214,18 @@ class _Chain:
 
     def _base(self, job: Job) -> tuple[int, dict[StreamKey, int]] | None:
         """Return the last job that succeeded before this one, and the rows after it; ``None`` if it is not known."""
-        events = [event for event in self._recorded if event.claims is not None and event.job_id < job.id]
+        events = [event for event in self._recorded if event.reports is not None and event.job_id < job.id]
         event = max(events, key=lambda event: event.job_id, default=None)
         if self._last is not None and (event is None or event.job_id < self._last[0]):
             return self._last
-        if event is None or event.claims is None:
+        if event is None or event.reports is None:
             return None
         # A sensor that recorded it saw all that came later; a run did not.
         if event.run_id or event.job_id <= self._jobs.floor:
             history = self._facts.history(self._jobs.connection_id)
             if history is None or event.job_id not in {other.id for other in history}:
                 return None
-        return event.job_id, rows_after(event.claims, event.row_count)
+        return event.job_id, rows_after(event.reports, event.row_count)
 
     def _is_undisturbed(self, after: int, before: int) -> bool:
         """Whether no job between two others brought or took rows, as far as that is known."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airbyte_dagster.airbyte.records import StreamKey
-from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.checks.rules import ReportedStats
 
 _OVERWRITE = "full_refresh_overwrite"
 _APPEND = frozenset({"full_refresh_append", "incremental_append"})
@@ -20,28 +20,28 @@ def needs_before(sync_mode: str) -> bool:
     return not sync_mode.startswith(_OVERWRITE)
 
 
-def rows_after(claims: Sequence[Claim], row_count: int | None) -> dict[StreamKey, int]:
+def rows_after(reports: Sequence[ReportedStats], row_count: int | None) -> dict[StreamKey, int]:
     """Return the rows of each stream after a job that succeeded, where they are known.
 
     Args:
-        claims: What it claims of the streams of one asset.
+        reports: What it reports of the streams of one asset.
         row_count: Rows that were in all of their tables after it; ``None`` if they were not counted.
     """
-    if len(claims) == 1 and row_count is not None:
-        return {claims[0].key: row_count}
-    told = {claim.key: _told(claim) for claim in claims}
+    if len(reports) == 1 and row_count is not None:
+        return {reports[0].key: row_count}
+    told = {report.key: _told(report) for report in reports}
     known = {key: rows for key, rows in told.items() if rows is not None}
-    is_contradicted = row_count is not None and len(known) == len(claims) and sum(known.values()) != row_count
+    is_contradicted = row_count is not None and len(known) == len(reports) and sum(known.values()) != row_count
     return {} if is_contradicted else known
 
 
-def _told(claim: Claim) -> int | None:
-    """Return the rows after a job by its claim alone; ``None`` where it leaves them open."""
-    if claim.sync_mode == _OVERWRITE:
-        return claim.reported
-    if claim.reported is None or claim.before is None:
+def _told(report: ReportedStats) -> int | None:
+    """Return the rows after a job by its report alone; ``None`` where it leaves them open."""
+    if report.sync_mode == _OVERWRITE:
+        return report.reported
+    if report.reported is None or report.before is None:
         return None
-    if claim.sync_mode in _APPEND:
-        return claim.before + claim.reported
+    if report.sync_mode in _APPEND:
+        return report.before + report.reported
     # Of the other modes only a job that found nothing new tells it.
-    return claim.before if claim.reported == 0 and (claim.before == 0 or "incremental" in claim.sync_mode) else None
+    return report.before if report.reported == 0 and (report.before == 0 or "incremental" in report.sync_mode) else None

@@ -51,7 +51,7 @@ _KINDS = (
     _Kind(
         r"different configuration than existing",
         "This process has {database} open with other settings, perhaps another token",
-        "Start the process anew.",
+        "Start the process again.",
     ),
     _Kind(
         r"failed to download extension.*HTTP 404",
@@ -77,7 +77,7 @@ _KINDS = (
     _Kind(
         r"extension",
         "DuckDB could not load its extension for MotherDuck",
-        "Delete its files below ~/.duckdb/extensions, so that they are downloaded anew.",
+        "Delete its files below ~/.duckdb/extensions, so that they are downloaded again.",
     ),
 )
 

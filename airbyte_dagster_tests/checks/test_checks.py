@@ -253,7 +253,7 @@ def test_a_reset_is_no_sync_that_brought_nothing(airbyte: RunningAirbyte, instan
 def test_before_the_first_sync_what_can_be_known_is_checked(
     airbyte: RunningAirbyte, instance: dg.DagsterInstance
 ) -> None:
-    """A table that is there can be measured; what a job claims can't be known yet, and does not pass."""
+    """A table that is there can be measured; what a job reports can't be known yet, and does not pass."""
     pipeline = users(airbyte)
     spoil(airbyte, "CREATE TABLE users AS SELECT i AS id, 'User ' || i AS name FROM range(1, 31) t(i)")
 

@@ -15,7 +15,7 @@ import pytest
 
 from airbyte_dagster.airbyte.records import Stream
 from airbyte_dagster.checks.evaluation import CheckedAsset, Evaluation, RecordedJob, checks_of
-from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.pipelines.spec import Connection
@@ -50,8 +50,8 @@ def asset(key: dg.AssetKey, *streams: Stream, checks: Any = None, **connection: 
     return CheckedAsset(key, known, Checks.of(checks), places.ref, "c", len(known))
 
 
-def job(*claims: Claim, **settings: Any) -> RecordedJob:
-    return RecordedJob(claims, settings.pop("total", None), None, is_reset=False, job_id=7, **settings)
+def job(*reports: ReportedStats, **settings: Any) -> RecordedJob:
+    return RecordedJob(reports, settings.pop("total", None), None, is_reset=False, job_id=7, **settings)
 
 
 @pytest.fixture
@@ -80,9 +80,9 @@ def evaluated(
 
 def test_the_job_that_a_check_is_about_is_in_its_metadata(database: Path) -> None:
     """Whether it is recorded or has just ended; without a job there is no number."""
-    claim = Claim("users", "full_refresh_overwrite", 3)
-    recorded = evaluated(database, asset(USERS), history=Recorded({USERS: job(claim)}))["users:row_count"]
-    ended = evaluated(database, asset(USERS), just_ended={USERS: replace(job(claim), job_id=8)})["users:row_count"]
+    report = ReportedStats("users", "full_refresh_overwrite", 3)
+    recorded = evaluated(database, asset(USERS), history=Recorded({USERS: job(report)}))["users:row_count"]
+    ended = evaluated(database, asset(USERS), just_ended={USERS: replace(job(report), job_id=8)})["users:row_count"]
     never = evaluated(database, asset(USERS))["users:row_count"]
 
     assert (recorded.passed, recorded.metadata["airbyte/job_id"].value) == (True, 7)
@@ -114,7 +114,7 @@ def test_what_is_recorded_wrongly_of_one_asset_stops_no_other(database: Path, ca
         database,
         asset(USERS),
         asset(ORDERS),
-        history=Recorded({ORDERS: job(Claim("orders", "full_refresh_overwrite", 3))}, broken=USERS),
+        history=Recorded({ORDERS: job(ReportedStats("orders", "full_refresh_overwrite", 3))}, broken=USERS),
     )
 
     assert found["orders:row_count"].passed
@@ -145,12 +145,12 @@ def test_a_namesake_lends_neither_rows_nor_a_key(database: Path) -> None:
     one = Stream("account", "schema1", primary_key=(("id",),))
     two = Stream("account", "schema2", primary_key=(("code",),))
     whole = asset(USERS, one, two, checks={"unique_key": True, "moved_something": True}, namespace_definition="source")
-    claims = (
-        Claim("account", one.sync_mode, 2, namespace="schema1"),
-        Claim("account", two.sync_mode, None, namespace="schema2"),
+    reports = (
+        ReportedStats("account", one.sync_mode, 2, namespace="schema1"),
+        ReportedStats("account", two.sync_mode, None, namespace="schema2"),
     )
 
-    found = evaluated(database, whole, history=Recorded({USERS: job(*claims)}))
+    found = evaluated(database, whole, history=Recorded({USERS: job(*reports)}))
 
     assert "schema1.account" in found["users:row_count"].metadata["streams"].value  # type: ignore[operator]
     assert found["users:row_count"].description == (
@@ -164,10 +164,10 @@ def test_a_namesake_lends_neither_rows_nor_a_key(database: Path) -> None:
 
 def test_a_stream_without_a_namespace_is_the_one_of_its_name(database: Path) -> None:
     """If the job has one; of two it can't be told which."""
-    claims = [Claim("users", "full_refresh_overwrite", 3, namespace=namespace) for namespace in ("a", "b")]
+    reports = [ReportedStats("users", "full_refresh_overwrite", 3, namespace=namespace) for namespace in ("a", "b")]
 
-    one = evaluated(database, asset(USERS), history=Recorded({USERS: job(claims[0])}))["users:row_count"]
-    two = evaluated(database, asset(USERS), history=Recorded({USERS: job(*claims)}))["users:row_count"]
+    one = evaluated(database, asset(USERS), history=Recorded({USERS: job(reports[0])}))["users:row_count"]
+    two = evaluated(database, asset(USERS), history=Recorded({USERS: job(*reports)}))["users:row_count"]
 
     assert one.passed
     assert (two.passed, two.severity) == (False, dg.AssetCheckSeverity.WARN)
@@ -188,12 +188,12 @@ def test_a_change_of_the_columns_fails_once(database: Path, *, is_recorded_first
             columns = {row[0]: row[1] for row in connection.execute("DESCRIBE users").fetchall()}
         if is_recorded_first:
             history.columns.insert(0, columns)
-        claim = Claim("users", "full_refresh_overwrite", 3)
+        report = ReportedStats("users", "full_refresh_overwrite", 3)
         found = evaluated(
             database,
             asset(USERS, checks={"schema": True}),
             history=history,
-            just_ended=None if is_recorded_first else {USERS: job(claim)},
+            just_ended=None if is_recorded_first else {USERS: job(report)},
         )
         passed.append(found["users:schema"].passed)
         if not is_recorded_first:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airbyte_dagster.checks.rules import Claim, Verdict, row_count, row_count_by_total
+from airbyte_dagster.checks.rules import ReportedStats, Verdict, row_count, row_count_by_total
 from airbyte_dagster.warehouse import KeyCount, Table
 
 
@@ -51,7 +51,7 @@ def test_rule(
     mode: str, reported: int | None, before: int | None, rows: int, keys: int | None, verdict: Verdict
 ) -> None:
     """What passes, what fails, and what can't be known."""
-    finding = row_count(Claim("users", mode, reported, before, primary_key=("id",)), table(rows, keys))
+    finding = row_count(ReportedStats("users", mode, reported, before, primary_key=("id",)), table(rows, keys))
 
     assert finding.verdict is verdict
     assert str(rows) in finding.text
@@ -60,9 +60,9 @@ def test_rule(
 @pytest.mark.parametrize(("rows", "verdict"), [(50, P), (51, P), (11, F), (0, F)])
 def test_rows_that_went_missing_since_the_sync(rows: int, verdict: Verdict) -> None:
     """A deduped stream may have any number of rows after a sync; once counted, they have to stay."""
-    claim = Claim("users", "incremental_deduped_history", 60, 0, primary_key=("id",))
+    report = ReportedStats("users", "incremental_deduped_history", 60, 0, primary_key=("id",))
 
-    finding = row_count(claim, table(rows, rows), counted=50)
+    finding = row_count(report, table(rows, rows), counted=50)
 
     assert finding.verdict is verdict
     assert ("had 50 right after the sync" in finding.text) is (rows < 50)
@@ -71,35 +71,35 @@ def test_rows_that_went_missing_since_the_sync(rows: int, verdict: Verdict) -> N
 def test_rows_with_a_null_in_the_key_are_rows_of_their_own() -> None:
     """No destination merges them; the check for nulls reports them."""
     key = ("account", "ad_id", "day")
-    claim = Claim("ads", "incremental_deduped_history", 2, 0, primary_key=key)
+    report = ReportedStats("ads", "incremental_deduped_history", 2, 0, primary_key=key)
 
-    finding = row_count(claim, Table("lms", "main", "ads", (), 2, {key: KeyCount(0, 0)}))
+    finding = row_count(report, Table("lms", "main", "ads", (), 2, {key: KeyCount(0, 0)}))
 
     assert finding.verdict is P
 
 
 def test_a_source_that_deletes_rows_may_leave_fewer() -> None:
     """Of a deduped stream with Airbyte's column of deletions; more than were brought fail as ever."""
-    claim = Claim("users", "incremental_deduped_history", 3, 10, primary_key=("id",))
+    report = ReportedStats("users", "incremental_deduped_history", 3, 10, primary_key=("id",))
     columns = (("id", "BIGINT"), ("_ab_cdc_deleted_at", "VARCHAR"))
 
     def verdict(rows: int) -> Verdict:
-        return row_count(claim, Table("lms", "main", "users", columns, rows, {("id",): KeyCount(rows, rows)})).verdict
+        return row_count(report, Table("lms", "main", "users", columns, rows, {("id",): KeyCount(rows, rows)})).verdict
 
     assert [verdict(rows) for rows in (0, 7, 10, 13, 14)] == [U, U, P, P, F]
 
 
 def test_a_sync_mode_that_is_not_known_is_not_verified() -> None:
     """A newer server may have further ones."""
-    assert row_count(Claim("users", "teleport", 3, 0), table(3)).verdict is U
+    assert row_count(ReportedStats("users", "teleport", 3, 0), table(3)).verdict is U
 
 
 def test_difference_is_said_in_numbers() -> None:
     """How many rows are missing, or too many."""
-    claim = Claim("users", "full_refresh_overwrite", 35)
+    report = ReportedStats("users", "full_refresh_overwrite", 35)
 
-    assert row_count(claim, table(30)).text == "users has 30 rows, Airbyte reports 35: 5 missing."
-    assert row_count(claim, table(40)).text == "users has 40 rows, Airbyte reports 35: 5 too many."
+    assert row_count(report, table(30)).text == "users has 30 rows, Airbyte reports 35: 5 missing."
+    assert row_count(report, table(40)).text == "users has 40 rows, Airbyte reports 35: 5 too many."
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,15 @@ def test_total_of_the_job_decides_where_it_can(
     modes: tuple[str, ...], rows: tuple[int, ...], total: int | None, verdict: Verdict | None
 ) -> None:
     """Servers without numbers of single streams still give a total, which overwritten tables must add up to."""
-    claims = [Claim(f"s{index}", mode, None) for index, mode in enumerate(modes)]
+    reports = [ReportedStats(f"s{index}", mode, None) for index, mode in enumerate(modes)]
 
-    finding = row_count_by_total(claims, [table(count) for count in rows], total)
+    finding = row_count_by_total(reports, [table(count) for count in rows], total)
 
     assert (finding.verdict if finding else None) is verdict
 
 
 def test_total_can_not_vouch_for_a_missing_table() -> None:
     """With a table missing, each stream is judged by itself."""
-    claims = [Claim("a", "full_refresh_overwrite", None), Claim("b", "full_refresh_overwrite", None)]
+    reports = [ReportedStats("a", "full_refresh_overwrite", None), ReportedStats("b", "full_refresh_overwrite", None)]
 
-    assert row_count_by_total(claims, [table(35), None], 35) is None
+    assert row_count_by_total(reports, [table(35), None], 35) is None

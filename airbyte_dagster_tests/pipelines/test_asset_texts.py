@@ -9,7 +9,7 @@ import pytest
 
 from airbyte_dagster import AirbytePipeline, Stream
 from airbyte_dagster.airbyte.links import Links
-from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.pipelines.asset_specs import asset_spec, stream_assets
 from airbyte_dagster.runs.events import synced_metadata
 from airbyte_dagster.warehouse import Table
@@ -84,8 +84,8 @@ def test_source_says_which_connector_it_is() -> None:
 
 def metadata_of(primary_key: tuple[str, ...], **more: Any) -> dict[str, Any]:
     columns = ("Region", "VARCHAR"), ("id", "BIGINT"), ("note", "VARCHAR"), ("_airbyte_extracted_at", "TIMESTAMP")
-    claim = Claim("users", "full_refresh_overwrite", 2, primary_key=primary_key)
-    return synced_metadata([claim], [Table("lms", "main", "users", columns, 2)], a_job(7), LINKS, **more)
+    report = ReportedStats("users", "full_refresh_overwrite", 2, primary_key=primary_key)
+    return synced_metadata([report], [Table("lms", "main", "users", columns, 2)], a_job(7), LINKS, **more)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_columns_are_described(key: tuple[str, ...], region: str | None, id_: st
 
 
 def test_what_people_look_for_comes_first() -> None:
-    """Dagster keeps the order: the rows and bytes, then the job with its link, and the raw claims at last."""
+    """Dagster keeps the order: the rows and bytes, then the job with its link, and the raw reports at last."""
     names = list(metadata_of((), size=99))
 
     assert names[:3] == ["dagster/row_count", "airbyte/rows_reported", "airbyte/bytes_reported"]

@@ -23,7 +23,7 @@ from airbyte_dagster import (
     build_pipeline_defs,
 )
 from airbyte_dagster.airbyte.links import Links
-from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.runs.checkpoints import RunCheckpoints
 from airbyte_dagster.runs.events import synced_metadata
 from airbyte_dagster.sync.checkpoints import Checkpoint
@@ -180,11 +180,11 @@ def test_streams_of_one_name_in_two_namespaces_are_told_apart(
             connection.execute(f"CREATE SCHEMA {schema}")
             connection.execute(f"CREATE TABLE {schema}.users AS SELECT * FROM range({rows})")  # noqa: S608
     for namespace in ("north", "south"):
-        claims = [Claim("users", "full_refresh_overwrite", 3, namespace=namespace)]
+        reports = [ReportedStats("users", "full_refresh_overwrite", 3, namespace=namespace)]
         instance.report_runless_asset_event(
             dg.AssetMaterialization(
                 dg.AssetKey(["example", namespace, "users"]),
-                metadata=synced_metadata(claims, None, a_job(), Links("http://127.0.0.1/api/public/v1", "workspace")),
+                metadata=synced_metadata(reports, None, a_job(), Links("http://127.0.0.1/api/public/v1", "workspace")),
             )
         )
 
@@ -238,7 +238,7 @@ def test_lost_rows_fail_the_check_and_block_what_is_downstream(tmp_path: Path, i
 
 
 def test_dropped_table_fails_the_check_by_itself(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
-    """The check can run without a sync: it takes the last job's claim from the materialization."""
+    """The check can run without a sync: it takes the last job's report from the materialization."""
     definitions = definitions_of(airbyte, pipeline_of(airbyte))
     run_sync(definitions, instance)
     with duckdb.connect(str(airbyte.home.warehouse)) as connection:
@@ -275,7 +275,7 @@ def test_unreadable_warehouse_keeps_the_sync_and_verifies_nothing(
 
 
 def test_check_before_any_sync_is_unverified(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
-    """There is no claim to hold against anything."""
+    """There is no report to hold against anything."""
     definitions = definitions_of(airbyte, pipeline_of(airbyte))
     duckdb.connect(str(airbyte.home.warehouse)).close()
     checks = with_job(definitions, dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks()))

@@ -26,7 +26,7 @@ from airbyte_dagster.airbyte import AirbyteClient, ClientSettings, records
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Stream
 from airbyte_dagster.checks.results import JOB_ID
-from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.events import synced_metadata, unsuccessful
 from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets
@@ -252,7 +252,7 @@ class Recorded(RuleBasedStateMachine):
         key = key_of(run.connection, name)
         if job.status == "succeeded":
             event = dg.AssetMaterialization(
-                key, metadata=synced_metadata([Claim(name, "full_refresh_overwrite", 1)], None, made, LINKS)
+                key, metadata=synced_metadata([ReportedStats(name, "full_refresh_overwrite", 1)], None, made, LINKS)
             )
             kind, data = DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event)
             logged = DagsterEvent(kind.value, "nothing", event_specific_data=data)

@@ -1,10 +1,10 @@
-"""The rows after a job, told from what it claims and what was counted."""
+"""The rows after a job, told from what it reports and what was counted."""
 
 from __future__ import annotations
 
 import pytest
 
-from airbyte_dagster.checks.rules import Claim
+from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.sensors.row_chain import needs_before, rows_after
 
 OVERWRITE, APPEND, DEDUPED = "full_refresh_overwrite", "incremental_append", "incremental_deduped_history"
@@ -33,24 +33,24 @@ OVERWRITE, APPEND, DEDUPED = "full_refresh_overwrite", "incremental_append", "in
 def test_one_stream(
     mode: str, reported: int | None, before: int | None, row_count: int | None, after: int | None
 ) -> None:
-    """What was counted is what counts; else the claim tells it, where its mode leaves nothing open."""
-    claim = Claim("users", mode, reported, before)
-    assert rows_after([claim], row_count) == ({} if after is None else {(None, "users"): after})
+    """What was counted is what counts; else the report tells it, where its mode leaves nothing open."""
+    report = ReportedStats("users", mode, reported, before)
+    assert rows_after([report], row_count) == ({} if after is None else {(None, "users"): after})
 
 
 @pytest.mark.parametrize(
     ("row_count", "after"), [(None, {"a": 5, "b": 15}), (20, {"a": 5, "b": 15}), (19, {}), (0, {})]
 )
 def test_several_streams_of_one_asset(row_count: int | None, after: dict[str, int]) -> None:
-    """What was counted is of all together: it can contradict the claims, and then none of them is believed."""
-    claims = [Claim("a", OVERWRITE, 5), Claim("b", APPEND, 5, 10)]
-    assert rows_after(claims, row_count) == {(None, name): rows for name, rows in after.items()}
+    """What was counted is of all together: it can contradict the reports, and then none of them is believed."""
+    reports = [ReportedStats("a", OVERWRITE, 5), ReportedStats("b", APPEND, 5, 10)]
+    assert rows_after(reports, row_count) == {(None, name): rows for name, rows in after.items()}
 
 
 def test_several_streams_with_one_unknown() -> None:
     """One that is not known takes nothing from the others."""
-    claims = [Claim("a", OVERWRITE, 5), Claim("b", DEDUPED, 5, 10)]
-    assert rows_after(claims, 16) == {(None, "a"): 5}
+    reports = [ReportedStats("a", OVERWRITE, 5), ReportedStats("b", DEDUPED, 5, 10)]
+    assert rows_after(reports, 16) == {(None, "a"): 5}
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,9 @@ def end_run(recording: Recording, run_id: str) -> None:
     recording.instance.report_run_failed(run)
 
 
-def claims_of(told: Told) -> dict[str, Any]:
-    (claims,) = told.metadata["airbyte/streams"]
-    return dict(claims)
+def reports_of(told: Told) -> dict[str, Any]:
+    (reports,) = told.metadata["airbyte/streams"]
+    return dict(reports)
 
 
 # What a job becomes
@@ -160,7 +160,7 @@ def test_a_reset_is_an_observation_that_checks_know(recording: Recording, connec
     reset = recording.told()[-1]
     assert (reset.kind, reset.job_id) == ("observation", 2)
     assert reset.description == "Emptied by Airbyte's job 2, a reset."
-    assert claims_of(reset)["rows_reported"] == 0
+    assert reports_of(reset)["rows_reported"] == 0
     recorded = last_recorded(recording.instance, USERS)
     assert recorded is not None
     assert recorded.is_reset
@@ -580,8 +580,8 @@ def test_rows_before_go_from_job_to_job(
         check = recording.check(data)["users"]
         assert check.passed, check.description
 
-    assert [claims_of(event)["rows_before"] for event in recording.told()] == [0, 4, 6]
-    assert [claims_of(event)["rows_reported"] for event in recording.told()] == [4, 2, 3]
+    assert [reports_of(event)["rows_before"] for event in recording.told()] == [0, 4, 6]
+    assert [reports_of(event)["rows_reported"] for event in recording.told()] == [4, 2, 3]
     sql(airbyte, "DELETE FROM users WHERE id = 1" if mode == "incremental_append" else "INSERT INTO users FROM users")
     check = recording.check(data)["users"]
     assert not check.passed
@@ -600,7 +600,7 @@ def test_rows_before_within_one_tick(airbyte: RunningAirbyte, instance: dg.Dagst
 
     data = recording.tick()
 
-    assert [claims_of(event)["rows_before"] for event in recording.told()] == [0, 4, 6]
+    assert [reports_of(event)["rows_before"] for event in recording.told()] == [0, 4, 6]
     assert recording.check(data)["users"].passed
 
 
@@ -614,7 +614,7 @@ def test_rows_before_after_a_reset(airbyte: RunningAirbyte, instance: dg.Dagster
 
     data = recording.tick()
 
-    assert claims_of(recording.told()[-1])["rows_before"] == 0
+    assert reports_of(recording.told()[-1])["rows_before"] == 0
     assert recording.check(data)["users"].passed
 
 
@@ -634,7 +634,7 @@ def test_rows_before_are_unknown_after_a_job_that_nobody_saw(
     data = recording.tick()
 
     assert recording.jobs() == [1, 3]
-    assert claims_of(recording.told()[-1])["rows_before"] is None
+    assert reports_of(recording.told()[-1])["rows_before"] is None
     check = recording.check(data)["users"]
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
@@ -663,14 +663,14 @@ def test_rows_before_after_a_job_that_failed(
     recording.tick()
 
     assert recording.jobs() == [1, 2, 3]
-    assert claims_of(recording.told()[-1])["rows_before"] == before
+    assert reports_of(recording.told()[-1])["rows_before"] == before
 
 
 COUNTS = ("recordsEmitted", "bytesEmitted", "recordsCommitted", "bytesCommitted")
 
 
 def test_a_job_that_is_told_late_changes_no_check(recording: Recording, connection: str, api: Api) -> None:
-    """A newer job was recorded meanwhile: the older one is told, but checks hold to the newer one's claims."""
+    """A newer job was recorded meanwhile: the older one is told, but checks hold to the newer one's reports."""
     cursor = recording.cursor
     api.finish(api.sync(connection))
     run = own_run(recording, connection, Checkpoint(0, job_id=1))
@@ -691,7 +691,7 @@ def test_a_job_that_is_told_late_changes_no_check(recording: Recording, connecti
     assert not data.run_requests
     recorded = last_recorded(recording.instance, USERS)
     assert recorded is not None
-    assert recorded.claims[0].reported == 10
+    assert recorded.reports[0].reported == 10
     assert cursor != recording.cursor
 
 
@@ -711,7 +711,7 @@ def test_rows_before_are_unknown_while_an_older_job_waits(
     recording.tick()
 
     assert recording.jobs() == [1, 3]
-    assert claims_of(recording.told()[-1])["rows_before"] is None
+    assert reports_of(recording.told()[-1])["rows_before"] is None
 
 
 def test_while_the_next_sync_runs(recording: Recording, connection: str, api: Api) -> None:

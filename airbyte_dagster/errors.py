@@ -200,7 +200,18 @@ class SyncError(AirbyteDagsterError):
 
 
 class SyncFailed(SyncError):
-    """The job ended as ``failed``."""
+    """The job ended as ``failed``.
+
+    Attributes:
+        failure_type: Airbyte's ``failureType``; ``None`` where it gives none. A ``config_error`` is not
+            helped by trying again.
+    """
+
+    def __init__(
+        self, message: str, *, job_id: int, status: str, guidance: str = "", failure_type: str | None = None
+    ) -> None:
+        self.failure_type = failure_type
+        super().__init__(message, job_id=job_id, status=status, guidance=guidance)
 
 
 class SyncCancelled(SyncError):

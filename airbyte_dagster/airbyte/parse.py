@@ -175,6 +175,7 @@ def parse_failure(data: Any) -> Failure | None:
                     origin=_text(failure.get("failureOrigin")) or "unknown",
                     message=" ".join(message.split()),
                     attempts=len(attempts),
+                    type=_text(failure.get("failureType")) or None,
                 )
     return None
 

@@ -214,11 +214,13 @@ class Failure:
         origin: ``source``, ``destination``, ``replication``, …
         message: Airbyte's text for people, or its internal one where there is no other.
         attempts: How many attempts the job made.
+        type: Airbyte's ``failureType``, such as ``config_error`` or ``transient_error``; ``None`` where it gives none.
     """
 
     origin: str
     message: str
     attempts: int
+    type: str | None = None
 
 
 _Known = TypeVar("_Known")

@@ -44,7 +44,7 @@ class JobEvent:
 
     Attributes:
         run_id: The run that recorded it; ``""`` where a sensor did.
-        reports: What the job reports of each stream; ``None`` if it did not succeed, or a newer one was recorded before.
+        reports: What the job reports of each stream; ``None`` if it failed, or a newer one was recorded before.
         rows: Rows that the whole job reports; ``None`` where that was not recorded.
         row_count: Rows that were in the tables then; ``None`` if they were not counted.
         is_materialization: Whether it is no observation.

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.airbyte.links import Links
-from airbyte_dagster.errors import AirbyteDagsterError, SyncError
+from airbyte_dagster.errors import AirbyteDagsterError, SyncError, SyncFailed
 from airbyte_dagster.runs.events import unsuccessful
 
 #: Names that a sentence has; the metadata has all.
@@ -78,14 +78,23 @@ class Failures:
             return
         if total == 1:
             [(connection_id, error)] = self.errors.items()
-            raise dg.Failure(description=str(error), metadata=self._job_metadata(connection_id, error)) from error
+            metadata = self._job_metadata(connection_id, error)
+            raise dg.Failure(str(error), metadata=metadata, allow_retries=self._may_retry) from error
         texts = {f"{self.names[key]} ({key})": str(error) for key, error in self.errors.items()}
         some = [f"{name}: {text}" for name, text in list(texts.items())[:_NAMED]]
         more = [f"… and {len(texts) - _NAMED:,} more, see the metadata."] if len(texts) > _NAMED else []
         summary = f"{len(texts):,} of {total:,} connections did not succeed."
         raise dg.Failure(
-            description="\n".join([summary, *some, *more]), metadata={"failed": dg.MetadataValue.json(texts)}
+            "\n".join([summary, *some, *more]),
+            metadata={"failed": dg.MetadataValue.json(texts)},
+            allow_retries=self._may_retry,
         )
+
+    @property
+    def _may_retry(self) -> bool:
+        """Whether trying again may help: not where all that failed is configured wrongly."""
+        types = [error.failure_type if isinstance(error, SyncFailed) else None for error in self.errors.values()]
+        return any(failure_type != "config_error" for failure_type in types)
 
     def _job_metadata(self, connection_id: str, error: AirbyteDagsterError) -> dict[str, Any]:
         if not isinstance(error, SyncError):

@@ -30,6 +30,7 @@ def evaluate_job(client: AirbyteClient, job: Job) -> Job:
         job_id=job.id,
         status=job.status,
         guidance="" if failure else "Its log in Airbyte has the reason, which this server's API does not give.",
+        failure_type=failure.type if failure else None,
     )
 
 

@@ -118,10 +118,16 @@ class ScriptedEngine:
         return self.sources[name]
 
     def fail_next(
-        self, message: str = "The source broke", internal: str = "", *, origin: str = "source", after_rows: int = 0
+        self,
+        message: str = "The source broke",
+        internal: str = "",
+        *,
+        origin: str = "source",
+        kind: str = "system_error",
+        after_rows: int = 0,
     ) -> None:
         """Make the next sync fail after having read some rows, none of which reach the warehouse."""
-        self._failures.append((Failure(message, internal, origin), after_rows))
+        self._failures.append((Failure(message, internal, origin, kind), after_rows))
 
     def hold(self) -> None:
         """Make syncs that start from now on wait, as running, until `release` or until they are cancelled."""

@@ -297,6 +297,21 @@ def test_failed_sync_tells_job_and_reason(airbyte: RunningAirbyte, instance: dg.
     assert "The API key is expired" in failures_of(result)[0]
 
 
+@pytest.mark.parametrize(("kind", "jobs"), [("config_error", 1), ("transient_error", 2)])
+def test_a_wrong_configuration_is_not_tried_again(
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance, kind: str, jobs: int
+) -> None:
+    """A retry policy repeats what may pass by itself, and no job that has a wrong password."""
+    airbyte.engine.fail_next("The source broke", kind=kind)
+    definitions = definitions_of(airbyte, pipeline_of(airbyte))
+    again = dg.define_asset_job("again", op_retry_policy=dg.RetryPolicy(max_retries=1))
+
+    result = run_sync(with_job(definitions, again), instance, job="again")
+
+    assert result.success == (jobs == 2)
+    assert len(airbyte.engine.requests) == jobs
+
+
 def test_terminated_run_cancels_its_job(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """An interrupt in the middle of a sync: the job is cancelled in Airbyte, no orphan is left."""
     airbyte.engine.hold()

@@ -64,6 +64,7 @@ class StartQueue:
         self._checkpoints = checkpoints
         self._reader = reader
         self._requests, self._counts = requests, counts
+        self._is_few = len(connection_ids) <= FEW
         self._met_foreign: set[str] = set()
         self._ready: dict[str, Ready] = {}
         self._counting: tuple[Future[Mapping[str, Mapping[StreamKey, int]]], dict[str, Ready]] | None = None
@@ -100,9 +101,10 @@ class StartQueue:
     def _is_prepared(self, connection_id: str) -> bool:
         """Whether it has to be looked first which jobs the connection has.
 
-        By default it is left to Airbyte to say that one is active, which saves a call for each connection.
+        In a run over many it is left to Airbyte to say that one is active, which saves a call for each connection. In a
+        run over a few it costs no more than to look for the newest job of all, and says which jobs have ended before.
         """
-        is_plain = self._engine.settings.on_running == "attach" and self._job_type == "sync"
+        is_plain = not self._is_few and self._engine.settings.on_running == "attach" and self._job_type == "sync"
         return not is_plain or connection_id in self.resumable or connection_id in self._met_foreign
 
     def admit(self, on_their_way: int) -> None:

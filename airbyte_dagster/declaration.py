@@ -22,7 +22,9 @@ class Declaration(BaseModel):
             super().__init__(**data)
         except ValidationError as error:
             problems = tuple(_problems(type(self), error))
-            raise SpecError(f"This {type(self).__name__} is not valid:", problems=problems) from None
+            raise SpecError(
+                f"This {self.model_config.get('title', type(self).__name__)} is not valid:", problems=problems
+            ) from None
 
 
 def _problems(model: type[BaseModel], error: ValidationError) -> Iterator[str]:

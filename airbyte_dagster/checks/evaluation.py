@@ -253,7 +253,7 @@ class Evaluation:
                 finding = rules.not_null(table, _not_null_columns(check, stream.primary_key))
             case specs.Fresh():
                 finding = rules.fresh(table, check.column, check.within, self._now)
-            case specs.Schema() if not target.asset.streams:
+            case specs.Schema() if len(target.asset.streams) != 1:
                 finding = rules.unverified("columns are recorded only of pipelines that name their streams.")
             case specs.Schema():
                 recorded = self._history.column_schemas(target.asset.key)

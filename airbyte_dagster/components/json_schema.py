@@ -37,5 +37,5 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
 def _value(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
     inner = _inlined(dict(schema), definitions)
     described = {key: inner.pop(key) for key in ("description", "default", "title") if key in inner}
-    options = inner["anyOf"] if inner.keys() == {"anyOf"} else [inner]
-    return {**described, "anyOf": [*options, _TEMPLATE]}
+    # Not anyOf: its errors name the whole value, those of else the key in it that is wrong.
+    return {**described, "if": _TEMPLATE, "then": True, "else": inner}

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Annotated, Any
 
 import dagster as dg
-from pydantic import BaseModel, BeforeValidator, Field, GetJsonSchemaHandler, RootModel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, RootModel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import Self
@@ -34,6 +34,8 @@ from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 
 class PipelineAttributes(AirbytePipeline):
     """An Airbyte pipeline, where it runs, and where what it brings is checked."""
+
+    model_config = ConfigDict(title="AirbytePipelineComponent")
 
     airbyte: Annotated[
         AirbyteResource | str | None, BeforeValidator(as_airbyte, json_schema_input_type=AirbyteSettings | str | None)

@@ -15,7 +15,7 @@ from dagster._core.storage.defs_state.base import DefsStateStorage
 from dagster.components import AssetAttributesModel, DefsStateConfig, DefsStateConfigArgs
 from dagster.components.utils import TranslatorResolvingInfo
 from dagster_shared.serdes.objects.models.defs_state_info import DefsStateManagementType
-from pydantic import BaseModel, BeforeValidator, Field, GetJsonSchemaHandler, RootModel, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, RootModel, create_model
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import Self
@@ -93,6 +93,8 @@ def _as_translation(value: Any) -> Any:
 
 class WorkspaceAttributes(Declaration):
     """A workspace of Airbyte whose connections become assets."""
+
+    model_config = ConfigDict(title="AirbyteWorkspaceComponent")
 
     name: str = Field(
         default="workspace",

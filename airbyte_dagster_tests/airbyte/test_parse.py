@@ -233,7 +233,7 @@ def test_stream_stats() -> None:
     ]
     assert parse_stream_stats({"job": {"id": 42, "streamAggregatedStats": stats}}) == (
         StreamStats("users", "ns", rows=7, bytes=70),
-        StreamStats("empty", None, rows=0, bytes=None),
+        StreamStats("empty", None, rows=None, bytes=None),
     )
     withouts: list[Any] = [None, {}, {"job": None}, {"job": {"streamAggregatedStats": {}}}, {"job": {}}, []]
     for without in withouts:

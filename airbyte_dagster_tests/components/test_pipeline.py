@@ -121,6 +121,7 @@ attributes:
     schema: {blocking: true}
     expected_range: {min: 1, max: 9}
     sql: {none_paid_twice: "SELECT 1 FROM {table} WHERE paid > 1"}
+  reconcile: if_missing
 """.replace("TYPE", TYPE)
 
 
@@ -181,6 +182,7 @@ def everything() -> AirbytePipeline:
             "expected_range": {"min": 1, "max": 9},
             "sql": {"none_paid_twice": "SELECT 1 FROM {table} WHERE paid > 1"},
         },
+        reconcile="if_missing",
     )
 
 
@@ -559,7 +561,7 @@ defs = dg.Definitions(
 
 def test_a_resource_that_is_nowhere_is_missed(project: Project) -> None:
     """By Dagster, before anything runs."""
-    project.write("shop", GOOD.replace("NAME", "shop") + "  airbyte: null\n")
+    project.write("shop", GOOD.replace("NAME", "shop") + "  airbyte: airbyte\n")
 
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="'airbyte'"):
         dg.Definitions.validate_loadable(project.load())
@@ -754,5 +756,5 @@ def test_dg_lists_checks_and_shows_it(project: Project, tmp_path: Path) -> None:
     assert f"{path}:{line} - {TYPE} attributes.connection.nme Additional properties are not allowed" in said
     status, said_by_defs = project.dg("check", "defs", "--no-check-yaml", environment=environment)
     assert status == 1
-    assert f"{path}:{line} - connection.nme: unknown key; did you mean 'name'?" in said_by_defs
+    assert "connection.nme: unknown key; did you mean 'name'?" in said_by_defs
     assert PLANTED not in said + said_by_defs

@@ -122,7 +122,7 @@ WRONG = {
     "on_running": Wrong("", 'schedule: {cron: "@daily", on_running: kill}', "skip, wait"),
     # Checks
     "length of time": Wrong("", check("fresh: {within: 36 hours}"), "is no length of time"),
-    "no length of time": Wrong("", check("fresh: {within: 0h}"), "greater than 0"),
+    "no length of time": Wrong("", check("fresh: {within: 0h}"), "too short"),
     "fresh, but how": Wrong("", check("fresh: true"), "fresh.within: required"),
     "range without bounds": Wrong("", check("expected_range: {}"), "needs min, max or both"),
     "range, but which": Wrong("", check("expected_range: true"), "needs min, max or both"),
@@ -322,7 +322,7 @@ def properties_of(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, 
     for name, inner in schema.get("properties", {}).items():
         yield f"{path}{name}", inner
         yield from properties_of(inner, f"{path}{name}.")
-    for option in schema.get("anyOf", []):
+    for option in [*schema.get("anyOf", []), *([schema["else"]] if "else" in schema else [])]:
         yield from properties_of(option, path)
     if isinstance(schema.get("items"), dict):
         yield from properties_of(schema["items"], f"{path}*.")

@@ -122,7 +122,7 @@ def test_materialize_from_the_graph(stack: Stack, page: Page) -> None:
     """One click is one sync; the run's page tells each step, and the run is found by Airbyte's job id."""
     before = stack.syncs
     page.goto("/asset-groups")
-    button(page, r"Materialize all \(\d+\)").click()
+    button(page, "Materialize all").click()
 
     follow_launched_run(page)
 

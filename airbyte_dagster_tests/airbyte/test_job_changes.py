@@ -85,18 +85,23 @@ def test_since_is_inclusive_to_the_second() -> None:
     assert ids(jobs.read(at(10)).jobs) == [1, 2, 3]
 
 
-def test_a_job_that_ends_meanwhile_hides_none() -> None:
-    """A job of the first page moves to the end: what moved up by one is seen, and the job as it ended."""
+@pytest.mark.parametrize("moving", [[2], [1, 2], [0, 1, 2, 3, 4]])
+def test_jobs_that_end_meanwhile_hide_none(moving: list[int]) -> None:
+    """Jobs of the first page move to the end: what moved up is seen, by however many, and the jobs as they ended."""
     jobs = JobList()
     for number in range(12):
-        jobs.change(number, number, active=number == 2)
-    jobs.before_page = lambda number: jobs.change(2, 100) if number == 2 else None
+        jobs.change(number, number, active=number in moving)
 
+    def end(page_number: int) -> None:
+        for job_id in moving if page_number == 2 else ():
+            jobs.change(job_id, 100 + job_id)
+
+    jobs.before_page = end
     found = jobs.read()
 
     assert sorted(ids(found.jobs)) == list(range(12))
-    assert ids(found.jobs)[-1] == 2
-    assert not found.jobs[-1].active
+    assert ids(found.jobs)[-len(moving) :] == moving
+    assert not any(job.active for job in found.jobs)
 
 
 def test_a_change_that_shows_late_hides_none() -> None:
@@ -198,8 +203,8 @@ def test_nothing_that_had_ended_is_left_out(
         for when, what, seconds, number in moves:
             if when != page_number:
                 continue
-            if what == "ends" and number in jobs.active:
-                jobs.change(number, 100 + when)
+            if what == "ends" and jobs.active:
+                jobs.change(sorted(jobs.active)[number % len(jobs.active)], 100 + when)
             elif what == "begins":
                 jobs.change(1000 + number, 100 + when, active=True)
             elif what == "shows late":

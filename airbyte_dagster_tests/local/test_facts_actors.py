@@ -287,3 +287,13 @@ def test_secrets_of_deleted_things_are_gone(airbyte: RunningAirbyte, api: Api) -
     (shown,) = api.ok("GET", "/sources?includeDeleted=true")["data"]
     assert shown["configuration"] == {}
     assert airbyte.store.actors_by_id([source])[source].configuration == {}
+
+
+def test_secrets_of_a_deleted_workspace_are_gone(airbyte: RunningAirbyte, api: Api) -> None:
+    """What was in it has no configuration any more. (§4)"""
+    workspace = api.ok("POST", "/workspaces", json={"name": "short-lived"})["workspaceId"]
+    body = {"name": "s", "workspaceId": workspace, "configuration": {"sourceType": "faker", "api_key": "s3cret-value"}}
+    source = api.ok("POST", "/sources", json=body)["sourceId"]
+    assert airbyte.store.actors_by_id([source])[source].configuration["api_key"] == "s3cret-value"
+    assert api.delete(f"/workspaces/{workspace}").status_code == 204
+    assert airbyte.store.actors_by_id([source])[source].configuration == {}

@@ -125,6 +125,44 @@ def test_deleting_the_connection_cancels_its_sync(airbyte: RunningAirbyte, api: 
     assert api.delete(f"/jobs/{job}").status_code == 409
 
 
+@pytest.mark.parametrize("final", ["succeeded", "failed", "cancelled"])
+def test_a_final_state_never_changes(final: str, airbyte: RunningAirbyte, connection: str) -> None:
+    """Whoever comes late, to start the job, to report its counts, or to end it in another way, changes nothing."""
+    jobs = airbyte.jobs
+    job, _ = jobs.add_sync(connection, airbyte.workspace_id)
+    jobs.start(job.id)
+    jobs.end(job.id, final, [{"recordsCommitted": 3}])
+    before = jobs.get(job.id)
+
+    assert not jobs.start(job.id)
+    jobs.progress(job.id, [])
+    for status in ("succeeded", "failed", "cancelled"):
+        assert not jobs.end(job.id, status, [], {"message": "late", "internal": "", "origin": "source", "kind": ""})
+    jobs.fail_interrupted("the server was started again")
+
+    after = jobs.get(job.id)
+    assert (after.status, after.updated_at, after.stats, after.failure) == (
+        final,
+        before.updated_at,
+        [{"recordsCommitted": 3}],
+        None,
+    )
+
+
+def test_a_job_that_is_just_being_submitted_is_cancelled(airbyte: RunningAirbyte, connection: str) -> None:
+    """Another request has stored it, and has not handed it to the workers yet: it never starts."""
+    runner, jobs = airbyte.context.runner, airbyte.jobs
+    job, _ = jobs.add_sync(connection, airbyte.workspace_id)
+    runner.cancel([connection])
+    assert jobs.get(job.id).status == "cancelled"
+
+    runner.submit(job)
+    runner.cancel([connection])  # waits for what runs
+
+    assert jobs.get(job.id).status == "cancelled"
+    assert airbyte.engine.requests == []
+
+
 def test_propagating_connection_takes_new_columns(airbyte: RunningAirbyte, api: Api) -> None:
     """With propagate_columns the schema is looked up before each sync; if that fails the job says so."""
     rows: list[dict[str, Any]] = [{"id": 1}]

@@ -85,11 +85,11 @@ def test_file_source_brings_a_csv(real_airbyte: RunningAirbyte, real_home: Path,
 
 CHANGES = [
     [{"id": 1, "at": 1, "v": "a"}, {"id": 2, "at": 2, "v": "b"}],
-    [  # a row updated, two new ones of one key, none deleted
+    [  # a row updated, two new ones of one key, of which the later by the cursor comes first; none deleted
         {"id": 1, "at": 3, "v": "A"},
         {"id": 2, "at": 2, "v": "b"},
-        {"id": 3, "at": 3, "v": "c"},
         {"id": 3, "at": 4, "v": "C"},
+        {"id": 3, "at": 3, "v": "c"},
     ],
     [  # 2 deleted, 3 updated, 4 new
         {"id": 1, "at": 3, "v": "A"},

@@ -82,6 +82,17 @@ def test_all_steps_of_a_run_from_asset_failure_are_new(instance: dg.DagsterInsta
     assert RunCheckpoints(instance, run_of(instance, second, is_asset_resume_retry="true")).load(["c"]) == {}
 
 
+def test_a_second_run_from_asset_failure_goes_on_with_the_first(instance: dg.DagsterInstance) -> None:
+    """Both have the tag; what is left to do, and so the selection, is another: it was re-executed from the failure."""
+    second = run_of(instance, run_of(instance), is_asset_resume_retry="true")
+    third = run_of(instance, second, is_asset_resume_retry="true")._replace(
+        asset_selection=frozenset({dg.AssetKey("left")})
+    )
+    RunCheckpoints(instance, second).save({"c": Checkpoint(0, job_id=1)})
+
+    assert RunCheckpoints(instance, third).load(["c"]) == {"c": Checkpoint(0, job_id=1)}
+
+
 def test_the_first_job_is_a_tag_of_the_run(instance: dg.DagsterInstance) -> None:
     """People find the run of a job by it. A re-execution has its parent's tag, and no job yet."""
     run = run_of(instance)

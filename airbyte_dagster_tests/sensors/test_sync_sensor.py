@@ -869,10 +869,20 @@ def test_a_cursor_of_something_else(recording: Recording, connection: str, api: 
     assert recording.jobs() == [2]
 
 
-def test_slow_details_are_left_for_the_next_tick(recording: Recording, connection: str, api: Api) -> None:
-    """Where the time of a tick is over, the rest comes with the next one, nothing twice."""
+@pytest.mark.parametrize("has_waited", [False, True])
+def test_slow_details_are_left_for_the_next_tick(
+    recording: Recording, connection: str, api: Api, *, has_waited: bool
+) -> None:
+    """Where the time of a tick is over, the rest comes with the next one, nothing twice; jobs that have waited, too."""
+    run = own_run(recording, connection, Checkpoint(0, requested_at=1.0)) if has_waited else None
     for _ in range(3):
         api.finish(api.sync(connection))
+    if run is not None:
+        recording.tick()
+        end_run(recording, run)
+        # They have waited for so long that no list shows them any more: only the cursor knows them.
+        data = json.loads(recording.cursor or "")
+        recording.cursor = json.dumps({**data, "since": "2100-01-01T00:00:00+00:00", "handled": []})
     seconds = itertools.count(step=6)
     recorder = JobRecorder(pipeline_targets(recording.pipelines), clock=lambda: float(next(seconds)))
     cursor, recorded = recording.cursor, list[str]()

@@ -13,7 +13,7 @@ import pytest
 
 from airbyte_dagster.airbyte import AirbyteClient, ClientSettings
 from airbyte_dagster.airbyte.records import Job
-from airbyte_dagster.sync.cancelling import MOST_AT_ONCE
+from airbyte_dagster.sync.cancelling import MOST_AT_ONCE, JobCanceller
 from airbyte_dagster.sync.checkpoints import Checkpoint
 from airbyte_dagster.sync.engine import SyncEngine
 from airbyte_dagster.sync.settings import SyncSettings
@@ -159,6 +159,50 @@ def test_a_finished_job_is_never_sent_a_delete() -> None:
 
     assert [job.status(world.airbyte.now) for job in world.jobs_of()[ONE]] == ["succeeded", "pending"]
     assert world.statuses().count("cancelled") == 2
+
+
+def test_a_job_that_has_ended_since_its_start_was_under_way_is_never_sent_a_delete() -> None:
+    """The answer to its request came after the termination, and is old by then: the job is read before its DELETE."""
+    world = World(2, job_seconds=3600)
+    two = connection_id(1)
+    beneath = SimulatedTransport(world.airbyte)
+    made, terminated, goes_on = threading.Event(), threading.Event(), threading.Event()
+
+    def odd(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "GET" and terminated.is_set():
+            goes_on.set()
+        if not is_post(request.method, request.url.path) or two not in request.content.decode():
+            return None
+        answer = beneath.handle_request(request)
+        made.set()
+        goes_on.wait(60)
+        return answer
+
+    running = Running(world, OddTransport(beneath, odd))
+    running.wait_until(lambda: made.is_set() and ONE in world.store.kept and world.store.kept[ONE].job_id is not None)
+    [ended] = world.jobs_of()[two]
+    ended.ends = world.airbyte.now
+    world.start_elsewhere(two)
+    terminated.set()
+    running.end()
+
+    assert [job.status(world.airbyte.now) for job in world.jobs_of()[two]] == ["succeeded", "pending"]
+    assert [job.status(world.airbyte.now) for job in world.jobs_of()[ONE]] == ["cancelled"]
+
+
+def test_a_job_that_has_ended_by_its_timeout_is_never_sent_a_delete() -> None:
+    """Its last known status is old: it is read again first, and has succeeded; another job runs by then."""
+    world = World(1, job_seconds=30)
+    client = world.client()
+    job = client.create_job(ONE, "sync")
+    world.clock.sleep(60)
+    world.start_elsewhere(ONE)
+    settings = SyncSettings(timeout=60)
+    canceller = JobCanceller(client, settings, world.warnings.append, world.clock, world.clock.sleep)
+
+    assert canceller.time_out(job, is_ours=True).status == "succeeded"
+    assert world.statuses() == ["succeeded", "pending"]
+    assert world.calls["DELETE /jobs/{number}"] == 0
 
 
 def test_termination_does_not_wait_for_a_list_that_does_not_answer() -> None:

@@ -32,6 +32,8 @@ from benchmarks.simulated_airbyte import (
 )
 from benchmarks.simulated_airbyte.faults import Faults
 
+#: How long runs may take, in virtual time: one that would wait for ever fails.
+MOST_SECONDS = 20_000.0
 _worlds = itertools.count()
 
 
@@ -117,6 +119,7 @@ class World:
         # Tokens are shared within the process, by server: no other world's are to be at hand.
         self.server_url = SERVER_URL.replace("airbyte.test", f"airbyte-{next(_worlds)}.test")
         self.clock = FakeClock()
+        self._began = self.clock()
         self.airbyte = SimulatedAirbyte(connections, clock=self.clock, **simulation)
         self.ids = [connection_id(number) for number in range(connections)]
         self.store = Store()
@@ -133,6 +136,11 @@ class World:
             sleep=self.clock.sleep,
         )
 
+    def _pause(self, seconds: float, _futures: object) -> None:
+        assert self.clock() - self._began < MOST_SECONDS, "a run that does not end"
+        # A loop takes some time, even if there is nothing to wait for.
+        self.clock.sleep(max(seconds, 0.01))
+
     def engine(
         self, transport: httpx.BaseTransport | None = None, settings: SyncSettings | None = None, **options: Any
     ) -> SyncEngine:
@@ -146,8 +154,7 @@ class World:
                 "clock": self.clock,
                 "now": lambda: self.airbyte.now,
                 "sleep": self.clock.sleep,
-                # A loop takes some time, even if there is nothing to wait for.
-                "pause": lambda seconds, _futures: self.clock.sleep(max(seconds, 0.01)),
+                "pause": self._pause,
                 "executor": lambda _width: Inline(),
                 "warn": self.warnings.append,
                 "log": self.lines.append,

@@ -10,6 +10,7 @@ from airbyte_dagster.airbyte.records import StreamKey
 from airbyte_dagster.sync.checkpoints import Checkpoint
 from airbyte_dagster.sync.engine import RowCounts
 from airbyte_dagster.sync.settings import SyncSettings
+from airbyte_dagster.sync.watching import FEW
 from airbyte_dagster_tests.sync.syncing import DyingTransport, Killed, World, is_post
 from benchmarks.simulated_airbyte import Fault, SimulatedTransport, connection_id
 
@@ -109,8 +110,8 @@ def test_rows_are_unknown_if_a_foreign_job_ended_between_count_and_request(setti
 
 
 def test_rows_are_unknown_if_a_foreign_job_ran_while_they_were_counted() -> None:
-    """attach: it was active at the count, and had ended when ours was requested."""
-    world = World(1, job_seconds=4)
+    """attach, in a run over many: it was active at the count, and had ended when ours was requested."""
+    world = World(FEW + 1, job_seconds=4)
     world.start_elsewhere(ONE)
     world.clock.sleep(1)
     counter = Counter(world)
@@ -120,7 +121,7 @@ def test_rows_are_unknown_if_a_foreign_job_ran_while_they_were_counted() -> None
         world.clock.sleep(6)
         return rows
 
-    result = world.run_one(count_rows=count)
+    result = world.run(count_rows=count)[ONE]
 
     assert (result.origin, result.rows_before) == ("new", {})
 

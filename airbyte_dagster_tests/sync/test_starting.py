@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import httpx
 import pytest
 
@@ -101,7 +103,7 @@ def test_a_job_that_turns_up_late_is_taken() -> None:
 def test_looks_that_fail_do_not_end_the_search() -> None:
     """A refused look for the job of a lost answer is followed by another."""
     world = World(1)
-    jobs = iter([401, 401, 403, 404])
+    jobs = iter([None, 401, 401, 403, 404])  # the first look is before the request
 
     def odd(request: httpx.Request) -> httpx.Response | None:
         if request.method == "GET" and "connectionId" in str(request.url):
@@ -128,10 +130,11 @@ def test_no_answer_twice_and_no_job_is_unknown() -> None:
 def test_no_second_request_while_nobody_can_look() -> None:
     """After a lost answer, and looks that all fail, there is no repeat."""
     world = World(1)
+    looks = itertools.count()
 
     def odd(request: httpx.Request) -> httpx.Response | None:
         is_look = request.method == "GET" and "connectionId" in str(request.url)
-        return httpx.Response(403, json={}) if is_look else None
+        return httpx.Response(403, json={}) if is_look and next(looks) else None  # the first is before the request
 
     result = world.run_one(transport=OddTransport(world.transport(once(Fault("dropped"))), odd))
 

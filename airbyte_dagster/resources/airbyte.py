@@ -159,6 +159,7 @@ class AirbyteResource(SecretFieldsResource):
             connection_id: The connection.
             context: Of the Dagster run. With it, a step that is tried again, and a run that resumes this one, go on
                 with the job that was requested, instead of starting another; and the run's log has the progress.
+                A second call in a step, or one in another step, requests a job of its own.
             job_type: ``sync``, or ``reset`` to empty the tables.
             workspace_id: Of the connection; the resource's by default, which takes a call to find.
 

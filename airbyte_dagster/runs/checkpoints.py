@@ -1,7 +1,7 @@
 """What must outlive a process, kept in the Dagster instance: which jobs are a run's own.
 
-A checkpoint is one entry of the instance's key-value storage for each run and connection, so that processes and steps
-of one run never write the same one.
+A checkpoint is one entry of the instance's key-value storage for each run, connection and request, so that processes
+and steps of one run never write the same one.
 """
 
 from __future__ import annotations
@@ -56,25 +56,27 @@ class RunCheckpoints:
     Args:
         instance: Where the run is.
         run: The run.
+        request: Which of several requests for a job of one connection in the run; the run's only one by default.
     """
 
-    def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun, request: str = "") -> None:
         self._instance = instance
         self._run = run
+        self._request = request
         self._written: set[str] = set()
         self._lock = threading.Lock()
         self._is_tagged = has_job(instance, run)
 
     def load(self, connection_ids: Collection[str]) -> Mapping[str, Checkpoint]:
         """Return the checkpoints that this run has or takes over, by connection."""
-        own = _read(self._instance, [(self._run.run_id, key) for key in connection_ids])
+        own = _read(self._instance, [(self._run.run_id, key) for key in connection_ids], self._request)
         found = {key: checkpoint for (_, key), checkpoint in own.items()}
         with self._lock:
             self._written |= found.keys()
         parent_id = resumed_run_id(self._instance, self._run)
         others = [key for key in connection_ids if key not in found]
         if parent_id is not None and others:
-            inherited = _read(self._instance, [(parent_id, key) for key in others])
+            inherited = _read(self._instance, [(parent_id, key) for key in others], self._request)
             found |= {key: checkpoint for (_, key), checkpoint in inherited.items()}
         return found
 
@@ -84,7 +86,7 @@ class RunCheckpoints:
         with self._lock:
             # Dagster's storage inserts all pairs of a call, or updates those that exist and drops the others.
             for keys in (texts.keys() & self._written, texts.keys() - self._written):
-                pairs = {_cell(self._run.run_id, key): texts[key] for key in keys}
+                pairs = {_cell(self._run.run_id, key, self._request): texts[key] for key in keys}
                 if pairs:
                     self._instance.daemon_cursor_storage.set_cursor_values(pairs)
                     self._written |= keys
@@ -191,9 +193,11 @@ def _may_be(checkpoint: Checkpoint, job_id: int) -> bool:
     return is_awaited and job_id > checkpoint.after
 
 
-def _read(instance: dg.DagsterInstance, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Checkpoint]:
+def _read(
+    instance: dg.DagsterInstance, pairs: Iterable[tuple[str, str]], request: str = ""
+) -> dict[tuple[str, str], Checkpoint]:
     """Return the checkpoints of runs and connections, as far as there are any."""
-    cells = {_cell(run_id, connection_id): (run_id, connection_id) for run_id, connection_id in pairs}
+    cells = {_cell(run_id, connection_id, request): (run_id, connection_id) for run_id, connection_id in pairs}
     found: dict[tuple[str, str], Checkpoint] = {}
     keys = list(cells)
     for start in range(0, len(keys), _KEYS_A_QUERY):
@@ -205,9 +209,9 @@ def _read(instance: dg.DagsterInstance, pairs: Iterable[tuple[str, str]]) -> dic
     return found
 
 
-def _cell(run_id: str, connection_id: str) -> str:
+def _cell(run_id: str, connection_id: str, request: str) -> str:
     """Return a key of at most 64 characters: MySQL's index of Dagster's key-value table has no more of it."""
-    return "airbyte_job:" + hashlib.sha256(f"{run_id}\0{connection_id}".encode()).hexdigest()[:48]
+    return "airbyte_job:" + hashlib.sha256("\0".join((run_id, connection_id, request)).encode()).hexdigest()[:48]
 
 
 def _to_json(run_id: str, connection_id: str, checkpoint: Checkpoint) -> str:

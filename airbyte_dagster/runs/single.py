@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +17,10 @@ from airbyte_dagster.sync.checkpoints import CheckpointStore, InMemoryCheckpoint
 from airbyte_dagster.sync.engine import SyncEngine
 from airbyte_dagster.sync.results import JobOrigin
 from airbyte_dagster.sync.settings import SyncSettings
+
+#: How often each attempt of a step has asked for a job of a connection.
+_CALLS: Counter[tuple[str, str, int, str, str]] = Counter()
+_CALLS_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -50,13 +56,16 @@ def run_job(
         settings: Of the sync.
         job_type: ``sync``, or ``reset``.
         context: Of a Dagster run: it has the log, and keeps the job, so that a step that is tried again, or a run that
-            resumes this one, goes on with it instead of starting another.
+            resumes this one, goes on with it instead of starting another. Each further call in a step, and each call
+            in another step, is a request of its own.
 
     Raises:
         AirbyteDagsterError: The job did not succeed, or could not be started; see `SyncEngine.run`.
     """
     log: Callable[[str], None] = context.log.info if context else lambda _line: None
-    checkpoints: CheckpointStore = RunCheckpoints(context.instance, context.run) if context else InMemoryCheckpoints()
+    checkpoints: CheckpointStore = InMemoryCheckpoints()
+    if context is not None:
+        checkpoints = RunCheckpoints(context.instance, context.run, _request(context, connection_id, job_type))
     engine = SyncEngine(
         client,
         workspace_id,
@@ -73,3 +82,13 @@ def run_job(
     assert result.job is not None  # noqa: S101 - a result without an error has one
     assert result.origin is not None  # noqa: S101
     return CompletedSync(result.job, result.origin, result.details or {})
+
+
+def _request(context: dg.OpExecutionContext | dg.AssetExecutionContext, connection_id: str, job_type: JobType) -> str:
+    """Name a call by its step and its place in there: when the step is tried again, its calls have the same names."""
+    step = context.get_step_execution_context().step.key
+    attempt = (context.run.run_id, step, context.retry_number, connection_id, job_type)
+    with _CALLS_LOCK:
+        number = _CALLS[attempt]
+        _CALLS[attempt] += 1
+    return f"{step} {job_type} {number}"

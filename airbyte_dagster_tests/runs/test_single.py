@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from airbyte_dagster import AirbyteResource, airbyte_assets
+from airbyte_dagster.airbyte.records import JobType
 from airbyte_dagster.errors import SyncFailed
 from airbyte_dagster_tests.conftest import client_of, pipeline_of, resource_of, warehouse_of
 from airbyte_dagster_tests.dagster_runs import failures_of, run_sync
@@ -52,6 +53,39 @@ def test_a_step_that_is_tried_again_goes_on_with_its_job(
     assert jobs == [1, 1]
     with client_of(airbyte) as client:
         assert [job.id for job in client.jobs(connection_id)] == [1]
+
+
+def test_each_call_is_a_request_of_its_own(
+    airbyte: RunningAirbyte, connection_id: str, instance: dg.DagsterInstance
+) -> None:
+    """In one step and in several, of either type; those of a step that is tried again are what they were."""
+    done: list[tuple[int, str]] = []
+
+    def run(context: dg.OpExecutionContext, airbyte: AirbyteResource, job_type: JobType) -> None:
+        job = airbyte.sync(connection_id, context=context, job_type=job_type).job
+        done.append((job.id, job.job_type))
+
+    @dg.op(retry_policy=dg.RetryPolicy(max_retries=1))
+    def reload(context: dg.OpExecutionContext, airbyte: AirbyteResource) -> int:
+        run(context, airbyte, "reset")
+        run(context, airbyte, "sync")
+        run(context, airbyte, "sync")
+        if len(done) == 3:
+            raise ValueError("something else")
+        return 0
+
+    @dg.op
+    def again(context: dg.OpExecutionContext, airbyte: AirbyteResource, before: int) -> int:
+        run(context, airbyte, "sync")
+        return before
+
+    @dg.job(resource_defs={"airbyte": resource_of(airbyte)})
+    def both() -> None:
+        again(reload())
+
+    assert both.execute_in_process(instance=instance).success
+    first = [(1, "reset"), (2, "sync"), (3, "sync")]
+    assert done == [*first, *first, (4, "sync")]
 
 
 def test_a_body_of_ones_own_is_around_the_sync(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:

@@ -87,6 +87,10 @@ class KeyedStream(Protocol):
         """One path for each part."""
 
 
+#: How many of what may be thousands are named in a warning.
+_MOST_NAMED = 5
+
+
 class Collision(NamedTuple):
     """Streams that a destination writes into one table.
 
@@ -98,7 +102,18 @@ class Collision(NamedTuple):
     writers: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.place} is written by {' and '.join(self.writers)}"
+        return f"{self.place} is written by {_enumerated(self.writers, ' and ')}"
+
+
+def collisions_warning(found: Sequence[Collision]) -> str:
+    """Say which tables several streams are written to, the first of them by name."""
+    shared = _enumerated([str(collision) for collision in found], "; ")
+    return f"Several streams have one table, which no check can tell apart: {shared}."
+
+
+def _enumerated(items: Sequence[str], separator: str) -> str:
+    more = f" and {len(items) - _MOST_NAMED:,} more" if len(items) > _MOST_NAMED else ""
+    return separator.join(items[:_MOST_NAMED]) + more
 
 
 @dataclass(frozen=True)

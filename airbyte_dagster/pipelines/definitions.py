@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from airbyte_dagster.destinations.tables import TablePlaces, collisions
+from airbyte_dagster.destinations.tables import TablePlaces, collisions, collisions_warning
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.asset_specs import stream_assets
 from airbyte_dagster.pipelines.assets import pipeline_op, sync_op_name
@@ -66,8 +66,8 @@ def build_pipeline_defs(
     # What the environment says of the schema is not needed for it, and is perhaps not there yet.
     streams = pipeline.connection.streams or ()
     places = TablePlaces.of(pipeline.destination.type, {}, pipeline.connection, streams)
-    for shared in collisions({pipeline.connection.name: places}):
-        _LOG.warning("Several streams have one table, which no check can tell apart: %s.", shared)
+    if shared := collisions({pipeline.connection.name: places}):
+        _LOG.warning(collisions_warning(shared))
     op = pipeline_op(pipeline, airbyte_key=airbyte_at, warehouse_key=warehouse_at, execute=execute)
     sync_job, check_job = _asset_jobs(pipeline, executor)
     return dg.Definitions(

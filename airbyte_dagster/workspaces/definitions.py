@@ -13,6 +13,7 @@ from typing import Any, get_args
 import dagster as dg
 
 from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.destinations.tables import collisions_warning
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines.declared import DeclaredWorkspace, metadata_of
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource, keyed
@@ -236,8 +237,8 @@ def workspace_defs(
                 name,
                 len(snapshot.connections),
             )
-        for shared in shared_tables({asset.connection.id: asset.connection for asset in catalog.assets}.values()):
-            _LOG.warning("Several streams have one table, which no check can tell apart: %s.", shared)
+        if shared := shared_tables({asset.connection.id: asset.connection for asset in catalog.assets}.values()):
+            _LOG.warning(collisions_warning(shared))
         options = SyncOptions(
             name=name,
             airbyte_key=airbyte_key,

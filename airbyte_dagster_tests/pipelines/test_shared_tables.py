@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airbyte_dagster import AirbytePipeline, build_pipeline_defs
+from airbyte_dagster.destinations.tables import collisions_warning
 from airbyte_dagster.workspaces.tables import shared_tables
 from airbyte_dagster_tests.workspaces.records import connection
 
@@ -31,3 +32,16 @@ def test_connections_of_a_workspace_that_write_one_table_are_found() -> None:
         "main.users is written by a (id-a): users and b (id-b): Users"
     ]
     assert not shared_tables([one, connection("b", ["users"], prefix="p_")])
+
+
+def test_of_thousands_a_few_are_named() -> None:
+    """The warning stays one that people read."""
+    streams = [f"s{number}" for number in range(30)]
+    found = shared_tables([connection(f"c{number}", streams) for number in range(2000)])
+
+    warning = collisions_warning(found)
+
+    assert "main.s0 is written by c0 (id-c0): s0 and c1 (id-c1): s0" in warning
+    assert "and 1,995 more" in warning
+    assert warning.endswith(" and 25 more.")
+    assert len(warning) < 1000

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 MARK = "AIRBYTE_DAGSTER_TEST_MARK"
 
 

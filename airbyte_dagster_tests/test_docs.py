@@ -310,7 +310,7 @@ def test_examples_run(page: str, block: str, monkeypatch: pytest.MonkeyPatch, re
             monkeypatch.setenv(name, value)
     names: dict[str, object] = {}
 
-    exec(compile(block, page, "exec"), names)  # noqa: S102 - our own pages
+    exec(compile(block, page, "exec", dont_inherit=True), names)  # noqa: S102 - our own pages
 
     if isinstance(definitions := names.get("defs"), dg.Definitions):
         dg.Definitions.validate_loadable(definitions)

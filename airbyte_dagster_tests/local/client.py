@@ -11,7 +11,7 @@ import httpx
 
 from airbyte_dagster.local import settings
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which a test that waits gives up."""
 
 

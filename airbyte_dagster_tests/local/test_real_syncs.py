@@ -44,13 +44,9 @@ def succeed(api: Api, connection: str) -> dict[str, Any]:
 
 
 def workers() -> list[psutil.Process]:
-    """The worker processes, and what they started; the reaper stays as long as the server.
-
-    A run of Dagster's in this process has children, too, which copy its output into files.
-    """
-    found = psutil.Process().children(recursive=True)
-    others = ("reaper.py", "watch_orphans", "compute_logs")
-    return [process for process in found if not any(name in word for word in process.cmdline() for name in others)]
+    """The worker processes, and what they started; this process has other children, those of other tests too."""
+    found = [process for process in psutil.Process().children() if "worker.py" in " ".join(process.cmdline())]
+    return [*found, *(child for process in found for child in process.children(recursive=True))]
 
 
 def test_faker_thirty_five_rows_arrive_as_reported(real_airbyte: RunningAirbyte, real_home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,8 @@ from benchmarks.simulated_airbyte.process import running_simulation
 FIRST, SECOND, THIRD = (connection_id(number) for number in range(3))
 START = dt.datetime(2027, 1, 15, 8, 0, 0, 500_000, tzinfo=dt.timezone.utc)
 
+_NUMBERS = itertools.count()
+
 
 class Simulated:
     """An Airbyte, its clock, and a client of it."""
@@ -45,7 +48,7 @@ class Simulated:
         )
         self.transport = SimulatedTransport(self.airbyte, faults or (lambda _method, _path: None))
         # The tokens of other servers with the same address must not be taken for this one's.
-        url = SERVER_URL.replace("airbyte", f"airbyte-{id(self)}")
+        url = SERVER_URL.replace("airbyte", f"airbyte-{next(_NUMBERS)}")
         settings = ClientSettings(url, client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
         self.client = AirbyteClient(settings, transport=self.transport, clock=self.clock, sleep=self.clock.sleep)
 

@@ -21,7 +21,7 @@ from airbyte_dagster_tests.ui.dagster_process import make_home, running_webserve
 #: One webserver serves all of these: a worker of pytest-xdist takes all or none.
 pytestmark = pytest.mark.xdist_group("ui")
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 SYNCS_BEFORE = 2
 
 #: Whether anything is drawn on a canvas: it is looked at for some frames.

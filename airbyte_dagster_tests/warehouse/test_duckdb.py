@@ -413,7 +413,7 @@ ADVICE = '\nExtension "motherduck" is an existing extension.\n\nFor more info, v
             "Can't open a connection to same database file with a different configuration than existing connections",
             MotherDuckUnavailable,
             "This process has md:lms open with other settings",
-            "Start the process anew",
+            "Start the process again",
         ),
         ("Out of Memory Error: failed to allocate", WarehouseError, "DuckDB could not read md:lms: Out of Memory", ""),
     ],

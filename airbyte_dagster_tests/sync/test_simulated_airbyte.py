@@ -48,7 +48,7 @@ class Simulated:
         )
         self.transport = SimulatedTransport(self.airbyte, faults or (lambda _method, _path: None))
         # The tokens of other servers with the same address must not be taken for this one's.
-        url = SERVER_URL.replace("airbyte", f"airbyte-{next(_NUMBERS)}")
+        url = SERVER_URL.replace("airbyte", f"simulated-{next(_NUMBERS)}")
         settings = ClientSettings(url, client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
         self.client = AirbyteClient(settings, transport=self.transport, clock=self.clock, sleep=self.clock.sleep)
 

@@ -76,7 +76,7 @@ class CheckedAsset:
         checks: Its checks.
         table_ref: Tells where the table of a stream is.
         connection: Whatever is the same for the assets of one connection.
-        streams_of_connection: How many the connection has; ``None`` if that is not known.
+        streams_of_connection: How many the connection has; ``None`` if those of the last job are all.
     """
 
     key: dg.AssetKey
@@ -279,7 +279,9 @@ class Evaluation:
         others = {target.asset.key for target in self._targets if target.asset.connection == asset.connection}
         streams = [(key, stream) for key in others for stream in self._assets[key].streams]
         reports = {(key, stream.declared.key): stream.report for key, stream in streams if stream.report}
-        if len(reports) < max(len(streams), asset.streams_of_connection or 0):
+        # An asset that declares no streams stands for all that the job had.
+        of_connection = len(streams) if asset.streams_of_connection is None else asset.streams_of_connection
+        if len(reports) < max(len(streams), of_connection):
             return None  # the total is of all streams of the connection
         finding = rules.row_count_by_total(
             list(reports.values()), [self._tables[key] for key in reports], recorded.total

@@ -145,14 +145,14 @@ class Recorder:
         return Evaluation(self.history, targets, self.now(), just_ended)
 
 
-def checked_asset(target: AssetTarget, checks: Checks, connection_id: str, streams: int | None) -> CheckedAsset:
+def checked_asset(target: AssetTarget, checks: Checks, connection_id: str, streams: int) -> CheckedAsset:
     """Return what the checks of an asset need to know of it.
 
     Args:
         target: The asset.
         checks: Its checks.
         connection_id: Whatever is the same for the assets of one connection.
-        streams: How many streams the connection has; ``None`` if that is not known.
+        streams: How many streams the connection has.
     """
     return CheckedAsset(
         target.key, target.streams, checks, lambda stream: target.tables[stream.key], connection_id, streams

@@ -13,7 +13,7 @@ import tenacity
 
 from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.airbyte.links import Links
-from airbyte_dagster.airbyte.records import Connection, StreamKey
+from airbyte_dagster.airbyte.records import Connection, Job, StreamKey
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.destinations.tables import TableRef
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
@@ -187,6 +187,7 @@ class SyncRun:
     def _engine(self, connections: int) -> SyncEngine:
         log = self.context.log
         is_few = connections <= _FEW
+        is_alone = len(self._names) == 1
         return SyncEngine(
             self.client,
             self.workspace_id,
@@ -198,7 +199,9 @@ class SyncRun:
             describe=lambda job: reported_streams(self.client, job),
             log=log.info,
             warn=log.warning,
-            on_job=lambda job: log.info(f"{self._failures.named([job.connection_id])}: {progress_line(job)}"),
+            on_job=lambda job: log.info(
+                progress_line(job) if is_alone else f"{self._failures.named([job.connection_id])}: {progress_line(job)}"
+            ),
             on_progress=(lambda _progress: None) if is_few else ProgressLog(log.info),
         )
 
@@ -248,14 +251,25 @@ class SyncRun:
         yield from self._record(self._recorder(), [result for result in results if result.error is None])
 
     def _recorded_result(self, connection_id: str, checkpoint: Checkpoint) -> SyncResult:
+        """Return the job of a former run; or a later sync of somebody else, whose data it is that is there now."""
         try:
             if checkpoint.job_id is None:
                 raise ConfigurationError("The former run did not keep which job it was.")
-            job = self.client.job(checkpoint.job_id)
+            later = self._later_sync(connection_id, checkpoint.job_id)
+            job = later or self.client.job(checkpoint.job_id)
             stats = reported_streams(self.client, job)
         except AirbyteDagsterError as error:
             return SyncResult(connection_id, error=error)
+        if later is not None:
+            self.context.log.info(f"{self._failures.named([connection_id])}: synced since by job {job.id} of others.")
+            return SyncResult(connection_id, job, "attached", details=stats)
         return SyncResult(connection_id, job, "resumed", details=stats, rows_before=checkpoint.rows_before)
+
+    def _later_sync(self, connection_id: str, job_id: int) -> Job | None:
+        for job in self.client.jobs(connection_id):
+            if job.id > job_id and job.job_type == "sync" and job.status == "succeeded":
+                return job
+        return None
 
     def _record(self, recorder: Recorder, results: Sequence[SyncResult]) -> Iterator[dg.MaterializeResult[Any]]:
         """Yield the materializations of connections whose jobs have succeeded; one that is odd stops no other."""

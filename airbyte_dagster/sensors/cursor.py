@@ -52,8 +52,9 @@ class SensorCursor:
         """
         watched = digest(watched)
         if not context.cursor:
-            # The tick before has another time, unless this one is repeated after a crash.
-            return cls(watched, f"{int((context.last_tick_completion_time or 0) * 1000):x}", is_new=True)
+            # The tick before has another time, unless this one is repeated after a crash; the first has none before it.
+            last = context.last_tick_completion_time
+            return cls(watched, "0" if last is None else f"{int(last * 1000):x}", is_new=True)
         try:
             data = json.loads(context.cursor)
             if data["version"] != _VERSION:

@@ -220,7 +220,7 @@ class JobStarter:
         if self.stop.done():
             raise Terminated(is_requested=not is_first)
         now = self.now()
-        if now - (checkpoint.requested_at or 0.0) < _FRESH_SECONDS:
+        if checkpoint.requested_at is not None and now - checkpoint.requested_at < _FRESH_SECONDS:
             return checkpoint
         renewed = replace(checkpoint, requested_at=now)
         self.checkpoints.save({connection_id: renewed})

@@ -79,6 +79,7 @@ _KEYS = Checks(unique_key=True)
 WORKSPACES: Mapping[str, WorkspaceScenario] = {
     "again": WorkspaceScenario(2),
     "blocked": WorkspaceScenario(),
+    "overtaken": WorkspaceScenario(streams=[{"name": "users", "syncMode": _APPENDED}]),
     "crashed": WorkspaceScenario(3, settings=_ONE_OP_EACH),
     "queued": WorkspaceScenario(streams=[{"name": "users", "syncMode": _APPENDED}], is_patient=True),
     "partial": WorkspaceScenario(streams=_BOTH),

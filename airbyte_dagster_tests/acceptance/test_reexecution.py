@@ -90,6 +90,23 @@ def test_what_a_check_has_blocked_is_checked_again(name: str, stack: DagsterStac
     assert [stack.job_of_check(run, users) for run in (failed, retried, mended)] == [int(job["jobId"])] * 3
 
 
+def test_a_later_sync_of_somebody_else_is_what_is_checked(stack: DagsterStack, airbyte: Airbyte) -> None:
+    """Data that a sync in Airbyte's UI has mended is not held against the numbers of the run's own job."""
+    (connection,) = connections_of("overtaken")
+    users = f"{connection}/users"
+    airbyte.engine.afterwards[airbyte.id_of(connection)] = f"DELETE FROM {connection}_users WHERE id = 0"
+    failed = stack.fail(stack.launch("sync_overtaken"))
+    del airbyte.engine.afterwards[airbyte.id_of(connection)]
+    airbyte.api.finish(airbyte.api.sync(airbyte.id_of(connection)))
+
+    mended = stack.succeed(stack.reexecute(failed, "FROM_FAILURE"))
+
+    ours, theirs = (int(job["jobId"]) for job in airbyte.jobs(connection))
+    assert (stack.job_of_check(failed, users), stack.job_of_check(mended, users)) == (ours, theirs)
+    found = stack.materialized(mended)[users]
+    assert (found["airbyte/job_id"], found["dagster/row_count"]) == (theirs, 2 * ROWS - 1)
+
+
 def test_a_run_whose_processes_die_goes_on_with_its_jobs(stack: DagsterStack, airbyte: Airbyte) -> None:
     """Three ops in three processes, all killed while their jobs run: re-executed, each has the job that it had."""
     names = connections_of("crashed")

@@ -7,6 +7,7 @@ deletes it, unless it is used already.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ def by_name(kind: str, name: str, found: Sequence[Named]) -> Named | None:
 def is_being_settled(name: str, found: Sequence[Any], now: float) -> bool:
     """Whether several have a name and the newest is so new that whoever made it may be about to delete it."""
     same = _of_name(name, found)
-    return len(same) > 1 and now - _created(same[-1])[0] < _JUST_NOW
+    return len(same) > 1 and any(at is not None and now - at < _JUST_NOW for at in map(_created_at, same))
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class NameRace(Generic[Named]):
                 f"The {self.kind} {self.name!r} was made twice at the same moment, and is gone now.",
                 guidance="Run again: it is made then.",
             )
-        if not remove_newer:
+        if not remove_newer or any(_created_at(item) is None for item in same):
             raise _ambiguous(self.kind, self.name, same)
         for newer in same[1:]:
             self._remove(newer, same)
@@ -136,7 +137,7 @@ class NameRace(Generic[Named]):
     def _same(self, mine: Named) -> list[Named]:
         """Return all of the name, oldest first, ours among them even if a list does not have it yet."""
         others = [item for item in _of_name(self.name, self.found()) if item.id != mine.id]
-        return sorted((mine, *others), key=_created)
+        return sorted((mine, *others), key=_age_order)
 
     def _remove(self, mine: Named, same: Sequence[Named]) -> None:
         if self.is_used(mine.id):
@@ -152,16 +153,23 @@ class NameRace(Generic[Named]):
 def _of_name(name: str, found: Sequence[Named]) -> list[Named]:
     """Return those of a name that exist, oldest first."""
     same = [item for item in found if item.name == name and getattr(item, "status", "") != "deprecated"]
-    return sorted(same, key=_created)
+    return sorted(same, key=_age_order)
 
 
-def _created(item: Any) -> tuple[float, str]:
+def _created_at(item: Any) -> float | None:
+    """Return when it was made, in seconds since 1970; ``None`` where the server does not say."""
     at = item.raw.get("createdAt")
-    return (float(at) if isinstance(at, int | float) else 0.0, item.id)
+    return float(at) if isinstance(at, int | float) else None
+
+
+def _age_order(item: Any) -> tuple[float, str]:
+    """Sort by age, then by id; what has no age may be the oldest of all."""
+    at = _created_at(item)
+    return -math.inf if at is None else at, item.id
 
 
 def _is_tie(same: Sequence[Any]) -> bool:
-    return len(same) > 1 and _created(same[0])[0] == _created(same[1])[0]
+    return len(same) > 1 and (_created_at(same[0]) is None or _created_at(same[0]) == _created_at(same[1]))
 
 
 def _ambiguous(kind: str, name: str, same: Sequence[Any]) -> AmbiguousName:

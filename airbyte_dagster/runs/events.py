@@ -13,6 +13,7 @@ from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.checks.evaluation import RecordedJob
 from airbyte_dagster.checks.results import JOB_ID
 from airbyte_dagster.checks.rules import ReportedStats
+from airbyte_dagster.runs.reported import sum_of_all
 from airbyte_dagster.warehouse import Table
 
 JOB_STATUS = "airbyte/job_status"
@@ -76,11 +77,10 @@ def synced_metadata(
         links: To Airbyte's pages.
         size: Bytes of the asset's streams, as the job reports them.
     """
-    reported = [report.reported for report in reports if report.reported is not None]
     present = [table for table in tables or () if table is not None]
     numbers = {
-        ROW_COUNT: sum(table.rows for table in present) if present else None,
-        "airbyte/rows_reported": sum(reported) if reported else None,
+        ROW_COUNT: sum_of_all([table.rows if table else None for table in tables or ()]),
+        "airbyte/rows_reported": sum_of_all([report.reported for report in reports]),
         BYTES: size,
         JOB_ROWS: job.rows,
         "airbyte/job_bytes": job.bytes,

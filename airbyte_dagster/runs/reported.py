@@ -54,8 +54,13 @@ def reported_size(reports: Sequence[ReportedStats], stats: Mapping[StreamKey, re
         stats: From `reported_streams`.
     """
     found = [records.of_stream(report.key, stats) for report in reports]
-    known = [item.bytes for item in found if item is not None and item.bytes is not None]
-    return sum(known) if known and len(known) == len(found) else None
+    return sum_of_all([item.bytes if item else None for item in found])
+
+
+def sum_of_all(numbers: Sequence[int | None]) -> int | None:
+    """Return the sum of some numbers; ``None`` where one is not known, or there is none."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known and len(known) == len(numbers) else None
 
 
 def reported_stats(

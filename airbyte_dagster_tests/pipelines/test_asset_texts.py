@@ -112,6 +112,19 @@ def test_what_people_look_for_comes_first() -> None:
     assert names[-1] == "airbyte/streams"
 
 
+def test_a_part_is_not_shown_as_the_whole() -> None:
+    """Of an asset that stands for two streams: a sum needs both."""
+    known = ReportedStats("users", "full_refresh_overwrite", 2)
+    unknown = ReportedStats("orders", "full_refresh_overwrite", None)
+    table = Table("lms", "main", "users", (), 2)
+
+    partly = synced_metadata([known, unknown], [table, None], a_job(7), LINKS)
+    wholly = synced_metadata([known, known], [table, table], a_job(7), LINKS)
+
+    assert not {"dagster/row_count", "airbyte/rows_reported"} & partly.keys()
+    assert (wholly["dagster/row_count"], wholly["airbyte/rows_reported"]) == (4, 4)
+
+
 def test_link_leads_to_the_logs_of_the_job() -> None:
     """The address that Airbyte's own pages give for a job."""
     assert metadata_of(())["airbyte/job"].url == (

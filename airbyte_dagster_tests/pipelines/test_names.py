@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +43,7 @@ class Hooked(RecordingTransport):
         super().__init__()
         self.before: Callable[[str], object] = lambda _path: None
         self.after: Callable[[str], object] = lambda _path: None
+        self.tells_ages = True
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/api/public/v1")
@@ -50,6 +53,9 @@ class Hooked(RecordingTransport):
         response = super().handle_request(request)
         if is_create:
             self.after(path)
+        if not self.tells_ages:
+            text = re.sub(r'"createdAt":\s*\d+,?', "", response.read().decode())
+            return httpx.Response(response.status_code, json=json.loads(text.replace(",}", "}")))
         return response
 
 
@@ -206,6 +212,25 @@ def test_lost_answer_while_another_makes_the_same(server: RunningAirbyte, clock:
     done = ours.reconcile(pipeline_of(server))
 
     assert [item.id for item in ours.things(kind)] == [getattr(theirs[0], kind).id] == [getattr(done, kind).id]
+
+
+def test_what_has_no_age_is_not_called_newer(server: RunningAirbyte) -> None:
+    """Servers that do not say when a thing was made: which of two is somebody else's is not guessed."""
+    ours, other = Run(server), Run(server)
+    theirs: list[str] = []
+
+    def interleave(path: str) -> None:
+        if path == "/destinations" and not theirs:
+            theirs.append(other.create(server, "destination"))
+
+    ours.transport.tells_ages = False
+    ours.transport.before = interleave
+    ours.transport.lose.append(("POST", "/destinations"))
+
+    with pytest.raises(AmbiguousName, match=theirs[0] if theirs else "destinations named 'duck'"):
+        ours.reconcile(pipeline_of(server))
+
+    assert len(ours.things("destination")) == 2
 
 
 def test_a_run_that_finds_two_of_just_now_waits_for_one_to_go(server: RunningAirbyte) -> None:

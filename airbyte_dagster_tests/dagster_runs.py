@@ -91,9 +91,9 @@ def outputs_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
 class LosingRun(ScriptedRun):
     """Reports all rows, but the destination keeps one less of each stream."""
 
-    def _write(self, connection: duckdb.DuckDBPyConnection, group: Any, plan: Any) -> Any:
-        stats = super()._write(connection, group, plan)
-        connection.execute(f'DELETE FROM "{group.schema}"."{plan.name}" WHERE id = 1')  # noqa: S608
+    def _write(self, connection: duckdb.DuckDBPyConnection, plan: Any) -> Any:
+        stats = super()._write(connection, plan)
+        connection.execute(f'DELETE FROM "{plan.schema}"."{plan.table}" WHERE id = 1')  # noqa: S608
         return stats
 
 

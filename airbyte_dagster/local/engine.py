@@ -1,6 +1,6 @@
 """What runs connectors: the protocol that the server needs, and the words both sides use.
 
-The real one is `airbyte_dagster.local.pyairbyte.PyAirbyteEngine`; tests bring their own.
+The real one is `airbyte_dagster.local.workers.ConnectorEngine`; tests bring their own.
 """
 
 from __future__ import annotations
@@ -65,15 +65,27 @@ class StreamPlan:
 
     Args:
         stream: The ``AirbyteStream`` that discovery gave: ``name``, ``namespace``, ``json_schema``, ….
+        schema: The schema of its table.
+        table: The table's name.
+        strategy: What happens to the rows that are there: ``replace``, ``append`` or ``merge``.
+        incremental: Whether the connector goes on where it stopped.
+        dedupe: Whether only the last row of each primary key is kept.
         cursor_field: Path of the cursor, empty for none.
         primary_key: Paths of the key's fields, empty for none.
         selected_fields: Paths of the fields to keep, empty for all.
+        generation_id: How often the stream was refreshed.
     """
 
     stream: Json
+    schema: str = "main"
+    table: str = ""
+    strategy: str = "append"
+    incremental: bool = False
+    dedupe: bool = False
     cursor_field: tuple[str, ...] = ()
     primary_key: tuple[tuple[str, ...], ...] = ()
     selected_fields: tuple[tuple[str, ...], ...] = ()
+    generation_id: int = 0
 
     @property
     def name(self) -> str:
@@ -86,31 +98,9 @@ class StreamPlan:
         return self.stream.get("namespace")
 
 
-@dataclass(frozen=True)
-class Group:
-    """Streams that one read can handle together.
-
-    Args:
-        schema: The warehouse schema that their tables are in.
-        sync_mode: Airbyte's name of the mode.
-        strategy: What happens to the rows that are there: ``replace``, ``append`` or ``merge``.
-        incremental: Whether the connector goes on where it stopped.
-        dedupe: Whether only the last row of each primary key is kept.
-        streams: The streams.
-        states: Where the last read stopped, as the connector told; empty to read everything.
-    """
-
-    schema: str
-    sync_mode: str
-    strategy: str
-    incremental: bool
-    dedupe: bool
-    streams: tuple[StreamPlan, ...]
-    states: tuple[Json, ...] = ()
-
-
-KeepStates = Callable[[Group, Sequence[Json]], None]
-"""Told, once the rows that it speaks of are in the warehouse for good, what a group's next read goes on from."""
+KeepStates = Callable[[Sequence[Json]], None]
+"""Called, once the rows that they speak of are in the warehouse for good, with the states that the next read goes on
+from."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +114,10 @@ class JobRequest:
         source_type: The connector's short name.
         source_config: The connector's configuration; left out of ``repr``.
         warehouse: Where to write.
-        prefix: Put before each stream's name to make the table's.
-        groups: What to read.
+        streams: What to read, all of it at once.
         log: The file to write the log to.
         scratch: A directory for the job's temporary files, removed after it.
+        states: Where the last read stopped, as the connector wrote it; empty to read everything.
         secrets: Values that must not reach the log or a failure's text; left out of ``repr``.
         keep_states: Where the states of incremental reads go.
     """
@@ -138,22 +128,20 @@ class JobRequest:
     source_type: str
     source_config: Json = field(repr=False)
     warehouse: Warehouse
-    prefix: str
-    groups: tuple[Group, ...]
+    streams: tuple[StreamPlan, ...]
     log: Path
     scratch: Path
+    states: tuple[Json, ...] = field(default=(), repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    keep_states: KeepStates = field(default=lambda _group, _states: None, repr=False)
-
-    @property
-    def streams(self) -> list[StreamPlan]:
-        """All streams of all groups."""
-        return [stream for group in self.groups for stream in group.streams]
+    keep_states: KeepStates = field(default=lambda _states: None, repr=False)
 
 
 @dataclass(frozen=True)
 class StreamStats:
-    """What happened to one stream so far: rows and bytes read (emitted), and in the warehouse for good (committed)."""
+    """What happened to one stream so far: rows and bytes read (emitted), and in the warehouse for good (committed).
+
+    ``status`` is the last that the connector said of it: ``STARTED``, ``RUNNING``, ``COMPLETE`` or ``INCOMPLETE``.
+    """
 
     name: str
     namespace: str | None = None
@@ -161,6 +149,7 @@ class StreamStats:
     bytes_emitted: int = 0
     records_committed: int = 0
     bytes_committed: int = 0
+    status: str | None = None
 
 
 @dataclass(frozen=True)
@@ -172,12 +161,14 @@ class Failure:
         internal: Details, several lines perhaps.
         origin: ``source``, ``destination`` or ``airbyte_platform``.
         kind: ``config_error``, ``system_error``, ``transient_error`` or ``manual_cancellation``.
+        stream: The stream that it is about, as ``(namespace, name)``; None if it is about no single one.
     """
 
     message: str
     internal: str = ""
     origin: str = "airbyte_platform"
     kind: str = "system_error"
+    stream: tuple[str | None, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +230,7 @@ class JobRunner:
             run.cancel()
         outcome = run.wait(lambda streams: self._progress(entry.job.id, streams))
         if outcome.failure is None and entry.job.type == "sync":
-            self._states.settle(entry.job.connection_id, request.groups)
+            self._states.settle(entry.job.connection_id, request.streams)
         return outcome
 
     def _request(self, job: Job) -> JobRequest:
@@ -251,15 +251,12 @@ class JobRunner:
             source_type=source.type,
             source_config=source.configuration,
             warehouse=warehouse,
-            prefix=connection.prefix,
-            groups=tuple(
-                replace(group, states=self._states.of_group(connection.id, group))
-                for group in plan.groups(connection, warehouse)
-            ),
+            streams=plan.streams(connection, warehouse),
+            states=tuple(self._states.of_connection(connection.id)),
             log=self._home.job_log(job.id),
             scratch=self._home.scratch / f"job-{job.id}",
             secrets=configuration.secret_values(secrets),
-            keep_states=lambda group, states: self._states.keep(connection.id, group, states),
+            keep_states=lambda states: self._states.keep(connection.id, states),
         )
 
     def _with_current_schema(self, connection: Connection, kind: str, config: dict[str, Any]) -> Connection:

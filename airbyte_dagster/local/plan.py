@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from airbyte_dagster.local.engine import Group, Json, StreamPlan, Warehouse
+from airbyte_dagster.destinations.tables import Place, TablePlaces
+from airbyte_dagster.local.engine import Json, StreamPlan, Warehouse
 from airbyte_dagster.local.records import Connection
 
 _STRATEGIES = {
@@ -18,36 +18,19 @@ _STRATEGIES = {
 }
 
 
-def schema_for(connection: Connection, namespace: str | None, default: str) -> str:
-    """The warehouse schema of a stream, by the connection's namespace definition.
-
-    Args:
-        connection: Its definition is ``destination`` (the destination's schema), ``source`` (the stream's namespace)
-            or ``custom_format`` (the format, with ``${SOURCE_NAMESPACE}`` filled in).
-        namespace: The stream's own namespace, if it has one.
-        default: The destination's schema.
-
-    Returns:
-        A name of letters, digits and underscores; other characters become underscores.
-    """
-    if connection.namespace_definition == "source":
-        chosen = namespace or default
-    elif connection.namespace_definition == "custom_format":
-        chosen = (connection.namespace_format or "").replace("${SOURCE_NAMESPACE}", namespace or "") or default
-    else:
-        chosen = default
-    name = re.sub(r"[^A-Za-z0-9_]", "_", chosen)
-    return f"_{name}" if name[:1].isdigit() else name
+def place_of(connection: Connection, warehouse: Warehouse, namespace: str | None, name: str) -> Place:
+    """Return the table that a stream of a connection is written to, where the checks look for it."""
+    place = TablePlaces(warehouse.kind, warehouse.schema, connection).first(namespace, name)
+    if place is None:  # the three kinds of `Warehouse` are all known
+        raise ValueError(warehouse.kind)
+    return place
 
 
-def groups(connection: Connection, warehouse: Warehouse) -> tuple[Group, ...]:
-    """The connection's streams, grouped by what one read can handle together: one schema and one sync mode."""
-    found: dict[tuple[str, str], list[StreamPlan]] = {}
-    for shown, stream in zip(connection.streams, connection.catalog, strict=True):
-        schema = schema_for(connection, stream.get("namespace"), warehouse.schema)
-        found.setdefault((schema, shown["syncMode"]), []).append(_stream_plan(shown, stream))
+def streams(connection: Connection, warehouse: Warehouse) -> tuple[StreamPlan, ...]:
+    """Return what is to be done with each stream of a connection."""
     return tuple(
-        Group(schema, mode, *_STRATEGIES[mode], streams=tuple(streams)) for (schema, mode), streams in found.items()
+        _stream_plan(shown, stream, place_of(connection, warehouse, stream.get("namespace"), stream["name"]))
+        for shown, stream in zip(connection.streams, connection.catalog, strict=True)
     )
 
 
@@ -57,9 +40,15 @@ def refreshed_catalog(connection: Connection, discovered: Sequence[Json]) -> lis
     return [now.get((stream["name"], stream.get("namespace")), stream) for stream in connection.catalog]
 
 
-def _stream_plan(shown: Json, stream: Json) -> StreamPlan:
+def _stream_plan(shown: Json, stream: Json, place: Place) -> StreamPlan:
+    strategy, incremental, dedupe = _STRATEGIES[shown["syncMode"]]
     return StreamPlan(
         stream=stream,
+        schema=place.schema,
+        table=place.table,
+        strategy=strategy,
+        incremental=incremental,
+        dedupe=dedupe,
         cursor_field=tuple(shown["cursorField"]),
         primary_key=tuple(tuple(path) for path in shown["primaryKey"]),
         selected_fields=tuple(tuple(field["fieldPath"]) for field in shown["selectedFields"]),

@@ -91,14 +91,13 @@ class Tag(Base):
 
 
 class State(Base):
-    """Where the incremental reading of some streams of a connection stopped."""
+    """Where the incremental reading of a connection stopped."""
 
     __tablename__ = "states"
 
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
     part: Mapped[str] = mapped_column(primary_key=True)
-    """The schema and the sync mode that these streams have in common, as one read handles them together; empty for
-    what a client wrote, which holds for all streams until a read replaces it."""
+    """Empty; earlier versions kept the states of a connection in several parts."""
     states: Mapped[list[Any]]
     """As the connector wrote them: one ``STREAM`` state per stream, or one ``GLOBAL`` or ``LEGACY`` one."""
 

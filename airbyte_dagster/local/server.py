@@ -73,10 +73,10 @@ def make_context(
     from airbyte_dagster.local.environments import Environments  # noqa: PLC0415
     from airbyte_dagster.local.jobs import INTERRUPTED, JobRunner  # noqa: PLC0415
     from airbyte_dagster.local.jobstore import JobStore  # noqa: PLC0415
-    from airbyte_dagster.local.pyairbyte import PyAirbyteEngine  # noqa: PLC0415
     from airbyte_dagster.local.schedules import Scheduler  # noqa: PLC0415
     from airbyte_dagster.local.statestore import StateStore  # noqa: PLC0415
     from airbyte_dagster.local.store import Database, Store  # noqa: PLC0415
+    from airbyte_dagster.local.workers import ConnectorEngine  # noqa: PLC0415
 
     home.make()
     shutil.rmtree(home.scratch, ignore_errors=True)  # what a killed server left has configurations in it
@@ -87,7 +87,7 @@ def make_context(
     jobs.fail_interrupted(INTERRUPTED)
     if engine is None:
         environments = Environments(home.environments)
-        engine = PyAirbyteEngine(environments, home.scratch, options.connectors, on_progress)
+        engine = ConnectorEngine(environments, home.scratch, options.connectors, on_progress)
     states = StateStore(database)
     runner = JobRunner(store, jobs, states, engine, home, allowed=options.allow_paths, workers=options.workers)
     schedules = Scheduler(store, runner, clock)

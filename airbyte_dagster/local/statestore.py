@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from airbyte_dagster.local.engine import Group, Json
+from airbyte_dagster.local.engine import Json, StreamPlan
 from airbyte_dagster.local.records import State
 from airbyte_dagster.local.store import Database
 
-_WRITTEN = ""
+#: Namespace and name.
+StreamKey = tuple[str | None, str]
+_WHOLE = ""
 
 
 class StateStore:
-    """The states of connections.
-
-    A connection's streams are read in groups that share a schema and a sync mode, and each group has its own states:
-    a stream that moves to another group, as when its sync mode changes, starts anew.
+    """The states of connections, as connectors wrote them: one for each stream, or one for all of them.
 
     Args:
         database: Where they are kept.
@@ -27,84 +26,77 @@ class StateStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of_group(self, connection_id: str, group: Group) -> tuple[Json, ...]:
-        """What a group's next read is told; what a client wrote holds where no read has left anything since."""
-        if not group.incremental:
-            return ()
-        with self._database.read() as session:
-            found = session.get(State, (connection_id, _part(group))) or session.get(State, (connection_id, _WRITTEN))
-        names = {stream.name for stream in group.streams}
-        return tuple(state for state in (found.states if found else ()) if _name(state) in {None, *names})
-
-    def keep(self, connection_id: str, group: Group, states: Sequence[Json]) -> None:
-        """Note what a group's read told: a stream's state replaces that stream's, one for all streams replaces all."""
-        with self._database.write() as session:
-            key = (connection_id, _part(group))
-            record = session.get(State, key)
-            if record is None:
-                written = session.get(State, (connection_id, _WRITTEN))
-                record = State(connection_id=key[0], part=key[1], states=list(written.states) if written else [])
-                session.add(record)
-            replaced = {_name(state) for state in states}
-            if None in replaced:
-                record.states = [state for state in states if _name(state) is None][-1:]
-            else:
-                kept = [state for state in record.states if _name(state) not in {None, *replaced}]
-                record.states = [*kept, *states]
-
-    def settle(self, connection_id: str, groups: Iterable[Group]) -> None:
-        """After a sync, forget the states that its streams have in groups that they are not in any more."""
-        wanted = list(groups)
-        homes = {stream.name: _part(group) for group in wanted for stream in group.streams}
-        with self._database.write() as session:
-            self._hand_out(session, connection_id, [group for group in wanted if group.incremental])
-            for record in _all(session, connection_id):
-                kept = [s for s in record.states if homes.get(_name(s) or "", record.part) == record.part]
-                if record.part not in homes.values():
-                    kept = [s for s in kept if _name(s) is not None]  # none of the streams is left to go on from it
-                if len(kept) < len(record.states):
-                    record.states = kept
-
-    @staticmethod
-    def _hand_out(session: Session, connection_id: str, groups: Iterable[Group]) -> None:
-        """Give what a client wrote to the groups whose reads have told nothing since, each its own."""
-        written = session.get(State, (connection_id, _WRITTEN))
-        if written is None:
-            return
-        for group in groups:
-            if session.get(State, (connection_id, _part(group))) is None:
-                session.add(State(connection_id=connection_id, part=_part(group), states=list(written.states)))
-        session.delete(written)
-        session.flush()
-
     def of_connection(self, connection_id: str) -> list[Json]:
-        """All states of a connection, those that reads left before what a client wrote."""
+        """All states of a connection."""
         with self._database.read() as session:
-            records = sorted(_all(session, connection_id), key=lambda record: record.part == _WRITTEN)
-            parts = [record for record in records if record.part != _WRITTEN] or records
-            return [state for record in parts for state in record.states]
+            return [state for record in _all(session, connection_id) for state in record.states]
+
+    def keep(self, connection_id: str, states: Sequence[Json]) -> None:
+        """Note what a read wrote: a stream's state replaces that stream's, one for all streams replaces all."""
+        replaced = {_key(state) for state in states}
+
+        def merged(existing: list[Json]) -> list[Json]:
+            if None in replaced:
+                return [state for state in states if _key(state) is None][-1:]
+            return [*(state for state in existing if _key(state) not in {None, *replaced}), *states]
+
+        self._change(connection_id, merged)
+
+    def settle(self, connection_id: str, streams: Iterable[StreamPlan]) -> None:
+        """After a sync, forget the states of those of its streams that are read as a whole now."""
+        self.forget_streams(connection_id, {(s.namespace, s.name) for s in streams if not s.incremental})
+
+    def forget_streams(self, connection_id: str, keys: Collection[StreamKey]) -> None:
+        """Forget where the reading of some streams stopped, so that it starts from their beginning."""
+        self._change(
+            connection_id,
+            lambda states: [kept for state in states if (kept := _without(state, keys)) is not None],
+        )
 
     def write(self, connection_id: str, states: Sequence[Json]) -> None:
         """Replace all states of a connection by what a client gives."""
-        with self._database.write() as session:
-            session.execute(delete(State).where(State.connection_id == connection_id))
-            session.add(State(connection_id=connection_id, part=_WRITTEN, states=list(states)))
+        self._change(connection_id, lambda _: list(states))
 
     def forget(self, connection_id: str) -> None:
         """Forget all states of a connection, so that its next sync reads everything."""
         with self._database.write() as session:
             session.execute(delete(State).where(State.connection_id == connection_id))
 
+    def _change(self, connection_id: str, change: Callable[[list[Json]], list[Json]]) -> None:
+        with self._database.write() as session:
+            records = _all(session, connection_id)
+            found = [state for record in records for state in record.states]
+            changed = change(found)
+            if changed == found:
+                return
+            session.execute(delete(State).where(State.connection_id == connection_id))
+            session.expunge_all()
+            session.add(State(connection_id=connection_id, part=_WHOLE, states=changed))
+
 
 def _all(session: Session, connection_id: str) -> Sequence[State]:
     return session.scalars(select(State).where(State.connection_id == connection_id)).all()
 
 
-def _part(group: Group) -> str:
-    return f"{group.schema}:{group.sync_mode}"
-
-
-def _name(state: Json) -> str | None:
+def _key(state: Json) -> StreamKey | None:
     """The stream of a state, or None for a state of all streams."""
     stream = state.get("stream") if state.get("type") == "STREAM" else None
-    return str(stream["stream_descriptor"]["name"]) if stream else None
+    return _described(stream) if stream else None
+
+
+def _described(entry: Json) -> StreamKey:
+    descriptor = entry["stream_descriptor"]
+    return (descriptor.get("namespace") or None, str(descriptor["name"]))
+
+
+def _without(state: Json, keys: Collection[StreamKey]) -> Json | None:
+    """A state without some streams; None if nothing is left of it."""
+    if state.get("type") == "STREAM":
+        return None if _key(state) in keys else state
+    if state.get("type") == "GLOBAL":
+        streams = state["global"].get("stream_states") or []
+        kept = [entry for entry in streams if _described(entry) not in keys]
+        return {**state, "global": {**state["global"], "stream_states": kept}} if kept or not streams else None
+    data = state.get("data") or {}
+    kept_data = {name: value for name, value in data.items() if name not in {name for _, name in keys}}
+    return {**state, "data": kept_data} if kept_data or not data else None

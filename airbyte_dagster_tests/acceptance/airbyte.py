@@ -133,7 +133,7 @@ class _ObservedRun:
         self.may_go_on = threading.Event()
         if request.source_type == "twins":
             write = run._write
-            run._write = lambda connection, group, plan: self._write_twin(write, connection, group, plan)  # type: ignore[method-assign]
+            run._write = lambda connection, plan: self._write_twin(write, connection, plan)  # type: ignore[method-assign]
 
     def cancel(self) -> None:
         self._run.cancel()
@@ -158,9 +158,9 @@ class _ObservedRun:
                 connection.execute(sql)
         return outcome
 
-    def _write_twin(self, write: Callable[..., Any], connection: Any, group: Any, plan: Any) -> Any:
+    def _write_twin(self, write: Callable[..., Any], connection: Any, plan: Any) -> Any:
         self._run._request = replace(self._request, source_type=f"twins in {plan.namespace}")
-        return write(connection, group, plan)
+        return write(connection, plan)
 
 
 class Ingress(HttpServer):

@@ -1,4 +1,4 @@
-"""A scripted engine in place of PyAirbyte, and the real server around it in a thread of this process.
+"""A scripted engine in place of connectors, and the real server around it in a thread of this process.
 
 engine = ScriptedEngine()
 with running_local_airbyte(tmp_path, engine) as airbyte:
@@ -28,7 +28,6 @@ from airbyte_dagster.local.app import create_app
 from airbyte_dagster.local.deps import Context
 from airbyte_dagster.local.engine import (
     Failure,
-    Group,
     JobRequest,
     OnProgress,
     Outcome,
@@ -211,24 +210,24 @@ class ScriptedRun:
             first = self._request.streams[0]
             return Outcome((StreamStats(first.name, first.namespace, rows, rows * 100),), failure)
         with warehouse(self._request.warehouse.path) as connection:
-            stats = [self._write(connection, group, plan) for group in self._request.groups for plan in group.streams]
+            stats = [self._write(connection, plan) for plan in self._request.streams]
         on_progress(stats)
         return Outcome(tuple(stats))
 
-    def _write(self, connection: duckdb.DuckDBPyConnection, group: Group, plan: StreamPlan) -> StreamStats:
-        table = f'"{group.schema}"."{self._request.prefix}{plan.name}"'
+    def _write(self, connection: duckdb.DuckDBPyConnection, plan: StreamPlan) -> StreamStats:
+        table = f'"{plan.schema}"."{plan.table}"'
         if self._request.job_type == "reset":
             with contextlib.suppress(duckdb.CatalogException):
                 connection.execute(f"DELETE FROM {table}")
             return StreamStats(plan.name, plan.namespace)
         rows = list(self._engine._source(self._request.source_type).rows(self._request.source_config)[plan.name])
-        if group.incremental and plan.cursor_field:
+        if plan.incremental and plan.cursor_field:
             cursor = plan.cursor_field[0]
-            since = _cursor_of(group, plan)
+            since = _cursor_of(self._request.states, plan)
             rows = [row for row in rows if since is None or row[cursor] > since]
             if rows:
-                self._request.keep_states(group, [_state(plan, {cursor: max(row[cursor] for row in rows)})])
-        _load(connection, group, plan, table, rows)
+                self._request.keep_states([_state(plan, {cursor: max(row[cursor] for row in rows)})])
+        _load(connection, plan, table, rows)
         size = sum(len(json.dumps(row)) for row in rows)
         return StreamStats(plan.name, plan.namespace, len(rows), size, len(rows), size)
 
@@ -238,9 +237,9 @@ def _state(plan: StreamPlan, value: dict[str, Any]) -> dict[str, Any]:
     return {"type": "STREAM", "stream": {"stream_descriptor": descriptor, "stream_state": value}}
 
 
-def _cursor_of(group: Group, plan: StreamPlan) -> Any:
+def _cursor_of(states: Sequence[dict[str, Any]], plan: StreamPlan) -> Any:
     """Where the last read of a stream stopped, by the state that the server hands back; None for the first one."""
-    for state in group.states:
+    for state in states:
         if state["stream"]["stream_descriptor"]["name"] == plan.name:
             return state["stream"]["stream_state"].get(plan.cursor_field[0])
     return None
@@ -275,9 +274,7 @@ def _discovered(source: ScriptedSource, name: str, rows: Sequence[Row]) -> dict[
     return stream
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, group: Group, plan: StreamPlan, table: str, rows: Sequence[Row]
-) -> None:
+def _load(connection: duckdb.DuckDBPyConnection, plan: StreamPlan, table: str, rows: Sequence[Row]) -> None:
     selected = {path[0] for path in plan.selected_fields}
     properties = [key for key in plan.stream["json_schema"]["properties"] if not selected or key in selected]
     duckdb_types = dict(_TYPES.values())
@@ -285,14 +282,14 @@ def _load(
         f'"{key}" {duckdb_types[plan.stream["json_schema"]["properties"][key]["type"][1]]}' for key in properties
     ]
     columns += ["_airbyte_raw_id VARCHAR", "_airbyte_extracted_at TIMESTAMP", "_airbyte_meta JSON"]
-    connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{group.schema}"')
-    if group.strategy == "replace":
+    connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{plan.schema}"')
+    if plan.strategy == "replace":
         connection.execute(f"DROP TABLE IF EXISTS {table}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(columns)})")
-    keys = [path[0] for path in plan.primary_key] if group.dedupe else []
+    keys = [path[0] for path in plan.primary_key] if plan.dedupe else []
     kept = list({tuple(row[key] for key in keys): row for row in rows}.values()) if keys else list(rows)
     now = datetime.now(timezone.utc).replace(tzinfo=None)
-    if group.strategy == "merge" and keys:
+    if plan.strategy == "merge" and keys:
         condition = " AND ".join(f'"{key}" = ?' for key in keys)
         for row in kept:
             connection.execute(f"DELETE FROM {table} WHERE {condition}", [row[key] for key in keys])

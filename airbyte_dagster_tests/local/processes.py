@@ -16,7 +16,7 @@ from typing_extensions import Self
 
 from airbyte_dagster.local import settings
 from airbyte_dagster.local.environments import Environments
-from airbyte_dagster.local.pyairbyte import PyAirbyteEngine
+from airbyte_dagster.local.workers import ConnectorEngine
 from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte, running_local_airbyte
 
 TINY = Path(__file__).with_name("tiny_connector.py")
@@ -35,7 +35,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def real_server(home: Path, **options: Any) -> contextlib.AbstractContextManager[RunningAirbyte]:
     """A server in this process with the real engine, the tiny connector included; options as in `Options`."""
-    engine = PyAirbyteEngine(Environments(home / "environments"), home / "asking", {"tiny": TINY})
+    engine = ConnectorEngine(Environments(home / "environments"), home / "asking", {"tiny": TINY})
     return running_local_airbyte(home, engine, **options)
 
 

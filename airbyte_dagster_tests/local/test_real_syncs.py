@@ -1,4 +1,4 @@
-"""Real syncs end to end: PyAirbyte, Faker, source-file and the tiny connector, into real DuckDB files."""
+"""Real syncs end to end: Faker, source-file and the tiny connector, into real DuckDB files."""
 
 # ruff: noqa: S608 - the names in the SQL are the tests' own
 
@@ -33,7 +33,7 @@ def change(home: Path, sql: str) -> None:
         connection.execute(sql)
 
 
-#: What an earlier sync may have left. A real one takes seconds, most of them for the import of PyAirbyte.
+#: What an earlier sync may have left.
 EARLIER = "CREATE TABLE items AS SELECT 1 AS id, 'x' AS text"
 
 
@@ -45,7 +45,7 @@ def succeed(api: Api, connection: str) -> dict[str, Any]:
 
 def workers() -> list[psutil.Process]:
     """The worker processes, and what they started; this process has other children, those of other tests too."""
-    found = [process for process in psutil.Process().children() if "worker.py" in " ".join(process.cmdline())]
+    found = [process for process in psutil.Process().children() if "airbyte_dagster.local.work" in process.cmdline()]
     return [*found, *(child for process in found for child in process.children(recursive=True))]
 
 
@@ -132,7 +132,7 @@ def test_sync_modes_over_syncs_of_changing_data(real_home: Path, tmp_path: Path)
 def test_one_state_for_all_streams_is_kept(
     kind: str, real_airbyte: RunningAirbyte, real_home: Path, tmp_path: Path
 ) -> None:
-    """A state of all streams, which PyAirbyte loses, makes the next sync go on as well; without its table a stream
+    """A state of all streams makes the next sync go on as well; without its table a stream
     starts anew and the other does not."""
     file = tmp_path / "rows.json"
     file.write_text(json.dumps({"one": [{"at": 1}], "two": [{"at": 1}, {"at": 2}]}), encoding="utf-8")
@@ -297,7 +297,9 @@ def test_killed_worker_fails_the_job(real_airbyte: RunningAirbyte) -> None:
         job = api.sync(api.connection(source, api.destination(), ["items"]))
         api.until(job, lambda job: job.get("rowsSynced", 0) > 0)
         processes = workers()
-        worker = next(process for process in psutil.Process().children() if "worker.py" in " ".join(process.cmdline()))
+        worker = next(
+            process for process in psutil.Process().children() if "airbyte_dagster.local.work" in process.cmdline()
+        )
         worker.kill()
         assert api.finish(job)["status"] == "failed"
         assert "killed by signal 9" in api.failure(job)["externalMessage"]

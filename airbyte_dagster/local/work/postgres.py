@@ -1,98 +1,158 @@
-"""PostgreSQL, with what PyAirbyte's own writing to it gets wrong.
-
-Its address breaks on a password with special characters; it loads rows through pandas, which turns texts like ``007``
-into numbers; and its merge overwrites row by row. Here rows are copied as they are, and a merge replaces whole rows.
-"""
-
-# PyAirbyte is imported where it is used, since that takes seconds.
-# ruff: noqa: PLC0415
+"""PostgreSQL as a destination: DuckDB writes the typed rows as CSV, and COPY takes them."""
 
 from __future__ import annotations
 
-import gzip
-import json
-import tempfile
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_SECONDS_TO_CONNECT = 15
-_LONGEST_NAME = 63
+from airbyte_dagster.destinations.tables import Place
+from airbyte_dagster.destinations.types import POSTGRES_TYPES, AirbyteType
+from airbyte_dagster.local.engine import Failure, Warehouse
+from airbyte_dagster.local.work.reporting import Failed, explain
+from airbyte_dagster.local.work.staging import Staging, literal
+from airbyte_dagster.local.work.tables import EXACT
+from airbyte_dagster.local.work.targets import (
+    CANNOT_OPEN,
+    Columns,
+    Write,
+    appended,
+    columns_of,
+    merged,
+    quoted,
+    staged_columns,
+    structure,
+)
+
+if TYPE_CHECKING:
+    import psycopg
+
+_BLOCK = 1 << 20
 
 
-def open_postgres(destination: dict[str, Any], arguments: dict[str, Any]) -> Any:
-    """Open a ``postgres`` destination as a PyAirbyte cache; ``destination`` has the parts of its address."""
-    from airbyte._processors.sql.postgres import PostgresSqlProcessor
-    from airbyte.caches import PostgresCache
-    from airbyte.secrets import SecretString
-    from sqlalchemy.engine import URL  # type: ignore[import-not-found, unused-ignore]
+class PostgresTarget:
+    """A database of PostgreSQL.
 
-    class Processor(PostgresSqlProcessor):  # type: ignore[misc, unused-ignore]
-        def _write_files_to_new_table(self, files: list[Path], stream_name: str, batch_id: str) -> str:
-            table = str(self._create_table_for_loading(stream_name, batch_id))
-            columns = list(self._get_sql_column_definitions(stream_name))
-            names = ", ".join(self._quote_identifier(column) for column in columns)
-            for file in files:
-                copy_rows(self, file, columns, f"COPY {self._fully_qualified(table)} ({names}) FROM STDIN (FORMAT csv)")
-            return table
+    Args:
+        staging: Where the records are.
+        warehouse: Which.
+        scratch: A directory for the rows on their way.
+    """
 
-        def _emulated_merge_temp_table_to_final_table(
-            self, stream_name: str, temp_table_name: str, final_table_name: str
-        ) -> None:
-            final, new = self._fully_qualified(final_table_name), self._fully_qualified(temp_table_name)
-            names = ", ".join(self._quote_identifier(c) for c in self._get_sql_column_definitions(stream_name))
-            same = " AND ".join(
-                f"old.{name} = new.{name}"
-                for name in map(self._quote_identifier, self.catalog_provider.get_primary_keys(stream_name))
+    types = POSTGRES_TYPES
+
+    def __init__(self, staging: Staging, warehouse: Warehouse, scratch: Path) -> None:
+        self._staging = staging.connection
+        self._warehouse = warehouse
+        self._file = scratch / "rows.csv"
+
+    def look(self, places: Sequence[Place]) -> dict[Place, Columns]:
+        """See `Target.look`."""
+        with self._connected() as connection:
+            return _columns(connection, places)
+
+    def is_exact(self, place: Place, column: str) -> bool:
+        """See `Target.is_exact`."""
+        with self._connected() as connection:
+            name, table = quoted(column), _name(place)
+            row = connection.execute(f"SELECT max(abs({name}::numeric)) FROM {table}").fetchone()  # noqa: S608
+        return row is None or row[0] is None or row[0] <= EXACT
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        """See `Target.commit`."""
+        with self._connected() as connection:
+            existing = _columns(connection, [write.table.place for write in writes])
+            for write in writes:
+                for statement in self._statements(connection, write, existing.get(write.table.place)):
+                    connection.execute(statement)
+
+    def empty(self, places: Sequence[Place]) -> None:
+        """See `Target.empty`."""
+        with self._connected() as connection:
+            for place in _columns(connection, places):
+                connection.execute(f"DELETE FROM {_name(place)}")  # noqa: S608
+
+    def _statements(self, connection: Any, write: Write, existing: Columns | None) -> Iterator[str]:
+        table, name = write.table, _name(write.table.place)
+        columns = columns_of(table, self.types)
+        yield f"CREATE SCHEMA IF NOT EXISTS {quoted(table.place.schema)}"
+        if table.strategy == "replace" and existing is not None:
+            # Not dropped and made again, since views may read from it.
+            yield f"TRUNCATE {name}"
+            for column, kind in columns.items():
+                if existing.get(column, kind) != kind:
+                    yield f"ALTER TABLE {name} ALTER COLUMN {quoted(column)} TYPE {kind} USING NULL"
+            existing = {column: columns.get(column, kind) for column, kind in existing.items()}
+        yield from structure(name, columns, existing, self.types, to_json="to_jsonb", fold=str)
+        staged = f"staged_{write.index}"
+        types = zip(staged_columns(table), columns.values(), strict=True)
+        yield f"CREATE TEMPORARY TABLE {staged} ({', '.join(f'{n} {kind}' for n, kind in types)}) ON COMMIT DROP"
+        self._copy(connection, write, staged)
+        how = merged if table.strategy == "merge" else appended
+        yield from how(table, name, f"FROM {staged} s WHERE true", _nested)
+
+    def _copy(self, connection: Any, write: Write, staged: str) -> None:
+        columns = ", ".join(staged_columns(write.table))
+        # Everything is quoted but NULL, so that NULL and the empty text differ, as PostgreSQL reads CSV.
+        self._staging.execute(f"""
+            COPY (SELECT {columns} FROM s{write.index} WHERE ordinal <= {write.upto} ORDER BY ordinal)
+            TO {literal(str(self._file))} (FORMAT csv, HEADER false, FORCE_QUOTE *, NULLSTR '')""")  # noqa: S608
+        try:
+            statement = f"COPY {staged} FROM STDIN (FORMAT csv, NULL '')"
+            with self._file.open("rb") as file, connection.cursor() as cursor, cursor.copy(statement) as copy:
+                while block := file.read(_BLOCK):
+                    copy.write(block)
+        finally:
+            self._file.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection in a transaction, which is committed at the end unless something is raised."""
+        try:
+            import psycopg  # noqa: PLC0415 - an extra of the package
+        except ImportError as error:
+            message = "PostgreSQL needs a driver: pip install 'airbyte-dagster[postgres]'"
+            raise Failed(Failure(message, origin="destination", kind="config_error")) from error
+        warehouse = self._warehouse
+        try:
+            connection = psycopg.connect(
+                host=warehouse.host,
+                port=warehouse.port,
+                dbname=warehouse.database,
+                user=warehouse.username,
+                password=warehouse.password or None,
+                sslmode=warehouse.ssl_mode or "prefer",
+                connect_timeout=30,
+                application_name="local Airbyte",
+                options="-c timezone=UTC",
             )
-            self._execute_sql(
-                f"DELETE FROM {final} AS old USING {new} AS new WHERE {same};\n"  # noqa: S608 - quoted
-                f"INSERT INTO {final} ({names}) SELECT {names} FROM {new};"
-            )
-
-    class Cache(PostgresCache):  # type: ignore[misc, unused-ignore]
-        _sql_processor_class = Processor
-
-        def get_sql_alchemy_url(self) -> Any:
-            address = URL.create(
-                "postgresql",
-                username=self.username,
-                password=str(self.password) or None,
-                host=self.host,
-                port=self.port,
-                database=self.database,
-            )
-            return SecretString(address.render_as_string(hide_password=False))
-
-        def get_sql_alchemy_connect_args(self) -> dict[str, Any]:
-            mode = {"sslmode": destination["sslMode"]} if destination["sslMode"] else {}
-            return {"connect_timeout": _SECONDS_TO_CONNECT, **mode}
-
-    return Cache(
-        host=destination["host"],
-        port=destination["port"],
-        database=destination["database"],
-        username=destination["username"],
-        password=SecretString(destination["password"]),
-        **arguments,
-    )
+        except psycopg.Error as error:
+            raise explain(error, CANNOT_OPEN) from error
+        with connection:
+            yield connection
 
 
-def copy_rows(processor: Any, file: Path, columns: list[str], statement: str) -> None:
-    """Load a gzipped file of JSON lines with PostgreSQL's COPY."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="", dir=file.parent) as rows:
-        with gzip.open(file, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                # The processor shortens names to what PostgreSQL takes; the file has them whole.
-                row = {key[:_LONGEST_NAME]: value for key, value in json.loads(line).items()}
-                rows.write(",".join(map(_field, map(row.get, columns))) + "\n")
-        rows.seek(0)
-        with processor.get_sql_connection() as connection, connection.connection.cursor() as cursor:
-            cursor.copy_expert(statement, rows)
+def _columns(connection: Any, places: Sequence[Place]) -> dict[Place, Columns]:
+    sql = """
+        SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, NULL)
+        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+            AND n.nspname = ANY(%s) AND c.relname = ANY(%s)
+        ORDER BY a.attnum"""
+    wanted = set(places)
+    found: dict[Place, Columns] = {}
+    arguments = [[place.schema for place in places], [place.table for place in places]]
+    for schema, table, column, kind in connection.execute(sql, arguments).fetchall():
+        if (place := Place(schema, table)) in wanted:
+            found.setdefault(place, {})[column] = kind
+    return found
 
 
-def _field(value: Any) -> str:
-    """A field of COPY's CSV: nothing for NULL, everything else in quotes, so that an empty text is a text."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return '"' + text.replace("\0", "").replace('"', '""') + '"'  # PostgreSQL has no such character as NUL
+def _name(place: Place) -> str:
+    return ".".join(map(quoted, place))
+
+
+def _nested(column: str, path: Sequence[str], kind: AirbyteType) -> str:
+    value = f"({column} #>> ARRAY[{', '.join(literal(name) for name in path)}])"
+    return value if kind in {"string", "json"} else f"({value})::{POSTGRES_TYPES[kind]}"

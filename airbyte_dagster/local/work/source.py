@@ -1,117 +1,148 @@
-"""The connector, as PyAirbyte reads it: its errors, its exit code and its states are all noticed."""
-
-# PyAirbyte is imported where it is used, since that takes seconds; and several of its private parts are used, which
-# the exact pin of its version makes safe.
-# ruff: noqa: PLC0415
+"""The connector's process: its lines, its log, and how it ended."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import select
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from airbyte_dagster.local.work.reporting import Failure, Reporter
+from airbyte_dagster.local.engine import Failure, Json, StreamPlan
+from airbyte_dagster.local.work.reporting import Failed, Reporter, last_line
 
+#: A connector that writes a longer line is ended; Airbyte's destinations take less.
+MOST_BYTES_OF_A_LINE = 32_000_000
+#: A connector that writes nothing for so long is ended, as Airbyte's heartbeat does.
+SECONDS_OF_SILENCE = 10_800.0
+_BLOCK = 1 << 20
+_MOST_OF_A_LOG_LINE = 10_000
 _DESTINATION_MODES = {"replace": "overwrite", "append": "append", "merge": "append_dedup"}
 
 
-def make_source(
-    request: dict[str, Any], reporter: Reporter, errors: list[Failure], on_line: Callable[[str], None]
-) -> Any:
-    """A PyAirbyte source.
+class Source:
+    """A connector that reads.
 
     Args:
-        request: The job.
-        reporter: Gets what PyAirbyte and the connector say.
-        errors: Gets what the connector reports as errors.
-        on_line: Told of each line that the connector writes.
+        command: The program and its first arguments.
+        scratch: A private directory for its configuration, catalog and states.
+        reporter: Gets what it writes to stderr.
+        silence: Seconds without a line after which it is ended.
+        longest: Bytes of the longest line.
     """
-    from airbyte import exceptions
-    from airbyte._executors.local import PathExecutor
-    from airbyte.sources.base import Source
 
-    class Executor(PathExecutor):  # type: ignore[misc, unused-ignore]
-        """Runs the connector; any exit code but 0 is a failure.
+    def __init__(
+        self,
+        command: Sequence[str],
+        scratch: Path,
+        reporter: Reporter,
+        *,
+        silence: float = SECONDS_OF_SILENCE,
+        longest: int = MOST_BYTES_OF_A_LINE,
+    ) -> None:
+        self._command = list(command)
+        self._scratch = scratch
+        self._reporter = reporter
+        self._silence = silence
+        self._longest = longest
+        self._errors: deque[str] = deque(maxlen=1)
+        self.exit_code: int | None = None
 
-        PyAirbyte's own takes an exit by SIGTERM for success, and would replace a table with half of its rows.
+    @property
+    def last_error(self) -> str:
+        """The last line that it wrote to stderr, which often says what happened; empty if there is none."""
+        return self._errors[-1] if self._errors else ""
+
+    def lines(self, config: Json, catalog: Json, states: Any) -> Iterator[list[bytes]]:
+        """Start it and yield its lines, as many at a time as are there, without their ends.
+
+        Raises:
+            Failed: It can't be started, writes a line that is too long, or nothing for too long.
         """
-
-        def execute(self, args: list[str], **_: Any) -> Iterator[str]:
+        files = {"config": config, "catalog": catalog, **({"state": states} if states else {})}
+        command = [*self._command, "read"]
+        for name, content in files.items():
+            path = self._scratch / f"{name}.json"
+            path.touch(mode=0o600)
+            path.write_text(json.dumps(content), encoding="utf-8")
+            command += [f"--{name}", str(path)]
+        try:
             process = subprocess.Popen(
-                [str(self.path), *args],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=sys.stderr,
-                text=True,
-                encoding="utf-8",
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self._scratch
             )
-            try:
-                assert process.stdout is not None  # noqa: S101 - it is a pipe
-                for line in process.stdout:
-                    on_line(line)
-                    yield line
-                code = process.wait()
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
-            if code != 0:
-                raise exceptions.AirbyteSubprocessFailedError(run_args=args[:1], exit_code=code)
+        except OSError as error:
+            raise Failed(Failure(f"The connector can't be started: {error.strerror}", origin="source")) from error
+        log = threading.Thread(target=self._keep_log, args=(process.stderr,), daemon=True)
+        log.start()
+        try:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            yield from self._read(process.stdout.fileno())
+            self.exit_code = process.wait()
+            log.join()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
-    class WatchedSource(Source):  # type: ignore[misc, unused-ignore]
-        """Remembers the errors that the connector reports; PyAirbyte only prints them."""
+    def _read(self, descriptor: int) -> Iterator[list[bytes]]:
+        pending = bytearray()
+        while True:
+            if not select.select([descriptor], [], [], self._silence)[0]:
+                message = f"The source wrote nothing for {self._silence:,.0f} s"
+                raise Failed(Failure(message, origin="source", kind="heartbeat_timeout"))
+            block = os.read(descriptor, _BLOCK)
+            end = block.rfind(b"\n")
+            if end >= 0:
+                pending += block[:end]
+                whole, pending = bytes(pending), bytearray(block[end + 1 :])
+                yield whole.split(b"\n")
+            else:
+                pending += block
+            if len(pending) > self._longest:
+                beginning = pending[:120].decode(errors="replace")
+                message = f"The source wrote a line of more than {self._longest:,} bytes: {beginning}…"
+                raise Failed(Failure(message, origin="source"))
+            if not block:
+                if pending:
+                    yield [bytes(pending)]
+                return
 
-        def _peek_airbyte_message(self, message: Any, **_: Any) -> None:
-            trace = message.trace
-            if trace is not None and trace.error is not None:
-                error = trace.error
-                kind = getattr(error.failure_type, "value", error.failure_type) or "system_error"
-                internal = "\n".join(part for part in (error.internal_message, error.stack_trace) if part)
-                errors.append(Failure(error.message, internal, origin="source", kind=str(kind)))
-            status = trace.stream_status if trace is not None else None
-            if status is not None and getattr(status.status, "value", status.status) == "INCOMPLETE":
-                name = status.stream_descriptor.name
-                errors.append(Failure(f"The source could not read all of the stream {name}", origin="source"))
-            super()._peek_airbyte_message(message, raise_on_error=False)
-
-        def _print_info_message(self, message: str) -> None:
-            reporter.log(message.rstrip())
-
-        def _print_error_message(self, message: str) -> None:
-            reporter.log(message.rstrip())
-
-    source = request["source"]
-    return WatchedSource(
-        executor=Executor(name=source["name"], path=Path(source["executable"])),
-        name=source["name"],
-        config=source["config"],
-    )
+    def _keep_log(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            while line := pipe.readline(_MOST_OF_A_LOG_LINE):  # bounded: it may never end one
+                text = line.decode(errors="replace").rstrip()
+                if text:
+                    self._errors.append(last_line(text))
+                    with contextlib.suppress(OSError):
+                        self._reporter.log(text)
 
 
-def configured_catalog(group: dict[str, Any]) -> Any:
-    """The catalog that the connector gets: sync modes, cursors, keys and selected fields as the connection says."""
-    from airbyte_protocol.models import ConfiguredAirbyteCatalog  # type: ignore[import-not-found, unused-ignore]
+def configured_catalog(streams: Sequence[StreamPlan], job_id: int) -> Json:
+    """Return the catalog that the connector gets: sync modes, cursors, keys and selected fields of the connection."""
+    return {"streams": [_configured(plan, job_id) for plan in streams]}
 
-    streams = []
-    for entry in group["streams"]:
-        stream = dict(entry["stream"])
-        supported = stream.get("supported_sync_modes") or ["full_refresh"]
-        wanted = "incremental" if group["incremental"] else "full_refresh"
-        selected = {path[0] for path in entry["selectedFields"]}
-        if selected:
-            schema = dict(stream["json_schema"])
-            schema["properties"] = {key: value for key, value in schema["properties"].items() if key in selected}
-            stream["json_schema"] = schema
-        streams.append(
-            {
-                "stream": stream,
-                "sync_mode": wanted if wanted in supported else supported[0],
-                # The connector only hands these on; the write strategy decides what happens in the warehouse.
-                "destination_sync_mode": _DESTINATION_MODES[group["strategy"]],
-                "cursor_field": entry["cursorField"] or None,
-                "primary_key": entry["primaryKey"] or None,
-            }
-        )
-    return ConfiguredAirbyteCatalog.model_validate({"streams": streams})
+
+def _configured(plan: StreamPlan, job_id: int) -> Json:
+    stream = dict(plan.stream)
+    supported = stream.get("supported_sync_modes") or ["full_refresh"]
+    wanted = "incremental" if plan.incremental else "full_refresh"
+    if selected := {path[0] for path in plan.selected_fields}:
+        schema = dict(stream["json_schema"])
+        schema["properties"] = {key: value for key, value in schema["properties"].items() if key in selected}
+        stream["json_schema"] = schema
+    return {
+        "stream": stream,
+        "sync_mode": wanted if wanted in supported else supported[0],
+        # The connector only hands these on; the strategy decides what happens in the warehouse.
+        "destination_sync_mode": _DESTINATION_MODES[plan.strategy],
+        "cursor_field": list(plan.cursor_field) or None,
+        "primary_key": [list(path) for path in plan.primary_key] or None,
+        "generation_id": plan.generation_id,
+        "minimum_generation_id": plan.generation_id if plan.strategy == "replace" else 0,
+        "sync_id": job_id,
+    }

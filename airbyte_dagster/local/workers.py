@@ -1,4 +1,4 @@
-"""The real engine: connectors in environments of their own, and a PyAirbyte worker process per job."""
+"""The engine: connectors in environments of their own, and a worker process for each job."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +21,6 @@ from airbyte_dagster.local.connectors import Connector, Connectors, connector_en
 from airbyte_dagster.local.engine import (
     ConnectorFailed,
     Failure,
-    Group,
     JobRequest,
     Json,
     OnProgress,
@@ -28,17 +29,17 @@ from airbyte_dagster.local.engine import (
     StreamStats,
     UnknownConnector,
 )
-from airbyte_dagster.local.environments import ENGINE, EnvironmentFailed, Environments, Progress
+from airbyte_dagster.local.environments import EnvironmentFailed, Environments, Progress
 from airbyte_dagster.local.joblogs import JobLog
 
-_WORKER = Path(__file__).parent / "worker.py"
+_MODULE = "airbyte_dagster.local.work"
 
 
-class PyAirbyteEngine:
+class ConnectorEngine:
     """Runs connectors for real.
 
     Args:
-        environments: Where the engine and the connectors are installed.
+        environments: Where the connectors are installed.
         scratch: A private directory for files that hold configurations while they are needed.
         connectors: Executables that the user configured, by short name.
         on_progress: Told of installations, one line at a time.
@@ -58,7 +59,6 @@ class PyAirbyteEngine:
     ) -> None:
         self._environments = environments
         self._connectors = Connectors(environments, scratch, connectors, on_progress)
-        self._on_progress = on_progress
         self._lock_timeout = lock_timeout
         self._grace = grace
 
@@ -76,24 +76,22 @@ class PyAirbyteEngine:
 
     def start(self, request: JobRequest) -> Run:
         """See `Engine.start`."""
-        return _WorkerRun(request, self._prepare, self._lock_timeout, self._grace)
+        return _WorkerRun(request, self._connectors.resolve, self._lock_timeout, self._grace)
 
     def close(self) -> None:
         """See `Engine.close`."""
         self._connectors.close()
         self._environments.close()
 
-    def _prepare(self, request: JobRequest) -> tuple[Path, Connector]:
-        engine = self._environments.ensure(ENGINE, self._on_progress)
-        return engine.executable("python"), self._connectors.resolve(request.source_type)
-
 
 class _WorkerRun:
-    """One worker process. It is started by `wait`, since installing what it needs can take minutes."""
+    """One worker process. It is started by `wait`, since installing the connector can take minutes."""
 
-    def __init__(self, request: JobRequest, prepare: Any, lock_timeout: float, grace: float) -> None:
+    def __init__(
+        self, request: JobRequest, resolve: Callable[[str], Connector], lock_timeout: float, grace: float
+    ) -> None:
         self._request = request
-        self._prepare = prepare
+        self._resolve = resolve
         self._lock_timeout = lock_timeout
         self._grace = grace
         self._lock = threading.Lock()
@@ -102,14 +100,14 @@ class _WorkerRun:
 
     def wait(self, on_progress: OnProgress) -> Outcome:
         try:
-            python, connector = self._prepare(self._request)
+            connector = self._resolve(self._request.source_type)
         except UnknownConnector:
             return Outcome(failure=Failure(f"There is no connector {self._request.source_type}", kind="config_error"))
         except (ConnectorFailed, EnvironmentFailed) as error:
             return Outcome(failure=Failure(str(error)))
         try:
             self._request.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return self._run(python, connector, on_progress)
+            return self._run(connector, on_progress)
         except OSError as error:
             return Outcome(failure=Failure(f"The worker can't be run: {error.strerror or error}", repr(error)))
         finally:
@@ -128,18 +126,18 @@ class _WorkerRun:
         signal_group(process, signal.SIGKILL)
         process.wait()
 
-    def _run(self, python: Path, connector: Connector, on_progress: OnProgress) -> Outcome:
+    def _run(self, connector: Connector, on_progress: OnProgress) -> Outcome:
         scratch = str(self._request.scratch)
         with self._lock:
             if self._cancelled:
                 return Outcome(failure=_CANCELLED)
             self._process = process = subprocess.Popen(
-                [str(python), "-I", "-u", str(_WORKER)],
+                [sys.executable, "-I", "-u", "-m", _MODULE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=scratch,
-                env=_worker_environment(scratch),
+                env=connector_environment(scratch),
                 start_new_session=True,
             )
         log = threading.Thread(target=self._keep_log, args=(process.stderr,), daemon=True)
@@ -172,11 +170,11 @@ class _WorkerRun:
                 message = json.loads(line)
             except ValueError:
                 continue
-            streams = tuple(_stats(entry) for entry in message["streams"])
+            streams = tuple(StreamStats(**entry) for entry in message["streams"])
             if message["type"] == "progress":
                 on_progress(streams)
             elif message["type"] == "state":
-                self._request.keep_states(self._request.groups[message["group"]], message["states"])
+                self._request.keep_states(message["states"])
             else:
                 final = message
         return final, streams
@@ -189,33 +187,24 @@ class _WorkerRun:
             return Outcome(streams, Failure(f"The worker process {how} before the job was done", self._log_tail()))
         if final["type"] == "done":
             return Outcome(streams)
-        message, internal = self._redact(final["message"]), self._redact(final["internal"])
-        return Outcome(streams, Failure(message, internal, final["origin"], final["kind"]))
+        failure = final["failure"]
+        stream = tuple(failure["stream"]) if failure["stream"] else None
+        shown = {key: self._redact(failure[key]) for key in ("message", "internal")}
+        return Outcome(streams, Failure(**{**failure, **shown, "stream": stream}))
 
     def _message(self, connector: Connector) -> Json:
-        request, warehouse = self._request, self._request.warehouse
+        request = self._request
         return {
-            "jobType": request.job_type,
-            "source": {
-                "name": f"source-{connector.name}",
-                "executable": str(connector.executable),
-                "config": request.source_config,
-            },
-            "destination": {
-                "kind": warehouse.kind,
-                "path": warehouse.path,
-                "database": warehouse.database,
-                "apiKey": warehouse.api_key,
-                "host": warehouse.host,
-                "port": warehouse.port,
-                "username": warehouse.username,
-                "password": warehouse.password,
-                "sslMode": warehouse.ssl_mode,
-            },
-            "groups": [_group_message(group) for group in request.groups],
-            "prefix": request.prefix,
-            "lockTimeout": self._lock_timeout,
+            "job_id": request.job_id,
+            "job_type": request.job_type,
+            "executable": str(connector.executable),
+            "arguments": [],
+            "config": request.source_config,
+            "warehouse": asdict(request.warehouse),
+            "streams": [asdict(plan) for plan in request.streams],
+            "states": list(request.states),
             "scratch": str(request.scratch),
+            "lock_timeout": self._lock_timeout,
         }
 
     def _keep_log(self, pipe: IO[bytes]) -> None:
@@ -233,45 +222,3 @@ class _WorkerRun:
 
 
 _CANCELLED = Failure("The job was cancelled", kind="manual_cancellation")
-
-
-def _group_message(group: Group) -> Json:
-    return {
-        "schema": group.schema,
-        "strategy": group.strategy,
-        "incremental": group.incremental,
-        "dedupe": group.dedupe,
-        "state": group.states,
-        "streams": [
-            {
-                "stream": plan.stream,
-                "cursorField": plan.cursor_field,
-                "primaryKey": plan.primary_key,
-                "selectedFields": plan.selected_fields,
-            }
-            for plan in group.streams
-        ],
-    }
-
-
-def _worker_environment(scratch: str) -> dict[str, str]:
-    return {
-        **connector_environment(scratch),
-        # All of PyAirbyte's own files go where they are removed with the job.
-        "AIRBYTE_LOGGING_ROOT": f"{scratch}/logs",
-        "AIRBYTE_CACHE_ROOT": f"{scratch}/cache",
-        "AIRBYTE_PROJECT_DIR": scratch,
-        "AIRBYTE_TEMP_DIR": scratch,
-        "NO_LIVE_PROGRESS": "1",
-    }
-
-
-def _stats(entry: Mapping[str, Any]) -> StreamStats:
-    return StreamStats(
-        entry["streamName"],
-        entry["streamNamespace"],
-        entry["recordsEmitted"],
-        entry["bytesEmitted"],
-        entry["recordsCommitted"],
-        entry["bytesCommitted"],
-    )

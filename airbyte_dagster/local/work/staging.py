@@ -1,0 +1,201 @@
+"""Records on their way: typed by DuckDB in a file of the job's own, until they are committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import duckdb
+
+from airbyte_dagster.destinations.types import DUCKDB_TYPES, AirbyteType
+from airbyte_dagster.local.engine import Failure
+from airbyte_dagster.local.work.reporting import Failed
+from airbyte_dagster.local.work.tables import AIRBYTE_COLUMNS, EXACT, Column, Part, StreamTable
+
+#: What DuckDB may use, which bounds the worker's memory; the rest goes to files of the job.
+MEMORY = "96MB"
+_SMALLEST_OBJECT = 1 << 20
+
+
+class Staging:
+    """Tables ``s0``, ``s1``, … of a DuckDB file, one for each stream that has records.
+
+    Their columns are ``ordinal`` (which record of the stream it is), Airbyte's own ``a0``… and the stream's ``c0``….
+
+    Args:
+        file: A file of its own.
+        job_id: Goes into each row's ``_airbyte_meta``.
+        text_holds_zero: Whether a text may have the character U+0000 in it; PostgreSQL's may not.
+    """
+
+    def __init__(self, file: Path, job_id: int, *, text_holds_zero: bool) -> None:
+        self.connection = duckdb.connect(str(file))
+        self._job_id = job_id
+        self._text_holds_zero = text_holds_zero
+        self._loaded: dict[int, int] = {}
+        # Two threads, as there may be no more cores; the connector needs one of them.
+        for setting in (
+            f"memory_limit='{MEMORY}'",
+            "threads=2",
+            f"temp_directory='{file.parent}'",
+            "TimeZone='UTC'",
+            "enable_progress_bar=false",
+        ):
+            self.connection.execute(f"SET {setting}")
+
+    def load(self, index: int, table: StreamTable, file: Path, lines: int, longest: int) -> None:
+        """Type the records of a file, one per line, and put them after those that are there.
+
+        Raises:
+            Failed: A line is no JSON.
+        """
+        first = self._loaded.get(index)
+        if first is None:
+            self._create(index, table)
+            first = 0
+        self.connection.execute(
+            self._insert(index, table, first), {"file": str(file), "size": max(longest * 2, _SMALLEST_OBJECT)}
+        )
+        loaded = self._one(f"SELECT count(*) FROM s{index} WHERE ordinal > {first}")  # noqa: S608
+        if loaded != lines:
+            message = f"{lines - loaded:,} records of the stream {table.key[1]} are no valid JSON"
+            raise Failed(Failure(message, origin="source", stream=table.key))
+        self._loaded[index] = first + lines
+
+    def loaded(self, index: int) -> int:
+        """How many records of a stream there were so far, also those that are committed."""
+        return self._loaded.get(index, 0)
+
+    def keep_last(self, index: int, table: StreamTable, upto: int) -> None:
+        """Of the records up to one, delete those that a later one of the same key replaces.
+
+        The last is the one with the greatest cursor, then the one that was extracted last, then the one that came last.
+        A key with a null part is no key: its records stay.
+        """
+        parts = [part_of(part, f"c{part.column}", nested_duckdb) for part in table.primary_key]
+        cursor = ""
+        if table.cursor is not None:
+            cursor = f"{part_of(table.cursor, f'c{table.cursor.column}', nested_duckdb)} DESC NULLS LAST, "
+        keyed = " AND ".join(f"{part} IS NOT NULL" for part in parts)
+        self.connection.execute(f"""
+            DELETE FROM s{index} WHERE ordinal <= {upto} AND {keyed} AND ordinal NOT IN (
+                SELECT ordinal FROM s{index} WHERE ordinal <= {upto} AND {keyed}
+                QUALIFY row_number() OVER (PARTITION BY {", ".join(parts)} ORDER BY {cursor}a1 DESC, ordinal DESC) = 1
+            )""")  # noqa: S608 - names of our own and quoted ones
+
+    def ensure(self, index: int, table: StreamTable) -> None:
+        """Make a stream's staging table if it has had no record, so that it can be committed as others."""
+        if index not in self._loaded:
+            self._create(index, table)
+            self._loaded[index] = 0
+
+    def discard(self, index: int, upto: int) -> None:
+        """Delete the records up to one: they are committed."""
+        self.connection.execute(f"DELETE FROM s{index} WHERE ordinal <= {upto}")  # noqa: S608
+
+    def _create(self, index: int, table: StreamTable) -> None:
+        own = [f"a{i} {DUCKDB_TYPES[kind]}" for i, (_, kind) in enumerate(AIRBYTE_COLUMNS)]
+        theirs = [f"c{i} {DUCKDB_TYPES[column.stored]}" for i, column in enumerate(table.columns)]
+        self.connection.execute(f"CREATE TABLE s{index} (ordinal BIGINT, {', '.join([*own, *theirs])})")
+
+    def _insert(self, index: int, table: StreamTable, first: int) -> str:
+        """The statement that types a file: DuckDB parses each line once for all texts and once for all JSON."""
+        texts, documents = ["/record/emitted_at"], ["/record/meta/changes"]
+        raw, typed, changes = [], [], []
+        for i, column in enumerate(table.columns):
+            is_json = column.stored == "json"
+            paths = documents if is_json else texts
+            paths.append(f"/record/data/{column.field.replace('~', '~0').replace('/', '~1')}")
+            raw.append(f"nullif(d[{len(paths)}]::VARCHAR, 'null') AS r{i}" if is_json else f"t[{len(paths)}] AS r{i}")
+            typed.append(f"{self._typed(column, f'r{i}')} AS c{i}")
+            if (column.stored != "string" and not is_json) or not self._text_holds_zero:
+                changes.append(f"CASE WHEN r{i} IS NOT NULL AND c{i} IS NULL THEN {_change(column.field)} END")
+        own = f"list_filter([{', '.join(changes)}], lambda x: x IS NOT NULL)" if changes else f"{_CHANGES}[]"
+        meta = f"""CASE WHEN changes = [] THEN '{{"sync_id":{self._job_id},"changes":[]}}'
+            ELSE to_json(struct_pack(sync_id := {self._job_id}, changes := changes)) END"""
+        columns = "".join(f", c{i}" for i in range(len(table.columns)))
+        return f"""
+            INSERT INTO s{index}
+            SELECT {first} + row_number() OVER (), uuid()::VARCHAR, make_timestamptz(emitted * 1000), {meta},
+                {table.generation_id}{columns}
+            FROM (
+                SELECT *, list_concat({own}, coalesce(from_json(given, '{_CHANGES_JSON}'), [])) AS changes
+                FROM (
+                    SELECT *{"".join(f", {column}" for column in typed)}
+                    FROM (
+                        SELECT TRY_CAST(t[1] AS BIGINT) AS emitted, d[1] AS given{"".join(f", {r}" for r in raw)}
+                        FROM (
+                            SELECT json_extract_string(json, {_list(texts)}) AS t,
+                                json_extract(json, {_list(documents)}) AS d
+                            FROM read_ndjson_objects($file, maximum_object_size = $size, ignore_errors = true)
+                            WHERE json IS NOT NULL
+                        )
+                    )
+                )
+            )"""  # noqa: S608 - literals are quoted
+
+    def _typed(self, column: Column, value: str) -> str:
+        if column.stored in {"string", "json"}:
+            if self._text_holds_zero:
+                return value
+            zero = "chr(0)" if column.stored == "string" else r"'\u0000'"
+            return f"CASE WHEN instr({value}, {zero}) = 0 THEN {value} END"
+        return _typed(column.declared, column.stored, value)
+
+    def _one(self, sql: str) -> int:
+        row = self.connection.execute(sql).fetchone()
+        return int(row[0]) if row else 0
+
+
+_CHANGES = "STRUCT(field VARCHAR, change VARCHAR, reason VARCHAR)"
+_CHANGES_JSON = '[{"field":"VARCHAR","change":"VARCHAR","reason":"VARCHAR"}]'
+
+
+def _typed(declared: AirbyteType, stored: AirbyteType, value: str) -> str:
+    """The SQL that makes a value of a text, or NULL if the text is none of the type's."""
+    cast = f"TRY_CAST({value} AS {DUCKDB_TYPES[stored]})"
+    if stored == "integer":
+        number = f"TRY_CAST({value} AS DOUBLE)"
+        whole = f"{number} = trunc({number}) AND abs({number}) <= {EXACT}"
+        # DuckDB would round what has a fraction; 5.0 and 1e3 are whole.
+        return (
+            f"CASE WHEN instr({value}, '.') = 0 AND instr(lower({value}), 'e') = 0 THEN {cast} "
+            f"WHEN {whole} THEN {number}::BIGINT END"
+        )
+    if stored == "number":
+        exact = f" AND abs({cast}) <= {EXACT}" if declared == "integer" else ""
+        return f"CASE WHEN isfinite({cast}){exact} THEN {cast} END"
+    if stored in {"date", "timestamp_with_timezone", "timestamp_without_timezone"}:
+        return f"CASE WHEN isfinite({cast}) THEN {cast} END"
+    if stored == "time_with_timezone":
+        return f"TRY_CAST(regexp_replace({value}, '[Zz]$', '+00') AS {DUCKDB_TYPES[stored]})"
+    return cast
+
+
+def _change(field: str) -> str:
+    return f"struct_pack(field := {literal(field)}, change := 'NULLED', reason := 'DESTINATION_TYPECAST_ERROR')"
+
+
+def _list(paths: Sequence[str]) -> str:
+    return f"[{', '.join(literal(path) for path in paths)}]"
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL has it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+#: Makes the SQL of what lies within a column of JSON: column, keys, type.
+Nested = Callable[[str, Sequence[str], AirbyteType], str]
+
+
+def part_of(part: Part, column: str, nested: Nested) -> str:
+    """Return the SQL of a part of a key, given the SQL of its column."""
+    return nested(column, part.path, part.type) if part.path else column
+
+
+def nested_duckdb(column: str, path: Sequence[str], kind: AirbyteType) -> str:
+    """Return the SQL of what lies within a column of JSON, as DuckDB says it."""
+    pointer = "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in path)
+    value = f"json_extract_string({column}, {literal(pointer)})"
+    return value if kind in {"string", "json"} else f"TRY_CAST({value} AS {DUCKDB_TYPES[kind]})"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,8 @@ def main() -> None:
     os.dup2(2, 1)  # whatever else is printed belongs into the log
     reporter = Reporter(channel)
     try:
-        job = _job(json.loads(sys.stdin.readline()))
+        job = _job(json.loads(sys.stdin.buffer.readline()))
+        threading.Thread(target=_end_with_server, args=(job.scratch,), daemon=True).start()
         (run_reset if job.type == "reset" else run_sync)(job, reporter)
     except Exception as error:  # noqa: BLE001 - every failure is the job's
         reporter.fail(error if isinstance(error, Failed) else explain(error))
@@ -29,6 +33,15 @@ def main() -> None:
     with contextlib.suppress(OSError):
         channel.close()
     os._exit(0)  # the reporting thread has nothing left to do
+
+
+def _end_with_server(scratch: Path) -> None:
+    """Wait for the end of stdin, which is the server's, then end this process and all it started."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    shutil.rmtree(scratch, ignore_errors=True)  # it has the connector's configuration
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _job(message: dict[str, Any]) -> Job:

@@ -17,7 +17,7 @@ from airbyte_dagster.local.engine import Failure, Json, StreamPlan
 from airbyte_dagster.local.work.reporting import Failed, Reporter, last_line
 
 #: A connector that writes a longer line is ended; Airbyte's destinations take less.
-MOST_BYTES_OF_A_LINE = 32_000_000
+MOST_BYTES_OF_A_LINE = 20_000_000
 #: A connector that writes nothing for so long is ended, as Airbyte's heartbeat does.
 SECONDS_OF_SILENCE = 10_800.0
 _BLOCK = 1 << 20

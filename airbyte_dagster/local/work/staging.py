@@ -12,9 +12,17 @@ from airbyte_dagster.local.engine import Failure
 from airbyte_dagster.local.work.reporting import Failed
 from airbyte_dagster.local.work.tables import AIRBYTE_COLUMNS, EXACT, Column, Part, StreamTable
 
-#: What DuckDB may use, which bounds the worker's memory; the rest goes to files of the job.
-MEMORY = "96MB"
-_SMALLEST_OBJECT = 1 << 20
+#: Bytes that DuckDB may use, which bounds the worker's memory; the rest goes to files of the job.
+MEMORY = 96_000_000
+#: A long line needs a multiple of itself.
+_OF_A_LINE = 12
+_LINE = 1 << 20
+_BUFFER = 4 << 20
+#: The lines of a file. Read as CSV of one column, whose separator no JSON can have in it: DuckDB's reader of JSON lines
+#: takes 32 MB for each thread. A line that is not UTF-8 is missing, which is noticed.
+_LINES = r"""read_csv($file, columns = {'json': 'VARCHAR'}, header = false, auto_detect = false, delim = '\x01',
+    quote = '', escape = '', comment = '', nullstr = '\x02', max_line_size = $line, buffer_size = $buffer,
+    strict_mode = false, ignore_errors = true)"""
 
 
 class Staging:
@@ -33,9 +41,10 @@ class Staging:
         self._job_id = job_id
         self._text_holds_zero = text_holds_zero
         self._loaded: dict[int, int] = {}
+        self._memory = MEMORY
         # Two threads, as there may be no more cores; the connector needs one of them.
         for setting in (
-            f"memory_limit='{MEMORY}'",
+            f"memory_limit='{MEMORY}B'",
             "threads=2",
             f"temp_directory='{file.parent}'",
             "TimeZone='UTC'",
@@ -53,9 +62,12 @@ class Staging:
         if first is None:
             self._create(index, table)
             first = 0
-        self.connection.execute(
-            self._insert(index, table, first), {"file": str(file), "size": max(longest * 2, _SMALLEST_OBJECT)}
-        )
+        if longest * _OF_A_LINE > self._memory:
+            self._memory = longest * _OF_A_LINE
+            self.connection.execute(f"SET memory_limit='{self._memory}B'")
+        line = max(longest + 1, _LINE)
+        parameters = {"file": str(file), "line": line, "buffer": max(line + 1, _BUFFER)}
+        self.connection.execute(self._insert(index, table, first), parameters)
         loaded = self._one(f"SELECT count(*) FROM s{index} WHERE ordinal > {first}")  # noqa: S608
         if loaded != lines:
             message = f"{lines - loaded:,} records of the stream {table.key[1]} are no valid JSON"
@@ -110,7 +122,7 @@ class Staging:
             typed.append(f"{self._typed(column, f'r{i}')} AS c{i}")
             if (column.stored != "string" and not is_json) or not self._text_holds_zero:
                 changes.append(f"CASE WHEN r{i} IS NOT NULL AND c{i} IS NULL THEN {_change(column.field)} END")
-        own = f"list_filter([{', '.join(changes)}], lambda x: x IS NOT NULL)" if changes else f"{_CHANGES}[]"
+        own = f"list_filter([{', '.join(changes)}], lambda x: x IS NOT NULL)" if changes else f"[]::{_CHANGES}[]"
         meta = f"""CASE WHEN changes = [] THEN '{{"sync_id":{self._job_id},"changes":[]}}'
             ELSE to_json(struct_pack(sync_id := {self._job_id}, changes := changes)) END"""
         columns = "".join(f", c{i}" for i in range(len(table.columns)))
@@ -119,17 +131,16 @@ class Staging:
             SELECT {first} + row_number() OVER (), uuid()::VARCHAR, make_timestamptz(emitted * 1000), {meta},
                 {table.generation_id}{columns}
             FROM (
-                SELECT *, list_concat({own}, coalesce(from_json(given, '{_CHANGES_JSON}'), [])) AS changes
+                SELECT *, list_concat(coalesce(from_json(given, '{_CHANGES_JSON}'), []), {own}) AS changes
                 FROM (
                     SELECT *{"".join(f", {column}" for column in typed)}
                     FROM (
                         SELECT TRY_CAST(t[1] AS BIGINT) AS emitted, d[1] AS given{"".join(f", {r}" for r in raw)}
                         FROM (
-                            SELECT json_extract_string(json, {_list(texts)}) AS t,
-                                json_extract(json, {_list(documents)}) AS d
-                            FROM read_ndjson_objects($file, maximum_object_size = $size, ignore_errors = true)
-                            WHERE json IS NOT NULL
-                        )
+                            SELECT TRY(json_extract_string(json, {_list(texts)})) AS t,
+                                TRY(json_extract(json, {_list(documents)})) AS d
+                            FROM {_LINES}
+                        ) WHERE t IS NOT NULL
                     )
                 )
             )"""  # noqa: S608 - literals are quoted
@@ -156,14 +167,14 @@ def _typed(declared: AirbyteType, stored: AirbyteType, value: str) -> str:
     cast = f"TRY_CAST({value} AS {DUCKDB_TYPES[stored]})"
     if stored == "integer":
         number = f"TRY_CAST({value} AS DOUBLE)"
-        whole = f"{number} = trunc({number}) AND abs({number}) <= {EXACT}"
+        whole = f"{number} = trunc({number}) AND abs({number}) < {EXACT}"
         # DuckDB would round what has a fraction; 5.0 and 1e3 are whole.
         return (
             f"CASE WHEN instr({value}, '.') = 0 AND instr(lower({value}), 'e') = 0 THEN {cast} "
             f"WHEN {whole} THEN {number}::BIGINT END"
         )
     if stored == "number":
-        exact = f" AND abs({cast}) <= {EXACT}" if declared == "integer" else ""
+        exact = f" AND abs({cast}) < {EXACT}" if declared == "integer" else ""
         return f"CASE WHEN isfinite({cast}){exact} THEN {cast} END"
     if stored in {"date", "timestamp_with_timezone", "timestamp_without_timezone"}:
         return f"CASE WHEN isfinite({cast}) THEN {cast} END"

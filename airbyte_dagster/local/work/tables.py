@@ -21,7 +21,7 @@ NORMALISERS: dict[str, Normaliser] = {
 }
 #: What makes names equal that are one to the database.
 FOLDS: dict[str, Callable[[str], str]] = {"duckdb": str.casefold, "motherduck": str.casefold, "postgres": str}
-#: Whole numbers beyond it have no exact number with a fraction.
+#: Whole numbers below it are the same as numbers with a fraction.
 EXACT = 2**53
 
 

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,7 +119,7 @@ class Loader:
                 table = replace(table, strategy="merge" if table.dedupe else "append")
             writes.append(Write(index, table, mark.records))
         if writes:
-            self._target.commit(writes)
+            self._staging.with_enough_memory(partial(self._target.commit, writes))
         for write in writes:
             if write.table.strategy == "replace":
                 self._replaced.add(write.index)

@@ -1,4 +1,4 @@
-"""Records on their way: typed by DuckDB in a file of the job's own, until they are committed."""
+"""Records on their way: typed by DuckDB in tables of the job's own, until they are committed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from airbyte_dagster.local.engine import Failure
 from airbyte_dagster.local.work.reporting import Failed
 from airbyte_dagster.local.work.tables import AIRBYTE_COLUMNS, EXACT, Column, Part, StreamTable
 
-#: Bytes that DuckDB may use, which bounds the worker's memory; the rest goes to files of the job.
+#: Bytes that DuckDB may use, which bounds the worker's memory; the rest goes to files of the job. To write a table of many
+#: columns takes more, for each of them; thousands of streams and records of megabytes do, too: then it is doubled.
 MEMORY = 96_000_000
-#: A long line needs a multiple of itself.
-_OF_A_LINE = 12
+MEMORY_OF_A_COLUMN = 1_200_000
+MOST_MEMORY = 4_000_000_000
 _LINE = 1 << 20
 _BUFFER = 4 << 20
 #: The lines of a file. Read as CSV of one column, whose separator no JSON can have in it: DuckDB's reader of JSON lines
@@ -26,27 +27,29 @@ _LINES = r"""read_csv($file, columns = {'json': 'VARCHAR'}, header = false, auto
 
 
 class Staging:
-    """Tables ``s0``, ``s1``, … of a DuckDB file, one for each stream that has records.
+    """Tables ``s0``, ``s1``, …, one for each stream that has records.
 
     Their columns are ``ordinal`` (which record of the stream it is), Airbyte's own ``a0``… and the stream's ``c0``….
 
     Args:
-        file: A file of its own.
+        scratch: Where files are put that memory has no room for.
         job_id: Goes into each row's ``_airbyte_meta``.
+        most_columns: Of any table.
         text_holds_zero: Whether a text may have the character U+0000 in it; PostgreSQL's may not.
     """
 
-    def __init__(self, file: Path, job_id: int, *, text_holds_zero: bool) -> None:
-        self.connection = duckdb.connect(str(file))
+    def __init__(self, scratch: Path, job_id: int, *, most_columns: int, text_holds_zero: bool) -> None:
+        # Not in a file, as nothing of it is wanted after a crash; in small blocks, since many are nearly empty.
+        self.connection = duckdb.connect(config={"default_block_size": "16384"})
         self._job_id = job_id
         self._text_holds_zero = text_holds_zero
         self._loaded: dict[int, int] = {}
-        self._memory = MEMORY
+        self._memory = max(MEMORY, most_columns * MEMORY_OF_A_COLUMN)
         # Two threads, as there may be no more cores; the connector needs one of them.
         for setting in (
-            f"memory_limit='{MEMORY}B'",
+            f"memory_limit='{self._memory}B'",
             "threads=2",
-            f"temp_directory='{file.parent}'",
+            f"temp_directory={literal(str(scratch))}",
             "TimeZone='UTC'",
             "enable_progress_bar=false",
         ):
@@ -62,21 +65,28 @@ class Staging:
         if first is None:
             self._create(index, table)
             first = 0
-        if longest * _OF_A_LINE > self._memory:
-            self._memory = longest * _OF_A_LINE
-            self.connection.execute(f"SET memory_limit='{self._memory}B'")
         line = max(longest + 1, _LINE)
         parameters = {"file": str(file), "line": line, "buffer": max(line + 1, _BUFFER)}
-        self.connection.execute(self._insert(index, table, first), parameters)
+        statement = self._insert(index, table, first)
+        self.with_enough_memory(lambda: self._execute(statement, parameters))
         loaded = self._one(f"SELECT count(*) FROM s{index} WHERE ordinal > {first}")  # noqa: S608
         if loaded != lines:
             message = f"{lines - loaded:,} records of the stream {table.key[1]} are no valid JSON"
             raise Failed(Failure(message, origin="source", stream=table.key))
         self._loaded[index] = first + lines
 
-    def loaded(self, index: int) -> int:
-        """How many records of a stream there were so far, also those that are committed."""
-        return self._loaded.get(index, 0)
+    def with_enough_memory(self, work: Callable[[], None]) -> None:
+        """Do something that changes all or nothing; if memory is too little for it, do it again with more."""
+        while True:
+            try:
+                work()
+            except duckdb.OutOfMemoryException:
+                if self._memory >= MOST_MEMORY:
+                    raise
+                self._memory *= 2
+                self.connection.execute(f"SET memory_limit='{self._memory}B'")
+            else:
+                return
 
     def keep_last(self, index: int, table: StreamTable, upto: int) -> None:
         """Of the records up to one, delete those that a later one of the same key replaces.
@@ -89,11 +99,12 @@ class Staging:
         if table.cursor is not None:
             cursor = f"{part_of(table.cursor, f'c{table.cursor.column}', nested_duckdb)} DESC NULLS LAST, "
         keyed = " AND ".join(f"{part} IS NOT NULL" for part in parts)
-        self.connection.execute(f"""
+        sql = f"""
             DELETE FROM s{index} WHERE ordinal <= {upto} AND {keyed} AND ordinal NOT IN (
                 SELECT ordinal FROM s{index} WHERE ordinal <= {upto} AND {keyed}
                 QUALIFY row_number() OVER (PARTITION BY {", ".join(parts)} ORDER BY {cursor}a1 DESC, ordinal DESC) = 1
-            )""")  # noqa: S608 - names of our own and quoted ones
+            )"""  # noqa: S608 - names of our own and quoted ones
+        self.with_enough_memory(lambda: self._execute(sql))
 
     def ensure(self, index: int, table: StreamTable) -> None:
         """Make a stream's staging table if it has had no record, so that it can be committed as others."""
@@ -103,12 +114,14 @@ class Staging:
 
     def discard(self, index: int, upto: int) -> None:
         """Delete the records up to one: they are committed."""
-        self.connection.execute(f"DELETE FROM s{index} WHERE ordinal <= {upto}")  # noqa: S608
+        sql = f"DELETE FROM s{index} WHERE ordinal <= {upto}"  # noqa: S608
+        self.with_enough_memory(lambda: self._execute(sql))
 
     def _create(self, index: int, table: StreamTable) -> None:
         own = [f"a{i} {DUCKDB_TYPES[kind]}" for i, (_, kind) in enumerate(AIRBYTE_COLUMNS)]
         theirs = [f"c{i} {DUCKDB_TYPES[column.stored]}" for i, column in enumerate(table.columns)]
-        self.connection.execute(f"CREATE TABLE s{index} (ordinal BIGINT, {', '.join([*own, *theirs])})")
+        sql = f"CREATE TABLE s{index} (ordinal BIGINT, {', '.join([*own, *theirs])})"
+        self.with_enough_memory(lambda: self._execute(sql))
 
     def _insert(self, index: int, table: StreamTable, first: int) -> str:
         """The statement that types a file: DuckDB parses each line once for all texts and once for all JSON."""
@@ -152,6 +165,9 @@ class Staging:
             zero = "chr(0)" if column.stored == "string" else r"'\u0000'"
             return f"CASE WHEN instr({value}, {zero}) = 0 THEN {value} END"
         return _typed(column.declared, column.stored, value)
+
+    def _execute(self, sql: str, parameters: dict[str, object] | None = None) -> None:
+        self.connection.execute(sql, parameters)
 
     def _one(self, sql: str) -> int:
         row = self.connection.execute(sql).fetchone()

@@ -43,8 +43,8 @@ def run_sync(job: Job, reporter: Reporter, clock: Callable[[], float] = time.mon
     Raises:
         Failed: The job failed. What was complete before is committed, and no row of what was not.
     """
-    staging, target = _opened(job, reporter)
     plain = [table_of(plan, job.warehouse.kind) for plan in job.streams]
+    staging, target = _opened(job, plain, reporter)
     existing = target.look([table.place for table in plain])
     tables = [_fitted(table, existing.get(table.place), target, job.warehouse.kind) for table in plain]
     incremental = {(plan.namespace, plan.name) for plan in job.streams if plan.incremental}
@@ -65,13 +65,14 @@ def run_sync(job: Job, reporter: Reporter, clock: Callable[[], float] = time.mon
 
 def run_reset(job: Job, reporter: Reporter) -> None:
     """Empty the tables of all streams."""
-    _, target = _opened(job, reporter)
+    _, target = _opened(job, (), reporter)
     target.empty([Place(plan.schema, plan.table) for plan in job.streams])
 
 
-def _opened(job: Job, reporter: Reporter) -> tuple[Staging, Target]:
+def _opened(job: Job, tables: Sequence[StreamTable], reporter: Reporter) -> tuple[Staging, Target]:
     postgres = job.warehouse.kind == "postgres"
-    staging = Staging(job.scratch / "staging.duckdb", job.id, text_holds_zero=not postgres)
+    most = max((len(table.columns) for table in tables), default=0)
+    staging = Staging(job.scratch, job.id, most_columns=most, text_holds_zero=not postgres)
     if postgres:
         return staging, PostgresTarget(staging, job.warehouse, job.scratch)
     return staging, DuckDBTarget(staging, job.warehouse, reporter, job.lock_timeout)

@@ -59,7 +59,9 @@ class Replay:
         connection = http.client.HTTPConnection(self._address)
         try:
             path = PUBLIC_API + self.filled(call["path"])
-            connection.request(call["method"], path, [body or b""] if chunked else body, headers, encode_chunked=chunked)
+            connection.request(
+                call["method"], path, [body or b""] if chunked else body, headers, encode_chunked=chunked
+            )
             answer = connection.getresponse()
             text = answer.read()
         finally:

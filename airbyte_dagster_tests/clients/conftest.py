@@ -17,8 +17,8 @@ from airbyte_dagster_tests.local.processes import ServerProcess
 class Client(Protocol):
     """Runs a client's program and gives what it reported."""
 
-    def __call__(self, environment: str | Path, script: str, **variables: str) -> dict[str, Any]:
-        """Run ``scripts/SCRIPT.py`` in the environment of this name, or by this Python."""
+    def __call__(self, environment: str, script: str, **variables: str) -> dict[str, Any]:
+        """Run ``scripts/SCRIPT.py`` in the environment of this name."""
 
 
 @pytest.fixture
@@ -39,9 +39,8 @@ def client(airbyte: RunningAirbyte, tmp_path: Path) -> Client:
     """Runs a client's program; it may ask to ``hold`` and ``release`` syncs."""
     asked: dict[str, Callable[[], object]] = {"hold": airbyte.engine.hold, "release": airbyte.engine.release}
 
-    def run(environment: str | Path, script: str, **variables: str) -> dict[str, Any]:
-        python = environment if isinstance(environment, Path) else python_environment(environment)
-        command = [str(python), str(SCRIPTS / f"{script}.py")]
+    def run(environment: str, script: str, **variables: str) -> dict[str, Any]:
+        command = [str(python_environment(environment)), str(SCRIPTS / f"{script}.py")]
         return run_client(command, {**variables_of(airbyte, tmp_path / "client"), **variables}, asked)
 
     return run

@@ -48,8 +48,8 @@ def newman() -> Path:
 
 
 def java_classpath() -> str:
-    """The Java SDK and what it needs from Maven Central, at the version that ``pins/airbyte-api-java.xml`` names."""
-    pins = PINS / "airbyte-api-java.xml"
+    """The Java SDK and what it needs from Maven Central, at the version that ``pins/java.xml`` names."""
+    pins = PINS / "java.xml"
     path = _place("java", pins)
     with FileLock(f"{path}.lock"):
         if not (path / ".complete").exists():

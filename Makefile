@@ -20,8 +20,8 @@ test: $(VENV)/ready ## Run every test but those of the heavy clients
 	@$(BIN)/airbyte-dagster local connectors install faker file
 	$(BIN)/python -m pytest -m "not clients" $(PYTEST_ARGS)
 
-test-clients: $(VENV)/ready ## Run the heavy clients of other people (Airflow, Dagster, PyAirbyte, Postman); needs node
-	@scripts/system-packages npm=npm
+test-clients: $(VENV)/ready ## Run the heavy clients of other people (Airflow, Dagster, PyAirbyte, Postman, Java)
+	@scripts/system-packages npm=npm mvn=maven javac=default-jdk-headless
 	@$(BIN)/airbyte-dagster local connectors install faker
 	$(BIN)/python -m pytest -m clients $(PYTEST_ARGS) airbyte_dagster_tests/clients
 

@@ -179,8 +179,10 @@ def make_uvicorn(app: Any, on_ready: Callable[[], None]) -> Any:
             # uvicorn raises the signal again after its shutdown, so the process would not end with 0.
             yield
 
+    # Java's HTTP client offers HTTP/2 with each request. httptools drops the body of such a request, h11 does not;
+    # that it is not taken up is no warning.
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="on", ws="none", timeout_graceful_shutdown=3
+        app, log_level="error", access_log=False, lifespan="on", http="h11", ws="none", timeout_graceful_shutdown=3
     )
     return Server(config)
 

@@ -47,6 +47,18 @@ def newman() -> Path:
     return path / "node_modules" / ".bin" / "newman"
 
 
+def java_classpath() -> str:
+    """The Java SDK and what it needs from Maven Central, at the version that ``pins/java.xml`` names."""
+    pins = PINS / "java.xml"
+    path = _place("java", pins)
+    with FileLock(f"{path}.lock"):
+        if not (path / ".complete").exists():
+            shutil.rmtree(path, ignore_errors=True)
+            _run(["mvn", "-q", "-B", "-f", str(pins), "dependency:copy-dependencies", f"-DoutputDirectory={path}"])
+            (path / ".complete").touch()
+    return f"{path}/*"
+
+
 def _place(name: str, pins: Path) -> Path:
     ROOT.mkdir(parents=True, exist_ok=True)
     return ROOT / f"{name}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"

@@ -6,21 +6,22 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airbyte_dagster_tests.local.fakes import RunningAirbyte
+from airbyte_dagster.local import settings
+from airbyte_dagster_tests.local.fakes import PATIENCE, RunningAirbyte
+from airbyte_dagster_tests.local.processes import ServerProcess
 
 SCRIPTS = Path(__file__).parent / "scripts"
-_SECONDS = 120
 
 
-def variables_of(airbyte: RunningAirbyte, home: Path) -> dict[str, str]:
+def variables_of(airbyte: RunningAirbyte | ServerProcess, home: Path) -> dict[str, str]:
     """An environment with the way to the server and little else: no proxy, and no statistics sent to anyone."""
     home.mkdir(exist_ok=True)
     return {
-        **airbyte.environment,
+        **settings.environment(airbyte.home, airbyte.url),
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "LANG": "C.UTF-8",
@@ -31,16 +32,14 @@ def variables_of(airbyte: RunningAirbyte, home: Path) -> dict[str, str]:
 
 
 def run_client(
-    python: Path,
-    script: str,
+    command: Sequence[str],
     environment: Mapping[str, str],
     asked: Mapping[str, Callable[[], object]] | None = None,
 ) -> dict[str, Any]:
-    """Run ``scripts/SCRIPT.py`` with a client's own Python; it must end well.
+    """Run a client's program; it must end well.
 
     Args:
-        python: The client's Python.
-        script: The program's name.
+        command: The program and its arguments.
         environment: All of its environment.
         asked: What to do when the program asks for it.
 
@@ -50,7 +49,7 @@ def run_client(
     seen: dict[str, Any] = {}
     errors: list[str] = []
     with subprocess.Popen(
-        [str(python), str(SCRIPTS / f"{script}.py")],
+        command,
         env=environment,
         cwd=environment["HOME"],
         stdin=subprocess.PIPE,
@@ -61,7 +60,7 @@ def run_client(
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None  # noqa: PT018
         reader = threading.Thread(target=errors.extend, args=(process.stderr,))
         reader.start()
-        limit = threading.Timer(_SECONDS, process.kill)
+        limit = threading.Timer(PATIENCE, process.kill)
         limit.start()
         try:
             for line in process.stdout:

@@ -1,4 +1,4 @@
-"""PyAirbyte, with the package that local Airbyte runs connectors with: its client side is independent of that."""
+"""PyAirbyte's side for Airbyte Cloud."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airbyte_dagster.local.environments import ENGINE, Environments
+from airbyte_dagster.local.environments import Environments
 from airbyte_dagster_tests.clients.conftest import Client
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
 
@@ -14,10 +14,9 @@ from airbyte_dagster_tests.local.fakes import RunningAirbyte
 @pytest.mark.clients
 def test_a_workspace_from_deploying_to_deleting(client: Client, airbyte: RunningAirbyte, environments: Path) -> None:
     """Deploy, sync, read the result, logs, history, state and catalog; change, cancel, delete."""
-    installed = Environments(environments)
-    faker = installed.ensure("faker").executable("source-faker")
+    faker = Environments(environments).ensure("faker").executable("source-faker")
 
-    seen = client(installed.ensure(ENGINE).executable("python"), "pyairbyte", FAKER=str(faker))
+    seen = client("pyairbyte", "pyairbyte", FAKER=str(faker))
 
     assert seen["organization"] == ["00000000-0000-0000-0000-000000000000", "Local Airbyte"]
     assert seen["workspaces"] == [airbyte.workspace_id]

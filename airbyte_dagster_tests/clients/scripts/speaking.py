@@ -11,10 +11,10 @@ from typing import Any
 _channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
 os.dup2(2, 1)
 
-SERVER_URL = os.environ["AIRBYTE_SERVER_URL"]
-CLIENT_ID = os.environ["AIRBYTE_CLIENT_ID"]
-CLIENT_SECRET = os.environ["AIRBYTE_CLIENT_SECRET"]
-WORKSPACE_ID = os.environ["AIRBYTE_WORKSPACE_ID"]
+SERVER_URL = os.environ.get("AIRBYTE_SERVER_URL", "")
+CLIENT_ID = os.environ.get("AIRBYTE_CLIENT_ID", "")
+CLIENT_SECRET = os.environ.get("AIRBYTE_CLIENT_SECRET", "")
+WORKSPACE_ID = os.environ.get("AIRBYTE_WORKSPACE_ID", "")
 CONNECTION_ID = os.environ.get("CONNECTION_ID", "")
 
 

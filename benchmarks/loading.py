@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -121,7 +122,9 @@ class Faker:
         database = self.directory / "pyairbyte.duckdb"
         database.unlink(missing_ok=True)
         arguments = [self.executable, json.dumps(self.config), str(database), json.dumps(_STREAMS)]
-        subprocess.run([str(python), "-c", _PYAIRBYTE, *arguments], capture_output=True, check=True, cwd=self.directory)
+        environment = {**os.environ, "AIRBYTE_OFFLINE_MODE": "1", "DO_NOT_TRACK": "1"}
+        command = [str(python), "-c", _PYAIRBYTE, *arguments]
+        subprocess.run(command, capture_output=True, check=True, cwd=self.directory, env=environment)
 
     def _file(self, name: str, content: Any) -> str:
         path = self.directory / f"{name}.json"
@@ -172,16 +175,9 @@ def measure(count: int = 100_000, *, with_pyairbyte: bool = True) -> Table:
         if with_pyairbyte:
             python = python_environment("pyairbyte")
             candidates["PyAirbyte into a DuckDB file"] = lambda: work.by_pyairbyte(python)
-        seconds: dict[str, list[float]] = {name: [] for name in candidates}
-        for _ in range(_RUNS):
-            for label, run in candidates.items():
-                began = time.perf_counter()
-                run()
-                seconds[label].append(time.perf_counter() - began)
-    medians = {label: statistics.median(times) for label, times in seconds.items()}
-    table = Table(
-        "what", "seconds", "of the connector alone", title=f"{count:,} users and purchases", title_justify="left"
-    )
+        medians = _medians(candidates)
+    title = f"{count:,} users and purchases"
+    table = Table("what", "seconds", "of the connector alone", title=title, title_justify="left")
     for label, median in medians.items():
         table.add_row(label, f"{median:.1f}", f"{median / medians['the connector alone']:.2f}")
     table.add_row("the worker's memory, MB", f"{max(memory):.0f}", "")

@@ -12,8 +12,8 @@ from airbyte_dagster.local.engine import Failure
 from airbyte_dagster.local.work.reporting import Failed
 from airbyte_dagster.local.work.tables import AIRBYTE_COLUMNS, EXACT, Column, Part, StreamTable
 
-#: Bytes that DuckDB may use, which bounds the worker's memory; the rest goes to files of the job. A wide table takes more,
-#: for each of its columns; thousands of streams and records of megabytes do, too: then it is doubled.
+#: Bytes that DuckDB may use, which bounds the worker's memory; the rest goes to files of the job. A wide table takes
+#: more, for each of its columns; thousands of streams and records of megabytes do, too: then it is doubled.
 MEMORY = 96_000_000
 MEMORY_OF_A_COLUMN = 1_200_000
 MOST_MEMORY = 4_000_000_000

@@ -83,7 +83,8 @@ class Faker:
 
     def into(self, warehouse: Warehouse) -> float:
         """Load with the worker; returns the most memory that it had, in MB."""
-        Path(warehouse.path or "/nonexistent").unlink(missing_ok=True)
+        if warehouse.path:
+            Path(warehouse.path).unlink(missing_ok=True)
         scratch = tempfile.mkdtemp(dir=self.directory)
         message = {
             "job_id": 1,

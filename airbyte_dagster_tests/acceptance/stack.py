@@ -77,7 +77,7 @@ class DagsterStack(DagsterProcesses):
     def _has_loaded(self) -> bool:
         try:
             (entry,) = self.graphql(_LOCATIONS)["workspaceOrError"]["locationEntries"]
-        except httpx.TransportError:
+        except (httpx.TransportError, ValueError):  # an error page, while it starts
             return False
         found = entry["locationOrLoadError"]
         assert found is None or found["__typename"] == "RepositoryLocation", found

@@ -20,6 +20,8 @@ from airbyte_dagster.local.workers import ConnectorEngine
 from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte, running_local_airbyte
 
 TINY = Path(__file__).with_name("tiny_connector.py")
+#: Streams of any name and value, from a file.
+ODD = Path(__file__).parents[1] / "cases" / "odd_source.py"
 _REPOSITORY = Path(__file__).parents[2]
 
 
@@ -34,8 +36,8 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def real_server(home: Path, **options: Any) -> contextlib.AbstractContextManager[RunningAirbyte]:
-    """A server in this process with the real engine, the tiny connector included; options as in `Options`."""
-    engine = ConnectorEngine(Environments(home / "environments"), home / "asking", {"tiny": TINY})
+    """A server in this process with the real engine and two small connectors; options as in `Options`."""
+    engine = ConnectorEngine(Environments(home / "environments"), home / "asking", {"tiny": TINY, "odd": ODD})
     return running_local_airbyte(home, engine, **options)
 
 

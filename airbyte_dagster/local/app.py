@@ -11,10 +11,13 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
+from airbyte_dagster.local import pages as html
 from airbyte_dagster.local import problems
 from airbyte_dagster.local.deps import Context, require_token
+from airbyte_dagster.local.forms import NotOurForm
 from airbyte_dagster.local.guard import HostGuard
 from airbyte_dagster.local.routes import (
     actors,
@@ -26,6 +29,7 @@ from airbyte_dagster.local.routes import (
     connections,
     definitions,
     jobs,
+    page_actions,
     pages,
     people,
     streams,
@@ -39,8 +43,6 @@ _DESCRIPTION = """
 Airbyte's public API on this machine, with real connectors. Try it in order: **1** get a token with the client id and
 secret that `airbyte-dagster local env` shows and put it into **Authorize**; **2** list the workspaces; **3** create a
 source; **4** create a destination; **5** create a connection; **6** start a sync and watch its job.
-
-(This page loads its scripts from a CDN. Without a network, use curl: everything else here works offline.)
 """
 
 
@@ -61,7 +63,10 @@ def create_app(context: Context, *, hosts: Iterable[str] = ()) -> FastAPI:
         yield
         await to_thread.run_sync(context.close)
 
-    app = FastAPI(title="Local Airbyte", description=_DESCRIPTION, version="1.0.0", lifespan=lifespan)
+    # Its page at /docs has everything that it needs from this server, and nothing from a CDN.
+    app = FastAPIOffline(
+        redoc_url=None, title="Local Airbyte", description=_DESCRIPTION, version="1.0.0", lifespan=lifespan
+    )
     app.state.context = context
     signed_in = [Depends(require_token)]
     public = APIRouter(prefix=PUBLIC_API)
@@ -84,8 +89,11 @@ def create_app(context: Context, *, hosts: Iterable[str] = ()) -> FastAPI:
     # The configuration API's token call takes and gives the same.
     app.add_api_route(f"{CONFIG_API}/applications/token", auth.token, methods=["POST"], include_in_schema=False)
     app.include_router(pages.router)
+    app.include_router(page_actions.router)
     app.add_exception_handler(problems.ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(pages.Missing, _missing)
+    app.add_exception_handler(NotOurForm, _not_our_form)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
     app.add_middleware(HostGuard, hosts=tuple(hosts))
@@ -111,15 +119,34 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     return JSONResponse(refused.body, refused.status)
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
+async def _missing(_request: Request, _error: Exception) -> Response:
+    return pages.answer(html.missing(), 404)
+
+
+async def _not_our_form(_request: Request, _error: Exception) -> Response:
+    message = "This form is from before the server was started, or not from one of its pages. Open the page again."
+    return pages.answer(html.refused("Not done", message), 403)
+
+
+def _is_browser(request: Request) -> bool:
+    """Whether a person looks at the answer: not at the API's addresses, which clients judge by Airbyte's own text."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     if error.status_code == 404:  # noqa: PLR2004 - an unrouted path
-        return PlainTextResponse("Object not found.", 404)
+        return await _missing(request, error) if _is_browser(request) else PlainTextResponse("Object not found.", 404)
+    if _is_browser(request):
+        return pages.answer(html.refused("Not done", str(error.detail)), error.status_code)
     refused = problems.error_id(error.status_code, str(error.detail))
     return JSONResponse(refused.body, refused.status, headers=dict(error.headers or {}))
 
 
-async def _unexpected(_request: Request, error: Exception) -> Response:
+async def _unexpected(request: Request, error: Exception) -> Response:
     traceback.print_exception(error, file=sys.stderr)
-    body: dict[str, Any] = problems.error_id(500, "Internal error; the server's output has the details").body
+    message = "Internal error; the server's output has the details"
+    if _is_browser(request):
+        return pages.answer(html.refused("Something is wrong here", f"{message}."), 500)
+    body: dict[str, Any] = problems.error_id(500, message).body
     return JSONResponse(body, 500)

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from airbyte_dagster.local import joblogs, overview, settings
+from airbyte_dagster.local.cli_delete import delete
 
 _SECONDS_BETWEEN_LOOKS = 0.3
 _HOME = click.option(
@@ -23,6 +24,9 @@ _HOME = click.option(
 @click.group()
 def local() -> None:
     """Local Airbyte: Airbyte's API and real connectors on this machine, without an account."""
+
+
+local.add_command(delete)
 
 
 def _connectors(given: tuple[str, ...]) -> dict[str, Path]:

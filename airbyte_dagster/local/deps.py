@@ -18,6 +18,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from airbyte_dagster.local import problems
 from airbyte_dagster.local.engine import Engine
+from airbyte_dagster.local.forms import Forms
 from airbyte_dagster.local.jobs import JobRunner
 from airbyte_dagster.local.jobstore import JobStore
 from airbyte_dagster.local.schedules import Scheduler
@@ -83,6 +84,7 @@ class Context:
         strict: Leave the type key out of configurations, as the real server does.
         allowed: Directories besides the home that warehouse files may be in.
         connectors: Names of the connectors that the user configured.
+        forms: What tells the pages' own forms from others'.
     """
 
     home: Home
@@ -96,6 +98,7 @@ class Context:
     strict: bool = False
     allowed: Sequence[Path] = ()
     connectors: frozenset[str] = field(default_factory=frozenset)
+    forms: Forms = field(default_factory=Forms)
 
     @functools.cached_property
     def tags(self) -> TagStore:

@@ -78,6 +78,25 @@ def read(path: Path) -> str:
     return found.decode(errors="replace")
 
 
+def read_end(path: Path, most_bytes: int) -> tuple[str, bool]:
+    """The last whole lines of a log that fit, and whether there are more before them; empty if there is no log.
+
+    Args:
+        path: Its file.
+        most_bytes: How much may be read.
+    """
+    found, is_cut = b"", False
+    for part in (path, older(path)):
+        with contextlib.suppress(OSError), part.open("rb") as file:
+            size, room = os.fstat(file.fileno()).st_size, most_bytes - len(found)
+            is_cut = is_cut or size > room
+            file.seek(max(size - room, 0))
+            found = file.read(room) + found
+    if is_cut:
+        found = found.partition(b"\n")[2]
+    return found.decode(errors="replace"), is_cut
+
+
 def follow(path: Path, has_ended: Callable[[], bool], wait: Callable[[], None]) -> Iterator[str]:
     """A log as it grows, in pieces, until its job has ended.
 

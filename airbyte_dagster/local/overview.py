@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -16,6 +17,34 @@ from airbyte_dagster.local.settings import Home
 
 _ACTIVE = ("pending", "running", "incomplete")
 _LAST_JOBS = 5
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A connection, source or destination that is not deleted.
+
+    Attributes:
+        id: Its id.
+        name: Its name, which others may have, too.
+        connections: Of a source or destination, the connections that it is part of.
+    """
+
+    id: str
+    name: str
+    connections: tuple[Thing, ...] = ()
+
+
+def things(home: Home, kind: str) -> list[Thing]:
+    """All of a kind (``connection``, ``source`` or ``destination``), oldest first."""
+    found = _rows(
+        home, "SELECT id, name, source_id, destination_id FROM connections WHERE status <> 'deprecated' ORDER BY rowid"
+    )
+    if kind == "connection":
+        return [Thing(row[0], row[1]) for row in found]
+    actors = _rows(home, "SELECT id, name FROM actors WHERE kind = ? AND NOT deleted ORDER BY rowid", kind)
+    return [
+        Thing(actor, name, tuple(Thing(row[0], row[1]) for row in found if actor in row[2:])) for actor, name in actors
+    ]
 
 
 def job_status(home: Home, job_id: int) -> str | None:

@@ -1,4 +1,4 @@
-"""Pages for people: what a workspace, a source, a destination or a connection is and what it did, as plain HTML.
+"""Pages for people: what a workspace, a source, a destination, a connection or a job is and did, as plain HTML.
 
 No scripts and nothing from elsewhere; everything is escaped, and configurations are masked before they come here.
 """
@@ -7,25 +7,72 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.local import views
-from airbyte_dagster.local.engine import Json
+from airbyte_dagster.local.engine import Json, StreamPlan
 from airbyte_dagster.local.records import ACTIVE, Actor, Connection, Job, Workspace
 
 HEADERS = {
     # A page of another site must not frame these, and nothing in them can load or run anything.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Within this server only. Were it never, browsers would send the forms with `Origin: null`.
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+SECONDS_TO_RENEWAL = 3
+"""How often a page renews itself while a job is active."""
+
+Token = Callable[[str], str]
+"""Gives what a form for an address has to send along."""
+
 _TEMPLATES = Path(__file__).with_name("templates")
 _KILO = 1000
+_UNKNOWN = "–"
+#: What Airbyte calls a reset by now.
+_TYPES = {"reset": "clear"}
+#: Lines of a log that matter to whoever looks for a reason.
+_BAD_WORDS = (" ERROR ", " FATAL ", "Traceback (most recent call last)")
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What has to be confirmed, since it can't be taken back.
+
+    Attributes:
+        title: The question.
+        words: On the button.
+        consequences: A sentence each.
+        action: The address that does it.
+        back: The address that leads away from it.
+        choices: Value and words of what can be chosen, the first by default; empty for nothing.
+        connections: Connections that it concerns.
+    """
+
+    title: str
+    words: str
+    consequences: Sequence[str]
+    action: str
+    back: str
+    choices: Sequence[tuple[str, str]] = ()
+    connections: Sequence[Connection] = ()
+
+
+def connection_path(record: Connection | Job, connection_id: str = "") -> str:
+    """The address that a connection's pages begin with, for the connection or for one of its jobs."""
+    return f"/workspaces/{record.workspace_id}/connections/{connection_id or record.id}"
+
+
+def job_path(job: Job) -> str:
+    """The address of a job's page, which is where Airbyte opens a job's log."""
+    return f"{connection_path(job, job.connection_id)}/timeline?jobId={job.id}&openLogs=true"
 
 
 def workspace(
@@ -33,7 +80,7 @@ def workspace(
     sources: Sequence[Actor],
     destinations: Sequence[Actor],
     connections: Sequence[Connection],
-    last_jobs: dict[str, Job],
+    last_jobs: Mapping[str, Job],
 ) -> str:
     """A workspace's page: what is in it, with the last job of each connection."""
     rows = [{"record": one, "job": _job(last_jobs[one.id]) if one.id in last_jobs else None} for one in connections]
@@ -43,6 +90,7 @@ def workspace(
         workspace=record,
         actors=(("source", sources), ("destination", destinations)),
         connections=rows,
+        renews=_renewal(last_jobs.values()),
     )
 
 
@@ -55,20 +103,97 @@ def actor(record: Actor, home: Workspace, connections: Sequence[Connection]) -> 
 
 
 def connection(
-    record: Connection, home: Workspace, source: Actor | None, destination: Actor | None, jobs: Sequence[Job]
+    record: Connection,
+    home: Workspace,
+    ends: Mapping[str, Actor | None],
+    jobs: Sequence[Job],
+    token: Token,
+    *,
+    actions: Sequence[tuple[str, str]] = (),
+    warnings: Sequence[str] = (),
+    message: str = "",
 ) -> str:
-    """A connection's page: its settings, its streams, and its last jobs, the newest first."""
+    """A connection's page: what can be done with it, its streams, its last jobs and its settings.
+
+    Args:
+        record: The connection.
+        home: Its workspace.
+        ends: Its ``source`` and its ``destination``.
+        jobs: Its last jobs, the newest first.
+        token: For the forms.
+        actions: What can be done besides syncing, cancelling and deleting: the address' last part, and words.
+        warnings: What is wrong with it, a sentence each.
+        message: Why the last request was refused.
+    """
     return _render(
         "connection.html",
         title=record.name,
         workspace=home,
         record=record,
-        ends=(("source", source), ("destination", destination)),
+        path=connection_path(record),
+        ends=list(ends.items()),
         schedule=record.schedule.get("cronExpression") or record.schedule.get("scheduleType", ""),
-        streams=[_stream(one) for one in record.streams],
+        streams=_streams(record, ends["destination"], jobs),
         jobs=[_job(job) for job in jobs],
-        refresh=any(job.status in ACTIVE for job in jobs),
+        is_active=any(job.status in ACTIVE for job in jobs),
+        renews=None if message else _renewal(jobs),
+        token=token,
+        more_actions=actions,
+        warnings=warnings,
+        message=message,
     )
+
+
+def job(
+    record: Job,
+    its_connection: Connection,
+    home: Workspace,
+    log: str,
+    token: Token,
+    *,
+    log_is_cut: bool = False,
+    follow: bool = True,
+) -> str:
+    """A job's page: how it ended and why, its attempts, what it moved of each stream, and its log.
+
+    Args:
+        record: The job.
+        its_connection: Its connection.
+        home: Its workspace.
+        log: Its log, or the end of it.
+        token: For the forms.
+        log_is_cut: Whether there is more of the log.
+        follow: Whether the page renews itself as long as the job is active.
+    """
+    shown = _job(record)
+    attempts = [views.config_api_attempt(record, ())["attempt"]] if record.started_at else []
+    return _render(
+        "job.html",
+        title=f"Job {record.id}",
+        workspace=home,
+        trail=[(its_connection.name, f"{connection_path(its_connection)}/status")],
+        record=its_connection,
+        path=connection_path(its_connection),
+        job=shown,
+        is_active=record.status in ACTIVE,
+        failure=record.failure,
+        attempts=[{"endedAt": None, **attempt} for attempt in attempts],
+        streams=[{**stream, "name": _name(stream["streamNamespace"], stream["streamName"])} for stream in record.stats],
+        log=[(line, any(words in line for words in _BAD_WORDS)) for line in log.splitlines()],
+        log_is_cut=log_is_cut,
+        renews=_renewal([record]) if follow else None,
+        token=token,
+    )
+
+
+def confirmation(needed: Confirmation, home: Workspace, token: Token) -> str:
+    """The page between a button and what can't be taken back."""
+    return _render("confirm.html", workspace=home, token=token, **vars(needed))
+
+
+def refused(title: str, message: str, back: str = "/") -> str:
+    """The page that says why something was not done."""
+    return _render("refused.html", title=title, workspace=None, message=message, back=back)
 
 
 def missing() -> str:
@@ -76,8 +201,10 @@ def missing() -> str:
     return _render("missing.html", title="Not found", workspace=None)
 
 
-def size(count: int) -> str:
-    """A number of bytes for people: ``1.5 kB``."""
+def size(count: int | None) -> str:
+    """A number of bytes for people: ``1.5 kB``; a dash for what is not known."""
+    if count is None:
+        return _UNKNOWN
     amount = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < _KILO:
@@ -86,29 +213,62 @@ def size(count: int) -> str:
     return f"{amount:.1f} TB"
 
 
-def _job(job: Job) -> Json:
-    shown = views.job(job, with_counts=True)
-    started = datetime.fromtimestamp(int(job.created_at), tz=timezone.utc)
+def _count(number: int | None) -> str:
+    return _UNKNOWN if number is None else f"{number:,}"
+
+
+def _when(seconds: float | None) -> Any:
+    from markupsafe import Markup  # noqa: PLC0415 - comes with the templates
+
+    if seconds is None:
+        return _UNKNOWN
+    moment = datetime.fromtimestamp(int(seconds), tz=timezone.utc)
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), moment.strftime("%Y-%m-%d %H:%M:%S UTC"))
+
+
+def _renewal(jobs: Any) -> int | None:
+    return SECONDS_TO_RENEWAL if any(one.status in ACTIVE for one in jobs) else None
+
+
+def _job(record: Job) -> Json:
+    shown = views.job(record, with_counts=True)
     return {
-        "id": job.id,
-        "type": job.type,
-        "status": job.status,
-        "rows": f"{shown['rowsSynced']:,}",
-        "bytes": size(shown["bytesSynced"]),
-        "start": started.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        "duration": shown.get("duration", "PT0S").removeprefix("PT").lower(),
-        "reason": (job.failure or {}).get("message", ""),
+        "id": record.id,
+        "path": job_path(record),
+        "type": _TYPES.get(record.type, record.type),
+        "status": record.status,
+        "rows": shown["rowsSynced"] if record.stats else None,
+        "bytes": shown["bytesSynced"] if record.stats else None,
+        "start": record.created_at,
+        "duration": shown.get("duration", "").removeprefix("PT").lower(),
+        "reason": (record.failure or {}).get("message", ""),
     }
 
 
-def _stream(shown: Json) -> Json:
-    return {
-        "name": f"{shown['namespace']}.{shown['name']}" if shown.get("namespace") else shown["name"],
-        "mode": shown["syncMode"].replace("_", " "),
-        "cursor": ".".join(shown.get("cursorField") or []),
-        "key": ", ".join(".".join(path) for path in shown.get("primaryKey") or []),
-        "fields": ", ".join(".".join(one["fieldPath"]) for one in shown.get("selectedFields") or []) or "all",
-    }
+def _streams(record: Connection, destination: Actor | None, jobs: Sequence[Job]) -> list[Json]:
+    syncs = (one for one in jobs if one.type == "sync" and one.status not in ACTIVE and one.stats)
+    stats = next((one.stats for one in syncs), [])
+    rows = {(one["streamNamespace"], one["streamName"]): one["recordsCommitted"] for one in stats}
+    places = None
+    if destination is not None and not destination.deleted:  # the configuration of a deleted one is gone
+        planned = [StreamPlan(stream) for stream in record.catalog]
+        places = TablePlaces.of(destination.type, destination.configuration, record, planned)
+    return [
+        {
+            "name": _name(shown.get("namespace"), shown["name"]),
+            "table": places and places.table_name(StreamPlan(stream)),
+            "mode": shown["syncMode"].replace("_", " "),
+            "cursor": ".".join(shown.get("cursorField") or []),
+            "key": ", ".join(".".join(path) for path in shown.get("primaryKey") or []),
+            "fields": ", ".join(".".join(one["fieldPath"]) for one in shown.get("selectedFields") or []) or "all",
+            "rows": rows.get((shown.get("namespace"), shown["name"])),
+        }
+        for shown, stream in zip(record.streams, record.catalog, strict=True)
+    ]
+
+
+def _name(namespace: str | None, name: str) -> str:
+    return f"{namespace}.{name}" if namespace else name
 
 
 def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
@@ -127,14 +287,16 @@ def _environment() -> Any:
     # Loaded at the first page only: the server starts without it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters |= {"when": _when, "count": _count, "size": size}
+    return made
 
 
 def _render(template: str, **values: Any) -> str:
-    return str(_environment().get_template(template).render({"refresh": False, **values}))
+    return str(_environment().get_template(template).render({"renews": None, "trail": (), **values}))

@@ -25,6 +25,12 @@ class ApiError(Exception):
         self.body = body
 
 
+def words_of(error: ApiError) -> str:
+    """What an error says to a person: what is particular to it, where it says so, else what its kind says."""
+    particular = (error.body.get("data") or {}).get("message")
+    return str(particular or error.body.get("message") or error.body.get("detail") or error.body)
+
+
 def problem(status: int, title: str, suffix: str, detail: str, data: dict[str, Any] | None) -> ApiError:
     """A problem body: keys in Airbyte's order, nulls kept, the useful text in ``data``.
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from airbyte_dagster.local.routes import pages
+from airbyte_dagster.local.routes import page_actions, pages
 from airbyte_dagster.local.settings import CONFIG_API
 
 
 def routes(app: FastAPI) -> list[tuple[str, str]]:
     """Method and path of every route: those of the API's description, and those that it leaves out."""
     described = [(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods]
-    shown = [("GET", route.path) for route in pages.router.routes if isinstance(route, APIRoute)]
+    parts = [route for part in (pages, page_actions) for route in part.router.routes if isinstance(route, APIRoute)]
+    shown = [(method, route.path) for route in parts for method in route.methods]
     return sorted({*described, *shown, ("POST", f"{CONFIG_API}/applications/token")})
 
 

@@ -5,70 +5,120 @@ They need no token: a browser has none. The guard keeps other hosts away, and no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from airbyte_dagster.local import pages
+from airbyte_dagster.local import joblogs, pages
 from airbyte_dagster.local.deps import Context, Ctx
 from airbyte_dagster.local.jobstore import JobFilter
 from airbyte_dagster.local.problems import ApiError
-from airbyte_dagster.local.records import Workspace
+from airbyte_dagster.local.records import Actor, Connection, Job, Workspace
 
 router = APIRouter(include_in_schema=False)
 
 _MOST = 100
 _MOST_JOBS = 50
+_MOST_LOG_BYTES = 200_000
+
+#: What the page of a connection offers, besides syncing, cancelling and deleting: the address' last part, and words.
+ACTIONS = (("clear", "Clear"),)
 
 
-class _Missing(Exception):
+class Missing(Exception):
     """Nothing is there."""
+
+
+def answer(html: str, status: int = 200) -> HTMLResponse:
+    """A page, with the headers that all of them have."""
+    return HTMLResponse(html, status, headers=pages.HEADERS)
+
+
+def find_workspace(context: Context, workspace_id: str) -> Workspace:
+    """A workspace.
+
+    Raises:
+        Missing: There is none, or it is deleted.
+    """
+    try:
+        return context.store.workspace(_id(workspace_id))
+    except ApiError:
+        raise Missing from None
+
+
+def find_actor(context: Context, workspace_id: str, kind: str, actor_id: str) -> tuple[Workspace, Actor]:
+    """A source or destination, with its workspace.
+
+    Raises:
+        Missing: There is none in that workspace.
+    """
+    home = find_workspace(context, workspace_id)
+    try:
+        record = context.store.actor(kind, _id(actor_id))
+    except ApiError:
+        raise Missing from None
+    if record.workspace_id != home.id:
+        raise Missing
+    return home, record
+
+
+def find_connection(context: Context, workspace_id: str, connection_id: str) -> tuple[Workspace, Connection]:
+    """A connection, also a deleted one, with its workspace.
+
+    Raises:
+        Missing: There is none in that workspace.
+    """
+    home = find_workspace(context, workspace_id)
+    try:
+        record = context.store.connection(_id(connection_id))
+    except ApiError:
+        raise Missing from None
+    if record.workspace_id != home.id:
+        raise Missing
+    return home, record
 
 
 def _id(text: str) -> str:
     try:
         return str(UUID(text))
     except ValueError:
-        raise _Missing from None
+        raise Missing from None
 
 
-def _answer(html: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(html, status, headers=pages.HEADERS)
+def _find_job(context: Context, record: Connection, job_id: str) -> Job | None:
+    """A job of a connection; None for one of another connection, too."""
+    try:
+        found = context.jobs.get(int(job_id))
+    except (ApiError, ValueError):
+        return None
+    return found if found.connection_id == record.id else None
 
 
-def _workspace(context: Context, text: str) -> Workspace:
-    return context.store.workspace(_id(text))
+def connections_of(context: Context, actor: Actor) -> Sequence[Connection]:
+    """The connections that a source or destination is part of."""
+    return context.store.connections([], actor_id=actor.id, limit=_MOST)
 
 
-def _workspace_page(context: Context, workspace_id: str) -> str:
-    record = _workspace(context, workspace_id)
-    connections = context.store.connections([record.id], limit=_MOST)
-    return pages.workspace(
+def connection_page(context: Context, home: Workspace, record: Connection, message: str = "") -> str:
+    """A connection's page, with the reason why something was refused if there is one."""
+    found = context.store.actors_by_id([record.source_id, record.destination_id])
+    return pages.connection(
         record,
-        context.store.actors("source", [record.id], limit=_MOST),
-        context.store.actors("destination", [record.id], limit=_MOST),
-        connections,
-        context.jobs.last([one.id for one in connections]),
+        home,
+        {"source": found.get(record.source_id), "destination": found.get(record.destination_id)},
+        context.jobs.page(JobFilter(connection_id=record.id, descending=True), _MOST_JOBS, 0),
+        context.forms.token,
+        actions=ACTIONS,
+        message=message,
     )
 
 
-def _actor_page(context: Context, workspace_id: str, kind: str, actor_id: str) -> str:
-    home = _workspace(context, workspace_id)
-    record = context.store.actor(kind, _id(actor_id))
-    if record.workspace_id != home.id:
-        raise _Missing
-    return pages.actor(record, home, context.store.connections([], actor_id=record.id, limit=_MOST))
-
-
-def _connection_page(context: Context, workspace_id: str, connection_id: str) -> str:
-    home = _workspace(context, workspace_id)
-    record = context.store.connection(_id(connection_id))
-    if record.workspace_id != home.id:
-        raise _Missing
-    ends = context.store.actors_by_id([record.source_id, record.destination_id])
-    jobs = context.jobs.page(JobFilter(connection_id=record.id, descending=True), _MOST_JOBS, 0)
-    return pages.connection(record, home, ends.get(record.source_id), ends.get(record.destination_id), jobs)
+def _job_page(context: Context, home: Workspace, record: Connection, job: Job, *, follow: bool) -> str:
+    log, is_cut = joblogs.read_end(context.home.job_log(job.id), _MOST_LOG_BYTES)
+    return pages.job(job, record, home, log, context.forms.token, log_is_cut=is_cut, follow=follow)
 
 
 @router.get("/")
@@ -80,36 +130,61 @@ def root(context: Ctx) -> Response:
 @router.get("/workspaces/{workspace_id}")
 def workspace(context: Ctx, workspace_id: str) -> Response:
     """A workspace."""
-    try:
-        return _answer(_workspace_page(context, workspace_id))
-    except (ApiError, _Missing):
-        return _answer(pages.missing(), 404)
+    record = find_workspace(context, workspace_id)
+    connections = context.store.connections([record.id], limit=_MOST)
+    return answer(
+        pages.workspace(
+            record,
+            context.store.actors("source", [record.id], limit=_MOST),
+            context.store.actors("destination", [record.id], limit=_MOST),
+            connections,
+            context.jobs.last([one.id for one in connections]),
+        )
+    )
 
 
 @router.get("/workspaces/{workspace_id}/source/{actor_id}")
 def source(context: Ctx, workspace_id: str, actor_id: str) -> Response:
     """A source."""
-    try:
-        return _answer(_actor_page(context, workspace_id, "source", actor_id))
-    except (ApiError, _Missing):
-        return _answer(pages.missing(), 404)
+    home, record = find_actor(context, workspace_id, "source", actor_id)
+    return answer(pages.actor(record, home, connections_of(context, record)))
 
 
 @router.get("/workspaces/{workspace_id}/destination/{actor_id}")
 def destination(context: Ctx, workspace_id: str, actor_id: str) -> Response:
     """A destination."""
-    try:
-        return _answer(_actor_page(context, workspace_id, "destination", actor_id))
-    except (ApiError, _Missing):
-        return _answer(pages.missing(), 404)
+    home, record = find_actor(context, workspace_id, "destination", actor_id)
+    return answer(pages.actor(record, home, connections_of(context, record)))
 
 
 @router.get("/workspaces/{workspace_id}/connections/{connection_id}")
 @router.get("/workspaces/{workspace_id}/connections/{connection_id}/status")
-@router.get("/workspaces/{workspace_id}/connections/{connection_id}/timeline")
 def connection(context: Ctx, workspace_id: str, connection_id: str) -> Response:
     """A connection, with its jobs."""
-    try:
-        return _answer(_connection_page(context, workspace_id, connection_id))
-    except (ApiError, _Missing):
-        return _answer(pages.missing(), 404)
+    return answer(connection_page(context, *find_connection(context, workspace_id, connection_id)))
+
+
+@router.get("/workspaces/{workspace_id}/connections/{connection_id}/timeline")
+def timeline(
+    context: Ctx,
+    workspace_id: str,
+    connection_id: str,
+    job_id: Annotated[str, Query(alias="jobId")] = "",
+    follow: str = "true",
+) -> Response:
+    """A job with its log, as Airbyte opens it; the connection if none is named, or one that isn't its own."""
+    home, record = find_connection(context, workspace_id, connection_id)
+    job = _find_job(context, record, job_id)
+    if job is None:
+        return answer(connection_page(context, home, record))
+    return answer(_job_page(context, home, record, job, follow=follow != "false"))
+
+
+@router.get("/workspaces/{workspace_id}/connections/{connection_id}/jobs/{job_id}/log")
+def log(context: Ctx, workspace_id: str, connection_id: str, job_id: str) -> Response:
+    """A job's whole log, as text."""
+    _, record = find_connection(context, workspace_id, connection_id)
+    job = _find_job(context, record, job_id)
+    if job is None:
+        raise Missing
+    return PlainTextResponse(joblogs.read(context.home.job_log(job.id)), headers=pages.HEADERS)

@@ -150,7 +150,8 @@ def serve_own_connector(shell: Shell, block: str) -> None:
 
 def look_after(shell: Shell, block: str) -> None:
     with shell.scripted() as api:
-        api.finish(api.sync(api.connection(api.source(count=5), api.destination(), ["users"])))
+        name = "my_connection_using_api"
+        api.finish(api.sync(api.connection(api.source(count=5), api.destination(), ["users"], name=name)))
     home = settings.resolve_home(shell.home)
     home.server_file.unlink()
     home.job_log(1).write_text("what a connector said\n")
@@ -160,6 +161,7 @@ def look_after(shell: Shell, block: str) -> None:
     assert "not running" in shown
     assert "job 1  sync  succeeded" in shown
     assert "what a connector said" in shown
+    assert f"Deleted connection {name}." in shown
     assert "jobs: 0" in shell.block("airbyte-dagster local status")
 
 

@@ -134,6 +134,11 @@ def pictures(camera: Camera) -> Iterator[str]:
     camera.open(f"{stream}?view=checks&checkDetail=row_count", "rows_in_warehouse")
     yield camera.take("checks")
 
+    # Of local Airbyte, behind the link that the materialization has.
+    camera.open(stream, "Primary key")
+    camera.open(str(page.locator("a[href*='jobId=']").first.get_attribute("href")), "Attempts")
+    yield camera.take("job")
+
 
 @contextmanager
 def running_product(home: Path) -> Iterator[str]:

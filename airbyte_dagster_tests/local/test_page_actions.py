@@ -177,7 +177,8 @@ def test_a_body_without_end_is_refused(airbyte: RunningAirbyte, connection: str)
 
 def test_each_change_needs_a_token(airbyte: RunningAirbyte) -> None:
     """There is no button without one."""
-    changes = [route for route in page_actions.router.routes if isinstance(route, APIRoute) and "POST" in route.methods]
+    routes = [route for route in page_actions.router.routes if isinstance(route, APIRoute)]
+    changes = [route for route in routes if "POST" in (route.methods or ())]
     assert len(changes) >= 5
     for route in changes:
         answer = httpx.post(f"{airbyte.url}{re.sub('{.*?}', airbyte.workspace_id, route.path)}", data={"token": "x"})

@@ -13,7 +13,7 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
     """Method and path of every route: those of the API's description, and those that it leaves out."""
     described = [(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods]
     parts = [route for part in (pages, page_actions) for route in part.router.routes if isinstance(route, APIRoute)]
-    shown = [(method, route.path) for route in parts for method in route.methods]
+    shown = [(method, route.path) for route in parts for method in route.methods or ()]
     return sorted({*described, *shown, ("POST", f"{CONFIG_API}/applications/token")})
 
 

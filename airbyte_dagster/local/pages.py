@@ -81,8 +81,21 @@ def workspace(
     destinations: Sequence[Actor],
     connections: Sequence[Connection],
     last_jobs: Mapping[str, Job],
+    *,
+    others: Sequence[Workspace] = (),
+    turns: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """A workspace's page: what is in it, with the last job of each connection."""
+    """A workspace's page: what is in it, with the last job of each connection.
+
+    Args:
+        record: The workspace.
+        sources: Some of its sources.
+        destinations: Some of its destinations.
+        connections: Some of its connections.
+        last_jobs: The newest job by the id of its connection.
+        others: The other workspaces.
+        turns: Words and addresses that lead to the rest.
+    """
     rows = [{"record": one, "job": _job(last_jobs[one.id]) if one.id in last_jobs else None} for one in connections]
     return _render(
         "workspace.html",
@@ -91,14 +104,31 @@ def workspace(
         actors=(("source", sources), ("destination", destinations)),
         connections=rows,
         renews=_renewal(last_jobs.values()),
+        others=others,
+        turns=turns,
     )
 
 
-def actor(record: Actor, home: Workspace, connections: Sequence[Connection]) -> str:
-    """A source's or destination's page: its configuration, masked, and the connections that use it."""
+def actor(
+    record: Actor, home: Workspace, connections: Sequence[Connection], turns: Sequence[tuple[str, str]] = ()
+) -> str:
+    """A source's or destination's page: its configuration, masked, and the connections that use it.
+
+    Args:
+        record: The source or destination.
+        home: Its workspace.
+        connections: Some of its connections.
+        turns: Words and addresses that lead to the rest of them.
+    """
     shown = views.actor(record, strict=True)["configuration"]
     return _render(
-        "actor.html", title=record.name, workspace=home, record=record, settings=_flat(shown), connections=connections
+        "actor.html",
+        title=record.name,
+        workspace=home,
+        record=record,
+        settings=_flat(shown),
+        connections=connections,
+        turns=turns,
     )
 
 
@@ -299,4 +329,4 @@ def _environment() -> Any:
 
 
 def _render(template: str, **values: Any) -> str:
-    return str(_environment().get_template(template).render({"renews": None, "trail": (), **values}))
+    return str(_environment().get_template(template).render({"renews": None, "trail": (), "turns": (), **values}))

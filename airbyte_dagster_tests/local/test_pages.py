@@ -13,6 +13,7 @@ import pytest
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.local import pages
 from airbyte_dagster.local.joblogs import JobLog
+from airbyte_dagster.local.routes import pages as routes
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
 
 
@@ -78,6 +79,39 @@ def test_a_page_of_a_running_job_renews_itself(airbyte: RunningAirbyte, api: Api
     airbyte.engine.release()
     api.finish(job)
     assert 'http-equiv="refresh"' not in get(airbyte, path).text
+
+
+def test_lists_that_are_long_have_pages(airbyte: RunningAirbyte, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All connections are found by going on; an offset that is none is the beginning."""
+    monkeypatch.setattr(routes, "MOST", 2)
+    source, destination = api.source(count=1), api.destination()
+    for number in range(5):
+        api.connection(source, destination, ["users"], name=f"c-{number}", prefix=f"p{number}")
+    for start in (f"/workspaces/{airbyte.workspace_id}", f"/workspaces/{airbyte.workspace_id}/source/{source}"):
+        path, found, back = start, [], []
+        while True:
+            text = get(airbyte, path).text
+            found.append(re.findall(">(c-[0-9])<", text))
+            back += re.findall('href="([^"]*)">Previous<', text)
+            following = re.findall('href="([^"]*)">Next<', text)
+            if not following:
+                break
+            path = following[0]
+        assert found == [["c-0", "c-1"], ["c-2", "c-3"], ["c-4"]]
+        assert back == [f"{start}?offset=0", f"{start}?offset=2"]
+        for nonsense in ("-1", "x", "²"):
+            assert ">c-0<" in get(airbyte, f"{start}?offset={nonsense}").text
+        assert get(airbyte, f"{start}?offset={'9' * 40}").status_code == 200
+    confirmation = get(airbyte, f"/workspaces/{airbyte.workspace_id}/source/{source}/delete").text
+    assert "Its connections are deleted, too. These are the first 2:" in confirmation
+
+
+def test_other_workspaces_are_found(airbyte: RunningAirbyte, api: Api) -> None:
+    """The workspace that / leads to has links to the others, if there are any."""
+    assert "Other workspaces" not in get(airbyte, "/").text
+    other = api.ok("POST", "/workspaces", json={"name": "second"})["workspaceId"]
+    assert f'<a href="/workspaces/{other}">second</a>' in get(airbyte, "/").text
+    assert ">Default Workspace</a></li>" in get(airbyte, f"/workspaces/{other}").text
 
 
 def test_streams_show_their_tables(airbyte: RunningAirbyte, api: Api) -> None:

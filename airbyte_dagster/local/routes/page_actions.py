@@ -109,8 +109,9 @@ def confirm_actor_deletion(context: Ctx, workspace_id: str, kind: str, actor_id:
     """The page before a source or destination is deleted; it names the connections that are deleted with it."""
     home, record = find_actor(context, workspace_id, kind, actor_id)
     path = f"/workspaces/{home.id}/{kind}/{record.id}"
-    using = connections_of(context, record)
-    lines = ["Its connections are deleted, too:"] if using else ["No connection uses it."]
+    using, more = connections_of(context, record)
+    first = f" These are the first {len(using)}:" if more else ""
+    lines = [f"Its connections are deleted, too.{first}"] if using else ["No connection uses it."]
     needed = pages.Confirmation(
         f"Delete {record.name}?",
         "Delete",

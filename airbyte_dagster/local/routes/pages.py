@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from airbyte_dagster.local import joblogs, pages
@@ -20,12 +20,22 @@ from airbyte_dagster.local.records import Actor, Connection, Job, Workspace
 
 router = APIRouter(include_in_schema=False)
 
-_MOST = 100
+MOST = 100
+"""Items of a kind on a page; further pages have the rest."""
+
 _MOST_JOBS = 50
 _MOST_LOG_BYTES = 200_000
+_MOST_OFFSET = 10**9
 
 #: What the page of a connection offers, besides syncing, cancelling and deleting: the address' last part, and words.
 ACTIONS = (("clear", "Clear"),)
+
+
+def _offset(text: Annotated[str, Query(alias="offset")] = "") -> int:
+    return min(int(text), _MOST_OFFSET) if text.isascii() and text.isdecimal() else 0
+
+
+PageOffset = Annotated[int, Depends(_offset)]
 
 
 class Missing(Exception):
@@ -97,9 +107,16 @@ def _find_job(context: Context, record: Connection, job_id: str) -> Job | None:
     return found if found.connection_id == record.id else None
 
 
-def connections_of(context: Context, actor: Actor) -> Sequence[Connection]:
-    """The connections that a source or destination is part of."""
-    return context.store.connections([], actor_id=actor.id, limit=_MOST)
+def connections_of(context: Context, actor: Actor, offset: int = 0) -> tuple[Sequence[Connection], bool]:
+    """Connections that a source or destination is part of, as many as a page has, and whether there are more."""
+    found = context.store.connections([], actor_id=actor.id, limit=MOST + 1, offset=offset)
+    return found[:MOST], len(found) > MOST
+
+
+def _turns(path: str, offset: int, *, more: bool) -> list[tuple[str, str]]:
+    """Where the pages before and after this one are, if there are any."""
+    before = [("Previous", f"{path}?offset={max(offset - MOST, 0)}")] if offset else []
+    return [*before, ("Next", f"{path}?offset={offset + MOST}")] if more else before
 
 
 def connection_page(context: Context, home: Workspace, record: Connection, message: str = "") -> str:
@@ -128,33 +145,43 @@ def root(context: Ctx) -> Response:
 
 
 @router.get("/workspaces/{workspace_id}")
-def workspace(context: Ctx, workspace_id: str) -> Response:
+def workspace(context: Ctx, workspace_id: str, offset: PageOffset) -> Response:
     """A workspace."""
     record = find_workspace(context, workspace_id)
-    connections = context.store.connections([record.id], limit=_MOST)
+    sources, destinations = (
+        context.store.actors(kind, [record.id], limit=MOST + 1, offset=offset) for kind in ("source", "destination")
+    )
+    connections = context.store.connections([record.id], limit=MOST + 1, offset=offset)
+    more = any(len(items) > MOST for items in (sources, destinations, connections))
     return answer(
         pages.workspace(
             record,
-            context.store.actors("source", [record.id], limit=_MOST),
-            context.store.actors("destination", [record.id], limit=_MOST),
-            connections,
-            context.jobs.last([one.id for one in connections]),
+            sources[:MOST],
+            destinations[:MOST],
+            connections[:MOST],
+            context.jobs.last([one.id for one in connections[:MOST]]),
+            others=[one for one in context.store.workspaces([], limit=MOST) if one.id != record.id],
+            turns=_turns(f"/workspaces/{record.id}", offset, more=more),
         )
     )
 
 
 @router.get("/workspaces/{workspace_id}/source/{actor_id}")
-def source(context: Ctx, workspace_id: str, actor_id: str) -> Response:
+def source(context: Ctx, workspace_id: str, actor_id: str, offset: PageOffset) -> Response:
     """A source."""
-    home, record = find_actor(context, workspace_id, "source", actor_id)
-    return answer(pages.actor(record, home, connections_of(context, record)))
+    return _actor(context, *find_actor(context, workspace_id, "source", actor_id), offset)
 
 
 @router.get("/workspaces/{workspace_id}/destination/{actor_id}")
-def destination(context: Ctx, workspace_id: str, actor_id: str) -> Response:
+def destination(context: Ctx, workspace_id: str, actor_id: str, offset: PageOffset) -> Response:
     """A destination."""
-    home, record = find_actor(context, workspace_id, "destination", actor_id)
-    return answer(pages.actor(record, home, connections_of(context, record)))
+    return _actor(context, *find_actor(context, workspace_id, "destination", actor_id), offset)
+
+
+def _actor(context: Context, home: Workspace, record: Actor, offset: int) -> Response:
+    using, more = connections_of(context, record, offset)
+    turns = _turns(f"/workspaces/{home.id}/{record.kind}/{record.id}", offset, more=more)
+    return answer(pages.actor(record, home, using, turns))
 
 
 @router.get("/workspaces/{workspace_id}/connections/{connection_id}")

@@ -10,12 +10,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.local import views
-from airbyte_dagster.local.engine import Json, StreamPlan
+from airbyte_dagster.local.engine import Json
 from airbyte_dagster.local.records import ACTIVE, Actor, Connection, Job, Workspace
 
 HEADERS = {
@@ -139,6 +139,7 @@ def connection(
     jobs: Sequence[Job],
     token: Token,
     *,
+    tables: Sequence[str] = (),
     actions: Sequence[tuple[str, str]] = (),
     warnings: Sequence[str] = (),
     message: str = "",
@@ -151,6 +152,7 @@ def connection(
         ends: Its ``source`` and its ``destination``.
         jobs: Its last jobs, the newest first.
         token: For the forms.
+        tables: The table of each of its streams; empty if they are not known.
         actions: What can be done besides syncing, cancelling and deleting: the address' last part, and words.
         warnings: What is wrong with it, a sentence each.
         message: Why the last request was refused.
@@ -163,7 +165,7 @@ def connection(
         path=connection_path(record),
         ends=list(ends.items()),
         schedule=record.schedule.get("cronExpression") or record.schedule.get("scheduleType", ""),
-        streams=_streams(record, ends["destination"], jobs),
+        streams=_streams(record, tables, jobs),
         jobs=[_job(job) for job in jobs],
         is_active=any(job.status in ACTIVE for job in jobs),
         renews=None if message else _renewal(jobs),
@@ -275,25 +277,21 @@ def _job(record: Job) -> Json:
     }
 
 
-def _streams(record: Connection, destination: Actor | None, jobs: Sequence[Job]) -> list[Json]:
+def _streams(record: Connection, tables: Sequence[str], jobs: Sequence[Job]) -> list[Json]:
     syncs = (one for one in jobs if one.type == "sync" and one.status not in ACTIVE and one.stats)
     stats = next((one.stats for one in syncs), [])
     rows = {(one["streamNamespace"], one["streamName"]): one["recordsCommitted"] for one in stats}
-    places = None
-    if destination is not None and not destination.deleted:  # the configuration of a deleted one is gone
-        planned = [StreamPlan(stream) for stream in record.catalog]
-        places = TablePlaces.of(destination.type, destination.configuration, record, planned)
     return [
         {
             "name": _name(shown.get("namespace"), shown["name"]),
-            "table": places and places.table_name(StreamPlan(stream)),
+            "table": table,
             "mode": shown["syncMode"].replace("_", " "),
             "cursor": ".".join(shown.get("cursorField") or []),
             "key": ", ".join(".".join(path) for path in shown.get("primaryKey") or []),
             "fields": ", ".join(".".join(one["fieldPath"]) for one in shown.get("selectedFields") or []) or "all",
             "rows": rows.get((shown.get("namespace"), shown["name"])),
         }
-        for shown, stream in zip(record.streams, record.catalog, strict=True)
+        for shown, table in zip_longest(record.streams, tables)
     ]
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from airbyte_dagster.local import joblogs, pages
+from airbyte_dagster.local import configuration, joblogs, pages, plan
 from airbyte_dagster.local.deps import Context, Ctx
 from airbyte_dagster.local.jobstore import JobFilter
 from airbyte_dagster.local.problems import ApiError
@@ -122,15 +122,29 @@ def _turns(path: str, offset: int, *, more: bool) -> list[tuple[str, str]]:
 def connection_page(context: Context, home: Workspace, record: Connection, message: str = "") -> str:
     """A connection's page, with the reason why something was refused if there is one."""
     found = context.store.actors_by_id([record.source_id, record.destination_id])
+    destination = found.get(record.destination_id)
     return pages.connection(
         record,
         home,
-        {"source": found.get(record.source_id), "destination": found.get(record.destination_id)},
+        {"source": found.get(record.source_id), "destination": destination},
         context.jobs.page(JobFilter(connection_id=record.id, descending=True), _MOST_JOBS, 0),
         context.forms.token,
+        tables=_tables(context, record, destination),
         actions=ACTIONS,
         message=message,
     )
+
+
+def _tables(context: Context, record: Connection, destination: Actor | None) -> list[str]:
+    """The table of each stream, by the same rule that it is written by; none if that can't be known any more."""
+    if destination is None or destination.deleted:  # its configuration is gone
+        return []
+    try:
+        warehouse = configuration.warehouse(destination.configuration, context.home.root, context.allowed)
+    except ApiError:  # a directory that was allowed once
+        return []
+    places = [plan.place_of(record, warehouse, stream.get("namespace"), stream["name"]) for stream in record.catalog]
+    return [str(place) for place in places]
 
 
 def _job_page(context: Context, home: Workspace, record: Connection, job: Job, *, follow: bool) -> str:

@@ -29,6 +29,7 @@ from airbyte_dagster_tests.ui.dagster_process import free_port, wait_until_up
 _ROOT = Path(__file__).parents[1]
 _JOBS = "/locations/airbyte_dagster.definitions/jobs"
 _SIZE = {"width": 1280, "height": 800}
+_HEIGHT_OF_A_JOB = 1160
 _MOST_BYTES = 150_000
 _MOST_TURNS = 200
 _PATIENCE = 120.0
@@ -37,6 +38,12 @@ _SCROLL_LIST_TO = """line => {
   let list = line.parentElement;
   while (!/auto|scroll/.test(getComputedStyle(list).overflowY)) list = list.parentElement;
   list.scrollTop += line.getBoundingClientRect().top - list.getBoundingClientRect().top - 10;
+}"""
+#: A log has the paths of the home that the pictures are taken in.
+_WITHOUT_DIRECTORIES = """directories => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode())
+    for (const one of directories) texts.currentNode.data = texts.currentNode.data.replaceAll(one, "~");
 }"""
 _CONFIG = """ops:
   create_source:
@@ -137,6 +144,8 @@ def pictures(camera: Camera) -> Iterator[str]:
     # Of local Airbyte, behind the link that the materialization has.
     camera.open(stream, "Primary key")
     camera.open(str(page.locator("a[href*='jobId=']").first.get_attribute("href")), "Attempts")
+    page.set_viewport_size({"width": _SIZE["width"], "height": _HEIGHT_OF_A_JOB})
+    page.evaluate(_WITHOUT_DIRECTORIES, camera.hidden)
     yield camera.take("job")
 
 

@@ -33,9 +33,9 @@ LAYOUT = r"""() => {
     }
   }
   for (const cell of document.querySelectorAll("th, td")) {
-    const frame = cell.closest(".scroll"), table = cell.closest("table");
-    const reach = table.getBoundingClientRect().right - frame.getBoundingClientRect().left + frame.scrollLeft;
-    if (cell.scrollWidth > cell.clientWidth + 1 || reach > frame.scrollWidth + 1) cut.push(cell.innerText);
+    const turns = one => /auto|scroll/.test(getComputedStyle(one).overflowX);
+    for (let one = cell; one.tagName !== "BODY"; one = one.parentElement)
+      if (one.scrollWidth > one.clientWidth + 1 && one.clientWidth && !turns(one)) cut.push([one.tagName, cell.innerText]);
   }
   return {broken, cut, width: document.documentElement.scrollWidth};
 }"""

@@ -29,8 +29,8 @@ from airbyte_dagster_tests.ui.dagster_process import free_port, wait_until_up
 _ROOT = Path(__file__).parents[1]
 _JOBS = "/locations/airbyte_dagster.definitions/jobs"
 _SIZE = {"width": 1280, "height": 800}
-_HEIGHT_OF_A_JOB = 1160
-_MOST_BYTES = 150_000
+_HEIGHT_OF_A_JOB = 1060
+_MOST_BYTES = 180_000
 _MOST_TURNS = 200
 _PATIENCE = 120.0
 _RUNS_BEFORE = 2

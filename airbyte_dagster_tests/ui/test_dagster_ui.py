@@ -146,7 +146,9 @@ def test_asset_page_tells_what_arrived(stack: Stack, page: Page) -> None:
     expect(page.get_by_text("Row count").locator("xpath=..")).to_contain_text("35")
     page.goto(str(page.locator("a[href*='jobId=']").first.get_attribute("href")))
     assert page.url.startswith(stack.airbyte.url)
-    expect(page.get_by_role("heading", name="faker to duck")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile(r"^Job \d+$"))).to_be_visible()
+    expect(page.get_by_role("heading", name="Log")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("link", name="faker to duck")).to_be_visible()
 
 
 def test_numbers_of_several_materializations_are_drawn(page: Page) -> None:

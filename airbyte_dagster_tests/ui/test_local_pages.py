@@ -35,7 +35,8 @@ LAYOUT = r"""() => {
   for (const cell of document.querySelectorAll("th, td")) {
     const turns = one => /auto|scroll/.test(getComputedStyle(one).overflowX);
     for (let one = cell; one.tagName !== "BODY"; one = one.parentElement)
-      if (one.scrollWidth > one.clientWidth + 1 && one.clientWidth && !turns(one)) cut.push([one.tagName, cell.innerText]);
+      if (one.clientWidth && one.scrollWidth > one.clientWidth + 1 && !turns(one))
+        cut.push([one.tagName, cell.innerText]);
   }
   return {broken, cut, width: document.documentElement.scrollWidth};
 }"""

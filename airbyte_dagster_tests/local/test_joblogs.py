@@ -28,6 +28,22 @@ def test_a_long_log_keeps_its_end(tmp_path: Path) -> None:
         assert stat.S_IMODE(part.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("most", [10, 100, 1100, 1900, 10_000])
+def test_the_end_of_a_log(most: int, tmp_path: Path) -> None:
+    """Whole lines, as many as fit, of both parts; and whether that is all of it."""
+    path = tmp_path / "job-1.log"
+    assert joblogs.read_end(path, most) == ("", False)
+    with contextlib.closing(JobLog(path, 2000)) as log:
+        for number in range(200):
+            log.write(f"line {number}")
+    whole = joblogs.read(path).splitlines(keepends=True)
+    first = next(number for number in range(len(whole) + 1) if len("".join(whole[number:])) <= most)
+    found, is_cut = joblogs.read_end(path, most)
+    assert is_cut == (first > 0)
+    # A line that would just fit is left out: its beginning can't be told from the middle of one.
+    assert found in {"".join(whole[first:]), "".join(whole[first + 1 :])}
+
+
 def test_endless_line_is_cut(tmp_path: Path) -> None:
     """One line can't fill the log."""
     path = tmp_path / "job-1.log"

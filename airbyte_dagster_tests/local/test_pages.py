@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from configparser import ConfigParser
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -327,6 +328,16 @@ def test_deleted_connections_keep_their_page(airbyte: RunningAirbyte, api: Api) 
     assert ">deprecated<" in text
     assert ">deleted<" in text
     assert "<form" not in text
+
+
+def test_templates_are_shipped() -> None:
+    """What the pages are made of goes into the wheel."""
+    package = Path(pages.__file__).parent
+    setup = ConfigParser()
+    setup.read(package.parents[1] / "setup.cfg")
+    patterns = setup["options.package_data"]["airbyte_dagster.local"].split()
+    shipped = {path for pattern in patterns for path in package.glob(pattern)}
+    assert {path for path in (package / "templates").iterdir() if path.is_file()} <= shipped
 
 
 def test_sizes() -> None:

@@ -5,55 +5,14 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from airbyte_dagster.local import problems
-from airbyte_dagster.local.engine import Json, Warehouse
-
-MASK = "**********"
-"""What Airbyte shows instead of a secret (``AirbyteSecretConstants``)."""
+from airbyte_dagster.local.engine import Json
+from airbyte_dagster.local.redaction import MASK
 
 Paths = list[list[str]]
 
-_STRING = {"type": "string", "minLength": 1}
-DESTINATION_SPECS: dict[str, Json] = {
-    "duckdb": {
-        "type": "object",
-        "required": ["destination_path"],
-        "properties": {
-            "destination_path": _STRING,
-            "schema": {"type": "string"},
-            "motherduck_api_key": {"type": "string", "airbyte_secret": True},
-        },
-    },
-    "motherduck": {
-        "type": "object",
-        "required": ["motherduck_api_key"],
-        "properties": {
-            "destination_path": {"type": "string"},
-            "db": {"type": "string"},
-            "schema": {"type": "string"},
-            "motherduck_api_key": {**_STRING, "airbyte_secret": True},
-        },
-    },
-    "postgres": {
-        "type": "object",
-        "required": ["host", "username", "database"],
-        "properties": {
-            "host": _STRING,
-            "port": {"type": "integer", "minimum": 0, "maximum": 65536},
-            "database": _STRING,
-            "schema": {"type": "string"},
-            "username": _STRING,
-            "password": {"type": "string", "airbyte_secret": True},
-            "ssl": {"type": "boolean"},
-            "ssl_mode": {"type": "object", "properties": {"mode": {"enum": ["disable", "allow", "prefer", "require"]}}},
-            "tunnel_method": {"type": "object", "properties": {"tunnel_method": {"const": "NO_TUNNEL"}}},
-        },
-    },
-}
-_SCHEMA_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _NAMES = {
     bool: "boolean",
     str: "string",
@@ -107,7 +66,9 @@ def _words(error: Any) -> str:  # noqa: PLR0911 - one answer per kind of error
     if error.validator == "const":
         return f"{path}: must be the constant value '{error.validator_value}'"
     if error.validator == "additionalProperties":
-        return f"{path}: has a property that the schema does not define or allow"
+        known = error.schema.get("properties") or {}
+        name = next((name for name in value if name not in known), "a property")
+        return f"{path}.{name}: is not defined in the schema and the schema does not allow additional properties"
     # The other validators' own messages quote the value, which may be a secret.
     return f"{path}: does not satisfy {error.validator} {error.validator_value}"
 
@@ -160,13 +121,6 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def secret_values(values: Iterable[Any]) -> tuple[str, ...]:
-    """Those of the values that are worth hiding in text: strings of some length, the longest first."""
-    shortest = 4
-    found = {value for value in values if isinstance(value, str) and len(value) >= shortest}
-    return tuple(sorted(found, key=len, reverse=True))
-
-
 def masked(configuration: Json, paths: Iterable[Iterable[str]]) -> Json:
     """A copy with the mask in place of every secret that is set."""
     copied = copy.deepcopy(configuration)
@@ -204,48 +158,3 @@ def merge(stored: Any, patch: Any) -> Any:
         merged = {key: merge(stored.get(key), value) for key, value in patch.items()}
         return {**copy.deepcopy(stored), **merged}
     return keep_secrets(patch, stored)
-
-
-def warehouse(configuration: Mapping[str, Any], home: Path, allowed: Iterable[Path]) -> Warehouse:
-    """Where a destination's configuration says to write.
-
-    Args:
-        configuration: Of a ``duckdb``, ``motherduck`` or ``postgres`` destination.
-        home: The base of relative paths; files in it are always allowed.
-        allowed: More directories that files may be in.
-
-    Raises:
-        ApiError: 422 when it points outside of the allowed directories, or has no usable name in it.
-    """
-    is_postgres = "host" in configuration
-    schema = configuration.get("schema") or ("public" if is_postgres else "main")
-    if not re.fullmatch(_SCHEMA_NAME, schema):
-        raise problems.unprocessable(f"$.schema: {schema!r} is not a name of letters, digits and underscores")
-    if is_postgres:
-        return Warehouse(
-            "postgres",
-            database=configuration["database"],
-            schema=schema.lower(),
-            host=configuration["host"],
-            port=configuration.get("port") or 5432,
-            username=configuration["username"],
-            password=configuration.get("password") or "",
-            ssl_mode=(configuration.get("ssl_mode") or {}).get("mode") or "",
-        )
-    key = configuration.get("motherduck_api_key") or ""
-    text = str(configuration.get("destination_path") or "")
-    if text.startswith(("md:", "motherduck:")) or "destination_path" not in configuration:
-        database = text.partition(":")[2].partition("?")[0] or configuration.get("db") or "my_db"
-        if not key:
-            raise problems.unprocessable("$.motherduck_api_key: required for a MotherDuck database (md:…)")
-        return Warehouse("motherduck", database=str(database), schema=schema, api_key=key)
-    if "\0" in text:
-        raise problems.unprocessable("$.destination_path: not a path")
-    path = (home / Path(text).expanduser()).resolve()
-    if not any(path.is_relative_to(directory.resolve()) for directory in (home, *allowed)):
-        raise problems.unprocessable(
-            f"$.destination_path: {path} is outside of {home}; --allow-path of `serve` permits its directory"
-        )
-    if path.is_dir() or path == home.resolve():
-        raise problems.unprocessable(f"$.destination_path: {path} is a directory; a DuckDB file is needed")
-    return Warehouse("duckdb", path=str(path), schema=schema)

@@ -39,6 +39,7 @@ class Options:
         strict: Leave the type key out of configurations, as the real server does.
         connectors: Executables of connectors by short name.
         allow_paths: Directories besides the home that warehouse files may be in.
+        command: What the user started the server with, for messages that name one of its options.
     """
 
     host: str = DEFAULT_HOST
@@ -47,6 +48,7 @@ class Options:
     strict: bool = False
     connectors: Mapping[str, Path] = field(default_factory=dict)
     allow_paths: Sequence[Path] = ()
+    command: str = "airbyte-dagster local serve"
 
 
 def make_context(
@@ -70,6 +72,7 @@ def make_context(
         The `Context`.
     """
     from airbyte_dagster.local.deps import Context, Tokens  # noqa: PLC0415 - the command line loads without them
+    from airbyte_dagster.local.destinations import Places  # noqa: PLC0415
     from airbyte_dagster.local.environments import Environments  # noqa: PLC0415
     from airbyte_dagster.local.jobs import INTERRUPTED, JobRunner  # noqa: PLC0415
     from airbyte_dagster.local.jobstore import JobStore  # noqa: PLC0415
@@ -89,7 +92,8 @@ def make_context(
         environments = Environments(home.environments)
         engine = ConnectorEngine(environments, home.scratch, options.connectors, on_progress)
     states = StateStore(database)
-    runner = JobRunner(store, jobs, states, engine, home, allowed=options.allow_paths, workers=options.workers)
+    places = Places(home, tuple(options.allow_paths), options.command)
+    runner = JobRunner(store, jobs, states, engine, places, workers=options.workers)
     schedules = Scheduler(store, runner, clock)
     return Context(
         home=home,
@@ -100,8 +104,8 @@ def make_context(
         schedules=schedules,
         engine=engine,
         tokens=Tokens(credentials),
+        places=places,
         strict=options.strict,
-        allowed=tuple(options.allow_paths),
         connectors=frozenset(options.connectors),
     )
 

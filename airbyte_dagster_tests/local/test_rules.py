@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from airbyte_dagster.destinations.tables import Place
-from airbyte_dagster.local import configuration, plan, settings
-from airbyte_dagster.local.configuration import MASK
+from airbyte_dagster.local import configuration, destinations, plan, settings
+from airbyte_dagster.local.destinations import Places
 from airbyte_dagster.local.engine import Warehouse
 from airbyte_dagster.local.problems import ApiError
 from airbyte_dagster.local.records import Connection
+from airbyte_dagster.local.redaction import MASK
 from airbyte_dagster.local.work import reporting
 from airbyte_dagster_tests.local.client import PATIENCE
 from airbyte_dagster_tests.local.processes import environment
@@ -85,24 +86,42 @@ def test_spec_that_python_cannot_follow_does_not_stop_anyone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "expected"),
+    ("kind", "config", "expected"),
     [
-        ({"destination_path": "x.duckdb"}, Warehouse("duckdb", path="/h/x.duckdb")),
-        ({"destination_path": "/h/a/../x.duckdb", "schema": "s"}, Warehouse("duckdb", path="/h/x.duckdb", schema="s")),
+        ("duckdb", {"destination_path": "x.duckdb"}, Warehouse("duckdb", path="/h/x.duckdb")),
         (
+            "duckdb",
+            {"destination_path": "/h/a/../x.duckdb", "schema": "s"},
+            Warehouse("duckdb", path="/h/x.duckdb", schema="s"),
+        ),
+        (
+            "duckdb",
             {"destination_path": "md:lms", "motherduck_api_key": "k"},
             Warehouse("motherduck", database="lms", api_key="k"),
         ),
         (
+            "duckdb",
             {"destination_path": "md:", "motherduck_api_key": "k"},
             Warehouse("motherduck", database="my_db", api_key="k"),
         ),
-        ({"db": "lms", "motherduck_api_key": "k"}, Warehouse("motherduck", database="lms", api_key="k")),
+        ("motherduck", {"db": "lms", "motherduck_api_key": "k"}, Warehouse("motherduck", database="lms", api_key="k")),
+        (
+            "motherduck",
+            {"destination_path": "lms", "motherduck_api_key": "k"},
+            Warehouse("motherduck", database="lms", api_key="k"),
+        ),
+        (
+            "postgres",
+            {"host": "h", "username": "u", "database": "d"},
+            Warehouse("postgres", database="d", schema="public", host="h", port=5432, username="u"),
+        ),
     ],
 )
-def test_warehouse_of_a_destination(config: dict[str, Any], expected: Warehouse) -> None:
-    """A path is a file in the home, `md:` a MotherDuck database; only files have a key that makes jobs wait."""
-    found = configuration.warehouse(config, Path("/h"), [])
+def test_warehouse_of_a_destination(kind: str, config: dict[str, Any], expected: Warehouse) -> None:
+    """The type says the kind: a path is a file in the home, with `md:`, or of type motherduck, a MotherDuck database;
+    only files have a key that makes jobs wait.
+    """
+    found = destinations.warehouse(kind, config, Places(settings.Home(Path("/h"))))
     assert found == expected
     assert found.key == (f"file:{found.path}" if found.kind == "duckdb" else "")
     assert "api_key" not in repr(found)

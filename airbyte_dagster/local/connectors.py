@@ -12,11 +12,12 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airbyte_dagster.local.answers import Answer
 from airbyte_dagster.local.children import Children
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
 from airbyte_dagster.local.environments import (
@@ -28,14 +29,13 @@ from airbyte_dagster.local.environments import (
     Progress,
 )
 
-_NOT_FOR_CONNECTORS = {
-    "AIRBYTE_CLIENT_SECRET",
-    "MOTHERDUCK_APIKEY",
-    "MOTHERDUCK_TOKEN",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "VIRTUAL_ENV",
+_FOR_CONNECTORS = {
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("JAVA_HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
 }
+"""The variables that a connector gets, with those that begin with ``LC_``; any other may hold a secret."""
 _MOST_DISCOVERIES = 256
 _SPEC_SECONDS = 120
 _ASK_SECONDS = 900
@@ -119,21 +119,19 @@ class Connectors:
         with self._lock:
             if key in self._specs:
                 return self._specs[key]
-        for message in self._ask(connector, ["spec"], None, _SPEC_SECONDS):
-            specification = message.get("spec", {}).get("connectionSpecification") if message.get("spec") else None
-            if isinstance(specification, dict):
-                with self._lock:
-                    self._specs[key] = specification
-                return specification
-        raise ConnectorFailed(f"The connector {name} gave no spec")
+        specification: Json | None = self._ask(connector, ["spec"], None, _SPEC_SECONDS, _specification)
+        if specification is None:
+            raise ConnectorFailed(f"The connector {name} gave no spec")
+        with self._lock:
+            self._specs[key] = specification
+        return specification
 
     def check(self, name: str, config: Mapping[str, Any]) -> str | None:
         """None when the configuration works, else the connector's reason."""
-        for message in self._ask(self.resolve(name), ["check"], config, _ASK_SECONDS):
-            status = message.get("connectionStatus")
-            if isinstance(status, dict):
-                return None if status.get("status") == "SUCCEEDED" else str(status.get("message") or "Check failed")
-        raise ConnectorFailed(f"The connector {name} gave no answer to the check")
+        status: Json | None = self._ask(self.resolve(name), ["check"], config, _ASK_SECONDS, _status)
+        if status is None:
+            raise ConnectorFailed(f"The connector {name} gave no answer to the check")
+        return None if status.get("status") == "SUCCEEDED" else str(status.get("message") or "Check failed")
 
     def discover(self, name: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[Json]:
         """The streams of this configuration, cached per connector version and configuration."""
@@ -143,27 +141,31 @@ class Connectors:
         with self._lock:
             if not refresh and key in self._discoveries:
                 return self._discoveries[key]
-        for message in self._ask(connector, ["discover"], config, _ASK_SECONDS):
-            catalog = message.get("catalog")
-            if isinstance(catalog, dict) and isinstance(catalog.get("streams"), list):
-                streams: list[Json] = catalog["streams"]
-                with self._lock:
-                    while len(self._discoveries) >= _MOST_DISCOVERIES:
-                        self._discoveries.pop(next(iter(self._discoveries)))
-                    self._discoveries[key] = streams
-                return streams
-        raise ConnectorFailed(f"The connector {name} found no streams: it gave no catalog")
+        streams: list[Json] | None = self._ask(connector, ["discover"], config, _ASK_SECONDS, _streams)
+        if streams is None:
+            raise ConnectorFailed(f"The connector {name} found no streams: it gave no catalog")
+        with self._lock:
+            while len(self._discoveries) >= _MOST_DISCOVERIES:
+                self._discoveries.pop(next(iter(self._discoveries)))
+            self._discoveries[key] = streams
+        return streams
 
     def _ask(
-        self, connector: Connector, command: list[str], config: Mapping[str, Any] | None, timeout: float
-    ) -> list[Json]:
-        """Run the connector once and return its messages.
+        self,
+        connector: Connector,
+        command: list[str],
+        config: Mapping[str, Any] | None,
+        timeout: float,
+        accept: Callable[[Json], Any],
+    ) -> Any:
+        """Run the connector once and return what `accept` found in its messages, or None.
 
         Raises:
-            ConnectorFailed: It reported an error, could not be started, took too long, or ended with an exit code
-                other than 0 without having answered.
+            ConnectorFailed: It reported an error, could not be started, took too long, wrote too long a line, or ended
+                with an exit code other than 0 without having answered.
         """
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        answer = Answer(connector.name, accept)
         with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
             arguments = list(command)
             if config is not None:
@@ -171,49 +173,46 @@ class Connectors:
                 file.touch(mode=0o600)
                 file.write_text(json.dumps(config), encoding="utf-8")
                 arguments += ["--config", str(file)]
-            code, output, errors = self._run(
-                [str(connector.executable), *arguments], directory, timeout, connector.name
-            )
-        messages = [message for line in output.splitlines() if (message := parse_message(line)) is not None]
-        for message in messages:
-            error = (message.get("trace") or {}).get("error") if message.get("type") == "TRACE" else None
-            if error:
-                raise ConnectorFailed(str(error.get("message") or error.get("internal_message") or "unknown error"))
-        if code != 0 and not any(
-            message.get("type") in {"SPEC", "CATALOG", "CONNECTION_STATUS"} for message in messages
-        ):
-            last = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "it said nothing")
-            raise ConnectorFailed(f"The connector {connector.name} ended with exit code {code}: {last}")
-        return messages
+            code = self._run([str(connector.executable), *arguments], directory, timeout, answer, connector.name)
+        if answer.error is not None:
+            raise ConnectorFailed(answer.error)
+        if code != 0 and answer.value is None:
+            raise ConnectorFailed(f"The connector {connector.name} ended with exit code {code}: {answer.last_words()}")
+        return answer.value
 
-    def _run(self, command: list[str], directory: str, timeout: float, name: str) -> tuple[int, str, str]:
+    def _run(self, command: list[str], directory: str, timeout: float, answer: Answer, name: str) -> int:
         pipe, environment = subprocess.PIPE, connector_environment(directory)
         try:
             with self._children.start(command, env=environment, stdout=pipe, stderr=pipe, cwd=directory) as process:
-                output, errors = process.communicate(timeout=timeout)
+                return answer.read(process, timeout)
         except OSError as error:
             raise ConnectorFailed(f"The connector {name} can't be started: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
             raise ConnectorFailed(f"The connector {name} did not answer in {timeout:.0f} s") from error
-        return process.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
+
+
+def _specification(message: Json) -> Json | None:
+    found = message.get("spec")
+    specification = found.get("connectionSpecification") if isinstance(found, dict) else None
+    return specification if isinstance(specification, dict) else None
+
+
+def _status(message: Json) -> Json | None:
+    status = message.get("connectionStatus")
+    return status if isinstance(status, dict) else None
+
+
+def _streams(message: Json) -> list[Json] | None:
+    catalog = message.get("catalog")
+    streams = catalog.get("streams") if isinstance(catalog, dict) else None
+    return streams if isinstance(streams, list) else None
 
 
 def connector_environment(scratch: str) -> dict[str, str]:
-    """The environment of a connector's process: the server's own, less what could leak or mislead.
+    """The environment of a connector's process: what programs need of the server's own, and nothing else of it.
 
     Args:
         scratch: A private directory for its temporary files.
     """
-    kept = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_CONNECTORS}
+    kept = {key: value for key, value in os.environ.items() if key in _FOR_CONNECTORS or key.startswith("LC_")}
     return {**kept, "TMPDIR": scratch, "DO_NOT_TRACK": "1", "AIRBYTE_OFFLINE_MODE": "1"}
-
-
-def parse_message(line: str) -> Json | None:
-    """The Airbyte message of a line of output, or None: connectors print other things too."""
-    if not line.startswith("{"):
-        return None
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return None
-    return message if isinstance(message, dict) and "type" in message else None

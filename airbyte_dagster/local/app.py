@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from airbyte_dagster.local import problems
 from airbyte_dagster.local.deps import Context, require_token
-from airbyte_dagster.local.guard import HostGuard
+from airbyte_dagster.local.guard import BodyLimit, HostGuard
 from airbyte_dagster.local.routes import (
     actors,
     auth,
@@ -88,6 +88,7 @@ def create_app(context: Context, *, hosts: Iterable[str] = ()) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(BodyLimit)
     app.add_middleware(HostGuard, hosts=tuple(hosts))
     return app
 

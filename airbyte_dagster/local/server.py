@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -70,22 +71,29 @@ def make_context(
 
     Returns:
         The `Context`.
+
+    Raises:
+        CannotServe: A newer version of this package has been here.
     """
-    from airbyte_dagster.local.deps import Context, Tokens  # noqa: PLC0415 - the command line loads without them
+    from airbyte_dagster.local.database import Database, NewerDatabase  # noqa: PLC0415 - the command line loads without them
+    from airbyte_dagster.local.deps import Context, Tokens  # noqa: PLC0415
     from airbyte_dagster.local.destinations import Places  # noqa: PLC0415
     from airbyte_dagster.local.environments import Environments  # noqa: PLC0415
     from airbyte_dagster.local.jobs import INTERRUPTED, JobRunner  # noqa: PLC0415
     from airbyte_dagster.local.jobstore import JobStore  # noqa: PLC0415
     from airbyte_dagster.local.schedules import Scheduler  # noqa: PLC0415
     from airbyte_dagster.local.statestore import StateStore  # noqa: PLC0415
-    from airbyte_dagster.local.store import Database, Store  # noqa: PLC0415
+    from airbyte_dagster.local.store import Store  # noqa: PLC0415
     from airbyte_dagster.local.workers import ConnectorEngine  # noqa: PLC0415
 
     home.make()
     shutil.rmtree(home.scratch, ignore_errors=True)  # what a killed server left has configurations in it
     home.make()
     credentials = settings.ensure_credentials(home)
-    database = Database(home.database)
+    try:
+        database = Database(home.database)
+    except NewerDatabase as error:
+        raise CannotServe(str(error)) from None
     store, jobs = Store(database, credentials.workspace_id, clock), JobStore(database, clock)
     jobs.fail_interrupted(INTERRUPTED)
     if engine is None:
@@ -205,6 +213,7 @@ def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with
     """
     from airbyte_dagster.local.app import create_app  # noqa: PLC0415 - the command line loads without it
 
+    say = _whoever_listens(say)
     with only_server(home), contextlib.closing(listen(options.host, options.port)) as bound:
         url = url_of(bound)
         context = make_context(home, options, on_progress=say)
@@ -234,6 +243,28 @@ def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with
             context.close()
             context.store.database.close()
     say("Local Airbyte has ended.")
+
+
+def _whoever_listens(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Say it as long as somebody reads it: `serve | head -1` is no reason to end."""
+
+    def say_it(line: str) -> None:
+        try:
+            say(line)
+        except BrokenPipeError:
+            _drop_what_nobody_reads()
+
+    return say_it
+
+
+def _drop_what_nobody_reads() -> None:
+    """Let go of stdout and stderr where their reader has gone, so that nothing fails of writing to them."""
+    with Path(os.devnull).open("wb") as nowhere:
+        for number in (1, 2):
+            watch = select.poll()
+            watch.register(number, 0)
+            if any(event & select.POLLERR for _, event in watch.poll(0)):
+                os.dup2(nowhere.fileno(), number)
 
 
 def _stop_at_end_of_stdin(server: Any) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from airbyte_dagster.local import jobs as jobs_module
 from airbyte_dagster.local import settings
+from airbyte_dagster.local.database import Database
 from airbyte_dagster.local.engine import StreamPlan
 from airbyte_dagster.local.environments import Environments
 from airbyte_dagster.local.statestore import StateStore

@@ -162,8 +162,12 @@ def _escaped(text: str) -> Iterator[str]:
     for safe in ("", "/"):
         yield quote(text, safe=safe, errors="replace")
     yield quote_plus(text, errors="replace")
-    yield repr(text)[1:-1]
-    for readable in (True, False):
-        once = json.dumps(text, ensure_ascii=not readable)[1:-1]
+    for once in _quoted(text):
         yield once
-        yield json.dumps(once, ensure_ascii=not readable)[1:-1]
+        yield from _quoted(once)
+
+
+def _quoted(text: str) -> set[str]:
+    """A text as it is between the quotes of JSON, and of Python, which takes the quotes that the rest leaves it."""
+    python = repr(f'"{text}')[2:-1]
+    return {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], python, python.replace("\\'", "'")}

@@ -6,7 +6,7 @@ import math
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 from pydantic.alias_generators import to_camel
 
 from airbyte_dagster.local.guard import MOST_BYTES
@@ -99,14 +99,14 @@ class WorkspaceCreate(Body):
     """A new workspace."""
 
     name: Name = Field(examples=["My second workspace"])
-    notifications: Notifications = Field(default_factory=Notifications)
+    notifications: Annotated[Notifications, BeforeValidator(_representable)] = Field(default_factory=Notifications)
 
 
 class WorkspaceUpdate(Body):
     """Changes to a workspace."""
 
     name: Name | None = None
-    notifications: Notifications | None = None
+    notifications: Annotated[Notifications | None, BeforeValidator(_representable)] = None
 
 
 class ActorCreate(Body):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -28,20 +29,23 @@ def lines_of(redactor: Redactor, *pieces: str) -> list[str]:
     return lines
 
 
+@pytest.mark.parametrize("secret", [ODD, f"{ODD}'s"])
 @pytest.mark.parametrize(
-    "written",
+    "write",
     [
-        ODD,
-        repr(ODD),
-        json.dumps(ODD),
-        json.dumps(ODD, ensure_ascii=False),
-        json.dumps(json.dumps({"key": ODD})),
-        f"https://user:{quote_plus(ODD)}@host/",
+        str,
+        repr,
+        json.dumps,
+        lambda secret: json.dumps(secret, ensure_ascii=False),
+        lambda secret: json.dumps(json.dumps({"key": secret})),
+        lambda secret: repr(repr({"key": secret, "other": "it's"})),
+        lambda secret: repr(json.dumps({"key": secret, "other": "it's"})),
+        lambda secret: f"https://user:{quote_plus(secret)}@host/",
     ],
 )
-def test_each_way_of_writing(written: str) -> None:
-    """As it is, as JSON, as JSON in JSON, as Python and as a URL write it."""
-    shown = Redactor([ODD]).text(f"before {written} after")
+def test_each_way_of_writing(write: Callable[[str], str], secret: str) -> None:
+    """As it is, as JSON, as JSON in JSON, as Python, as Python in Python and as a URL write it."""
+    shown = Redactor([secret]).text(f"before {write(secret)} after")
     assert MASK in shown
     assert shown.startswith("before ")
     assert shown.endswith(" after")

@@ -15,8 +15,8 @@ from airbyte_dagster.local import joblogs
 from airbyte_dagster.local.database import Database
 from airbyte_dagster.local.engine import ConnectorFailed
 from airbyte_dagster.local.environments import Environments
-from airbyte_dagster.local.pyairbyte import PyAirbyteEngine
 from airbyte_dagster.local.redaction import MASK
+from airbyte_dagster.local.workers import ConnectorEngine
 from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END PRIVATE KEY-----\n"
@@ -59,7 +59,7 @@ def leaky(tmp_path: Path) -> Iterator[RunningAirbyte]:
     connector = tmp_path / "leaky"
     connector.write_text(LEAKY % repr(SPEC))
     connector.chmod(0o700)
-    engine = PyAirbyteEngine(Environments(tmp_path / "environments"), tmp_path / "asking", {"leaky": connector})
+    engine = ConnectorEngine(Environments(tmp_path / "environments"), tmp_path / "asking", {"leaky": connector})
     with running_local_airbyte(tmp_path / "home", engine) as running:
         yield running
 

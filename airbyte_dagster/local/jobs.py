@@ -215,8 +215,7 @@ class JobRunner:
             active = set(self._entries)
         joblogs.prune(self._home.logs, active)
         try:
-            request = self._request(entry.job)
-            entry.redactor = Redactor(request.secrets)
+            request = self._request(entry)
             if entry.job.type == "reset":
                 # First the states, then the tables: an interrupted reset must not leave states for rows that are gone.
                 self._states.forget(entry.job.connection_id)
@@ -237,10 +236,13 @@ class JobRunner:
             self._states.settle(entry.job.connection_id, request.streams)
         return outcome
 
-    def _request(self, job: Job) -> JobRequest:
+    def _request(self, entry: _Entry) -> JobRequest:
+        job = entry.job
         connection = self._store.connection(job.connection_id)
         source = self._store.actor("source", connection.source_id)
         destination = self._store.actor("destination", connection.destination_id)
+        secrets = discovery.secrets_of(source, destination)
+        entry.redactor = Redactor(secrets)
         if job.type == "sync" and connection.schema_updates.startswith("propagate"):
             connection = self._with_current_schema(connection, source)
         warehouse = destinations.warehouse(destination.type, destination.configuration, self._places)
@@ -255,7 +257,7 @@ class JobRunner:
             states=tuple(self._states.of_connection(connection.id)),
             log=self._home.job_log(job.id),
             scratch=self._home.scratch / f"job-{job.id}",
-            secrets=discovery.secrets_of(source, destination),
+            secrets=secrets,
             keep_states=lambda states: self._states.keep(connection.id, states),
         )
 

@@ -37,8 +37,18 @@ class Redactor:
         forms = {form for secret in secrets for text in _texts(secret) for form in _forms(text)}
         self._forms = sorted((form for form in forms if len(form.strip()) >= SHORTEST), key=len, reverse=True)
         self._longest = len(self._forms[0]) if self._forms else 0
-        # What a text that ends with a line may end with if the lines after it complete a secret.
-        self._beginnings = {form[: end.end()] for form in self._forms for end in re.finditer(r"\n", form)}
+        self._beginnings: dict[str, list[tuple[str, int]]] = {}
+        """By each line of a secret but its last: the secret, and how far it goes with this line."""
+        self._firsts: list[str] = []
+        """The first lines of secrets, which may begin anywhere in a line."""
+        for form in self._forms:
+            size = 0
+            for number, line in enumerate(form.split("\n")[:-1]):
+                size += len(line) + 1
+                if number == 0:
+                    self._firsts.append(f"{line}\n")
+                else:
+                    self._beginnings.setdefault(f"{line}\n", []).append((form, size))
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._forms)} texts)"
@@ -55,16 +65,29 @@ class Redactor:
         """A writer for a text that comes in pieces; ``write`` gets it line by line, see `RedactedLines`."""
         return RedactedLines(self, write)
 
+    def _held(self, text: str, end: int) -> int:
+        """How much of a text that ends with a line may be the beginning of a secret that the next lines complete."""
+        last = text[text.rfind("\n", 0, max(end - 1, 0)) + 1 : end]
+        firsts = [len(line) for line in self._firsts if text.endswith(line, 0, end)]
+        longer = [size for form, size in self._beginnings.get(last, ()) if text.endswith(form[:size], 0, end)]
+        return max([*firsts, *longer], default=0)
+
     def _spans(self, text: str) -> list[tuple[int, int]]:
         """Where secrets are in a text: begins and ends, in order; secrets that overlap or touch are one."""
         found: list[tuple[int, int]] = []
         for form in self._forms:
-            start = text.find(form)
+            start, first, last = text.find(form), -1, -1
             while start >= 0:
-                found.append((start, start + len(form)))
+                if start > last:
+                    found.append((first, last))
+                    first = start
+                last = start + len(form)
                 start = text.find(form, start + 1)
+            found.append((first, last))
         merged: list[tuple[int, int]] = []
         for start, end in sorted(found):
+            if start < 0:  # nothing was found of this form
+                continue
             if merged and start <= merged[-1][1]:
                 merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
             else:
@@ -78,11 +101,7 @@ class Redactor:
         """
         end = text.rfind("\n") + 1
         is_endless = len(text) - end > LONGEST_LINE
-        if is_endless:
-            ready = max(len(text) - self._longest + 1, 0)
-        else:
-            held = [len(form) for form in self._beginnings if text.endswith(form, 0, end)] if end else []
-            ready = end - max(held, default=0)
+        ready = max(len(text) - self._longest + 1, 0) if is_endless else end - self._held(text, end)
         spans = self._spans(text[: max(ready, end) + self._longest])
         while True:
             if not is_endless:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
@@ -102,6 +103,20 @@ def test_a_secret_of_short_lines_is_caught_over_lines() -> None:
     assert lines_of(redactor, "1 a\n", "b\n", "c\n", "d\n", "2\n") == [f"1 {MASK}", "2"]
     assert lines_of(redactor, "1 a\n", "b\n", "x\n") == ["1 a", "b", "x"]
     assert lines_of(redactor, "1 a\n", "b\n") == ["1 a", "b"]
+    assert lines_of(redactor, "1 a\n", "a\n", "b\n", "c\n", "d\n", "2\n") == ["1 a", MASK, "2"]
+    assert lines_of(Redactor(["a\na\na\nb"]), *("a\n" * 7), "b\n") == ["a"] * 4 + [MASK]
+
+
+def test_a_secret_of_many_lines_takes_no_more_than_its_size() -> None:
+    """A bundle of certificates, or a whole document, is no burden: neither its lines nor its beginnings are copied."""
+    secret = "\n".join(f"{number:060}" for number in range(3000))
+    tracemalloc.start()
+    try:
+        redactor = Redactor([secret])
+        assert lines_of(redactor, f"a\n{secret}\n", "b") == ["a", MASK, "b"]
+        assert tracemalloc.get_traced_memory()[1] < 30 * len(secret)
+    finally:
+        tracemalloc.stop()
 
 
 def test_lines_come_as_soon_as_they_are_whole() -> None:

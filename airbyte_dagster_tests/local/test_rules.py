@@ -59,6 +59,22 @@ def test_secrets_are_found_through_alternatives_and_arrays() -> None:
     assert configuration.masked({"key": ""}, paths) == {"key": ""}
 
 
+def test_secrets_are_found_through_references() -> None:
+    """Also through a reference that leads in circles or nowhere, and through what is no schema."""
+    spec = {
+        "definitions": {
+            "login": {"properties": {"key": {"airbyte_secret": True}, "next": {"$ref": "#/definitions/login"}}}
+        },
+        "properties": {
+            "login": {"$ref": "#/definitions/login"},
+            "nowhere": {"$ref": "#/definitions/none/at/all"},
+            "odd": {"properties": ["x"], "oneOf": {"y": 1}, "items": [1], "$ref": 1},
+        },
+    }
+    assert ["login", "key"] in configuration.secret_paths(spec)
+    assert configuration.masked({"login": {"key": "k"}}, configuration.secret_paths(spec)) == {"login": {"key": MASK}}
+
+
 def test_masks_sent_back_keep_the_secrets() -> None:
     """What was read and sent back unchanged is what is stored, by PUT's rule and by PATCH's."""
     masked = configuration.masked(CONFIG, configuration.secret_paths(SPEC))
@@ -80,9 +96,13 @@ def test_validation_never_repeats_a_value() -> None:
 
 
 def test_spec_that_python_cannot_follow_does_not_stop_anyone() -> None:
-    """A pattern in another regex language or a dangling reference leaves the judgement to the connector."""
+    """A pattern of another regex language, a dangling reference, an unknown type, or anything else that is no schema
+    leaves the judgement to the connector.
+    """
     configuration.validate({"a": "x"}, {"properties": {"a": {"pattern": r"^\p{L}(?<n>x)$"}}})
     configuration.validate({"a": "x"}, {"properties": {"a": {"$ref": "#/definitions/nowhere"}}})
+    configuration.validate({"a": "x"}, {"properties": {"a": {"type": "text"}}})
+    configuration.validate({"a": "x"}, {"properties": ["a"]})
 
 
 @pytest.mark.parametrize(

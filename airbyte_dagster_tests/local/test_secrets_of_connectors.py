@@ -164,6 +164,21 @@ def test_unexpected_errors_of_a_job(scripted: RunningAirbyte, monkeypatch: pytes
             assert [part for part in PARTS if part in text_of] == []
 
 
+def test_unexpected_errors_before_a_job_has_begun(scripted: RunningAirbyte, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same where the job was still being put together."""
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError(f"no idea what to do with {CONFIG}")
+
+    monkeypatch.setattr(scripted.context.states, "of_connection", broken)
+    with scripted.api() as api:
+        job = api.sync(api.connection(api.source("shop", **CONFIG), api.destination(), ["users"]))
+        assert api.finish(job)["status"] == "failed"
+        assert "no idea what to do" in api.failure(job)["internalMessage"]
+        for text_of in everything_about(scripted, api, job):
+            assert [part for part in PARTS if part in text_of] == []
+
+
 def test_errors_of_the_database(tmp_path: Path) -> None:
     """An error of a statement doesn't repeat its parameters, which may be configurations."""
     database = Database(tmp_path / "state.sqlite")

@@ -12,12 +12,11 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airbyte_dagster.local.answers import Answer
 from airbyte_dagster.local.children import Children
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
 from airbyte_dagster.local.environments import (
@@ -28,6 +27,7 @@ from airbyte_dagster.local.environments import (
     NoSuchPackage,
     Progress,
 )
+from airbyte_dagster.local.protocol import Reply
 
 _FOR_CONNECTORS = {
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"),
@@ -119,19 +119,21 @@ class Connectors:
         with self._lock:
             if key in self._specs:
                 return self._specs[key]
-        specification: Json | None = self._ask(connector, ["spec"], None, _SPEC_SECONDS, _specification)
-        if specification is None:
-            raise ConnectorFailed(f"The connector {name} gave no spec")
-        with self._lock:
-            self._specs[key] = specification
-        return specification
+        for message in self._ask(connector, ["spec"], None, _SPEC_SECONDS):
+            specification = message.get("spec", {}).get("connectionSpecification") if message.get("spec") else None
+            if isinstance(specification, dict):
+                with self._lock:
+                    self._specs[key] = specification
+                return specification
+        raise ConnectorFailed(f"The connector {name} gave no spec")
 
     def check(self, name: str, config: Mapping[str, Any]) -> str | None:
         """None when the configuration works, else the connector's reason."""
-        status: Json | None = self._ask(self.resolve(name), ["check"], config, _ASK_SECONDS, _status)
-        if status is None:
-            raise ConnectorFailed(f"The connector {name} gave no answer to the check")
-        return None if status.get("status") == "SUCCEEDED" else str(status.get("message") or "Check failed")
+        for message in self._ask(self.resolve(name), ["check"], config, _ASK_SECONDS):
+            status = message.get("connectionStatus")
+            if isinstance(status, dict):
+                return None if status.get("status") == "SUCCEEDED" else str(status.get("message") or "Check failed")
+        raise ConnectorFailed(f"The connector {name} gave no answer to the check")
 
     def discover(self, name: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[Json]:
         """The streams of this configuration, cached per connector version and configuration."""
@@ -141,31 +143,28 @@ class Connectors:
         with self._lock:
             if not refresh and key in self._discoveries:
                 return self._discoveries[key]
-        streams: list[Json] | None = self._ask(connector, ["discover"], config, _ASK_SECONDS, _streams)
-        if streams is None:
-            raise ConnectorFailed(f"The connector {name} found no streams: it gave no catalog")
-        with self._lock:
-            while len(self._discoveries) >= _MOST_DISCOVERIES:
-                self._discoveries.pop(next(iter(self._discoveries)))
-            self._discoveries[key] = streams
-        return streams
+        for message in self._ask(connector, ["discover"], config, _ASK_SECONDS):
+            catalog = message.get("catalog")
+            if isinstance(catalog, dict) and isinstance(catalog.get("streams"), list):
+                streams: list[Json] = catalog["streams"]
+                with self._lock:
+                    while len(self._discoveries) >= _MOST_DISCOVERIES:
+                        self._discoveries.pop(next(iter(self._discoveries)))
+                    self._discoveries[key] = streams
+                return streams
+        raise ConnectorFailed(f"The connector {name} found no streams: it gave no catalog")
 
     def _ask(
-        self,
-        connector: Connector,
-        command: list[str],
-        config: Mapping[str, Any] | None,
-        timeout: float,
-        accept: Callable[[Json], Any],
-    ) -> Any:
-        """Run the connector once and return what `accept` found in its messages, or None.
+        self, connector: Connector, command: list[str], config: Mapping[str, Any] | None, timeout: float
+    ) -> list[Json]:
+        """Run the connector once and return what it answered.
 
         Raises:
             ConnectorFailed: It reported an error, could not be started, took too long, wrote too long a line, or ended
                 with an exit code other than 0 without having answered.
         """
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        answer = Answer(connector.name, accept)
+        reply = Reply(connector.name)
         with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
             arguments = list(command)
             if config is not None:
@@ -173,39 +172,22 @@ class Connectors:
                 file.touch(mode=0o600)
                 file.write_text(json.dumps(config), encoding="utf-8")
                 arguments += ["--config", str(file)]
-            code = self._run([str(connector.executable), *arguments], directory, timeout, answer, connector.name)
-        if answer.error is not None:
-            raise ConnectorFailed(answer.error)
-        if code != 0 and answer.value is None:
-            raise ConnectorFailed(f"The connector {connector.name} ended with exit code {code}: {answer.last_words()}")
-        return answer.value
+            code = self._run([str(connector.executable), *arguments], directory, timeout, reply)
+        if reply.error is not None:
+            raise ConnectorFailed(reply.error)
+        if code != 0 and not reply.answers:
+            raise ConnectorFailed(f"The connector {connector.name} ended with exit code {code}: {reply.last_words()}")
+        return reply.answers
 
-    def _run(self, command: list[str], directory: str, timeout: float, answer: Answer, name: str) -> int:
+    def _run(self, command: list[str], directory: str, timeout: float, reply: Reply) -> int:
         pipe, environment = subprocess.PIPE, connector_environment(directory)
         try:
             with self._children.start(command, env=environment, stdout=pipe, stderr=pipe, cwd=directory) as process:
-                return answer.read(process, timeout)
+                return reply.read(process, timeout)
         except OSError as error:
-            raise ConnectorFailed(f"The connector {name} can't be started: {error.strerror}") from error
+            raise ConnectorFailed(f"The connector {reply.name} can't be started: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
-            raise ConnectorFailed(f"The connector {name} did not answer in {timeout:.0f} s") from error
-
-
-def _specification(message: Json) -> Json | None:
-    found = message.get("spec")
-    specification = found.get("connectionSpecification") if isinstance(found, dict) else None
-    return specification if isinstance(specification, dict) else None
-
-
-def _status(message: Json) -> Json | None:
-    status = message.get("connectionStatus")
-    return status if isinstance(status, dict) else None
-
-
-def _streams(message: Json) -> list[Json] | None:
-    catalog = message.get("catalog")
-    streams = catalog.get("streams") if isinstance(catalog, dict) else None
-    return streams if isinstance(streams, list) else None
+            raise ConnectorFailed(f"The connector {reply.name} did not answer in {timeout:.0f} s") from error
 
 
 def connector_environment(scratch: str) -> dict[str, str]:

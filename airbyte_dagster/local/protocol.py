@@ -1,4 +1,4 @@
-"""What a connector answers to one question: its messages, read within bounds of memory and time."""
+"""What a connector writes by Airbyte's protocol, read within bounds of memory and time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Callable
-from typing import Any
 
 from airbyte_dagster.local.engine import ConnectorFailed, Json
 
@@ -16,24 +14,26 @@ MOST_BYTES_OF_MESSAGE = 32_000_000
 """Of one line of a connector's output; a catalog of 20,000 fields has about a tenth of that."""
 MOST_BYTES_OF_ERRORS = 64_000
 """Of the end of a connector's stderr, which is kept for its last line."""
+ANSWERS = {"SPEC": "spec", "CATALOG": "catalog", "CONNECTION_STATUS": "connectionStatus"}
+"""The types of messages that answer something, and where their content is."""
 _BLOCK = 65536
 
 
-class Answer:
-    """What a connector said so far: its first answer, its first error, and the end of its stderr.
+class Reply:
+    """What one run of a connector has written so far.
 
     Args:
         name: The connector's, for messages.
-        accept: What a message answers, or None if it is another message.
+
+    Attributes:
+        answers: The first message of each kind in `ANSWERS`.
+        error: What the connector reported as an error, if it did.
     """
 
-    def __init__(self, name: str, accept: Callable[[Json], Any]) -> None:
-        self.value: Any = None
-        """What the first accepted message answers; None if there was none."""
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.answers: list[Json] = []
         self.error: str | None = None
-        """What the connector reported as an error."""
-        self._name = name
-        self._accept = accept
         self._line = bytearray()
         self._errors = b""
 
@@ -78,7 +78,7 @@ class Answer:
         self._line += rest
         if len(self._line) > MOST_BYTES_OF_MESSAGE:
             most = MOST_BYTES_OF_MESSAGE // 1_000_000
-            raise ConnectorFailed(f"The connector {self._name} wrote a line of more than {most} MB")
+            raise ConnectorFailed(f"The connector {self.name} wrote a line of more than {most} MB")
 
     def _take_line(self) -> None:
         message = parse_message(self._line.decode(errors="replace"))
@@ -89,8 +89,9 @@ class Answer:
         error = trace.get("error") if isinstance(trace, dict) else None
         if isinstance(error, dict) and self.error is None:
             self.error = str(error.get("message") or error.get("internal_message") or "unknown error")
-        if self.value is None:
-            self.value = self._accept(message)
+        content = message.get(ANSWERS.get(str(message["type"]), ""))
+        if isinstance(content, dict) and all(message["type"] != other["type"] for other in self.answers):
+            self.answers.append(message)
 
 
 def parse_message(line: str) -> Json | None:

@@ -110,6 +110,12 @@ def secrets_in(configuration: Any, paths: Iterable[Iterable[str]]) -> Iterator[A
             yield from _leaves(value)
 
 
+def secret_values(configuration: Any, paths: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """The same as texts, numbers too; what has to be hidden wherever the configuration is used."""
+    found = secrets_in(configuration, paths)
+    return tuple(str(value) for value in found if value is not None and not isinstance(value, bool))
+
+
 def _at(value: Any, path: list[str]) -> Iterator[Any]:
     if not path:
         yield value

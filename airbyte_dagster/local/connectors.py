@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airbyte_dagster.local import configuration
 from airbyte_dagster.local.children import Children
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
 from airbyte_dagster.local.environments import (
@@ -28,6 +29,7 @@ from airbyte_dagster.local.environments import (
     Progress,
 )
 from airbyte_dagster.local.protocol import Reply
+from airbyte_dagster.local.redaction import Redactor
 
 _FOR_CONNECTORS = {
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"),
@@ -132,7 +134,8 @@ class Connectors:
         for message in self._ask(self.resolve(name), ["check"], config, _ASK_SECONDS):
             status = message.get("connectionStatus")
             if isinstance(status, dict):
-                return None if status.get("status") == "SUCCEEDED" else str(status.get("message") or "Check failed")
+                reason = str(status.get("message") or "Check failed")
+                return None if status.get("status") == "SUCCEEDED" else self._redactor(name, config).text(reason)
         raise ConnectorFailed(f"The connector {name} gave no answer to the check")
 
     def discover(self, name: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[Json]:
@@ -157,7 +160,7 @@ class Connectors:
     def _ask(
         self, connector: Connector, command: list[str], config: Mapping[str, Any] | None, timeout: float
     ) -> list[Json]:
-        """Run the connector once and return what it answered.
+        """Run the connector once and return what it answered; its errors don't have the configuration's secrets.
 
         Raises:
             ConnectorFailed: It reported an error, could not be started, took too long, wrote too long a line, or ended
@@ -173,11 +176,20 @@ class Connectors:
                 file.write_text(json.dumps(config), encoding="utf-8")
                 arguments += ["--config", str(file)]
             code = self._run([str(connector.executable), *arguments], directory, timeout, reply)
-        if reply.error is not None:
-            raise ConnectorFailed(reply.error)
-        if code != 0 and not reply.answers:
-            raise ConnectorFailed(f"The connector {connector.name} ended with exit code {code}: {reply.last_words()}")
+        error = reply.error
+        if error is None and code != 0 and not reply.answers:
+            error = f"The connector {connector.name} ended with exit code {code}: {reply.last_words()}"
+        if error is not None:
+            raise ConnectorFailed(error if config is None else self._redactor(connector.name, config).text(error))
         return reply.answers
+
+    def _redactor(self, name: str, config: Mapping[str, Any]) -> Redactor:
+        """Hides what the connector's specification says to be secret; without one, all of the configuration."""
+        try:
+            paths = configuration.secret_paths(self.spec(name))
+        except (ConnectorFailed, UnknownConnector):
+            paths = [[]]
+        return Redactor(configuration.secret_values(config, paths))
 
     def _run(self, command: list[str], directory: str, timeout: float, reply: Reply) -> int:
         pipe, environment = subprocess.PIPE, connector_environment(directory)

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
-from airbyte_dagster.local import destinations, discovery, joblogs, plan
+from airbyte_dagster.local import configuration, definitions, destinations, joblogs, plan
 from airbyte_dagster.local.destinations import Places
 from airbyte_dagster.local.engine import (
     ConnectorFailed,
@@ -27,7 +27,7 @@ from airbyte_dagster.local.engine import (
 )
 from airbyte_dagster.local.jobstore import JobStore
 from airbyte_dagster.local.problems import ApiError
-from airbyte_dagster.local.records import Actor, Connection, Job
+from airbyte_dagster.local.records import Connection, Job
 from airbyte_dagster.local.redaction import Redactor
 from airbyte_dagster.local.statestore import StateStore
 from airbyte_dagster.local.store import Store
@@ -220,7 +220,7 @@ class JobRunner:
                 # First the states, then the tables: an interrupted reset must not leave states for rows that are gone.
                 self._states.forget(entry.job.connection_id)
         except UnknownConnector as error:
-            return Outcome(failure=Failure(discovery.unknown_source(str(error)), kind="config_error"))
+            return Outcome(failure=Failure(definitions.unknown_source(str(error)), kind="config_error"))
         except ConnectorFailed as error:
             return Outcome(failure=Failure(str(error), origin="source"))
         except ApiError as error:
@@ -241,10 +241,13 @@ class JobRunner:
         connection = self._store.connection(job.connection_id)
         source = self._store.actor("source", connection.source_id)
         destination = self._store.actor("destination", connection.destination_id)
-        secrets = discovery.secrets_of(source, destination)
+        secrets = (
+            *configuration.secret_values(source.configuration, source.secret_paths),
+            *configuration.secret_values(destination.configuration, destination.secret_paths),
+        )
         entry.redactor = Redactor(secrets)
         if job.type == "sync" and connection.schema_updates.startswith("propagate"):
-            connection = self._with_current_schema(connection, source)
+            connection = self._with_current_schema(connection, source.type, source.configuration)
         warehouse = destinations.warehouse(destination.type, destination.configuration, self._places)
         return JobRequest(
             job_id=job.id,
@@ -261,8 +264,8 @@ class JobRunner:
             keep_states=lambda states: self._states.keep(connection.id, states),
         )
 
-    def _with_current_schema(self, connection: Connection, source: Actor) -> Connection:
-        discovered = discovery.discover(self._engine, source, refresh=True)
+    def _with_current_schema(self, connection: Connection, kind: str, config: dict[str, Any]) -> Connection:
+        discovered = self._engine.discover(kind, config, refresh=True)
         # Of the streams as they are after that, since a client may have changed them meanwhile.
         return self._store.edit_connection(
             connection.id, lambda now: {"catalog": plan.refreshed_catalog(now, discovered)}

@@ -57,15 +57,17 @@ def test_a_deleted_connection_is_not_revived(airbyte: RunningAirbyte, api: Api) 
 def test_a_source_of_a_workspace_that_was_deleted(
     airbyte: RunningAirbyte, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The workspace goes while the connector is asked for its spec: there is no source in it afterwards."""
+    """The workspace goes between the look at it and the new source: there is no source in it afterwards."""
     workspace = api.ok("POST", "/workspaces", json={"name": "w"})["workspaceId"]
-    spec = airbyte.engine.spec
+    database = airbyte.store.database
+    write = database.write
 
-    def interrupted(kind: str) -> Any:
+    def interrupted() -> Any:
+        monkeypatch.setattr(database, "write", write)
         api.ok("DELETE", f"/workspaces/{workspace}")
-        return spec(kind)
+        return write()
 
-    monkeypatch.setattr(airbyte.engine, "spec", interrupted)
+    monkeypatch.setattr(database, "write", interrupted)
     body = {"name": "n", "workspaceId": workspace, "configuration": {"sourceType": "faker", "count": 1}}
     assert api.post("/sources", json=body).status_code == 404
     assert api.ok("GET", "/sources", params={"workspaceIds": workspace})["data"] == []

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Request
 
-from airbyte_dagster.local import configuration, definitions, destinations, discovery, problems, views
+from airbyte_dagster.local import configuration, definitions, destinations, problems, views
 from airbyte_dagster.local.deps import (
     Context,
     Ctx,
@@ -73,7 +73,7 @@ def spec_of(context: Context, kind: str, type_name: str) -> Json:
     try:
         return context.engine.spec(type_name)
     except UnknownConnector:
-        raise problems.value_not_found(type_name, discovery.unknown_source(type_name)) from None
+        raise problems.value_not_found(type_name, definitions.unknown_source(type_name)) from None
     except ConnectorFailed as error:
         raise problems.unexpected(str(error)) from error
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from airbyte_dagster.local import configproblems, configviews, destinations, discovery
+from airbyte_dagster.local import configproblems, configviews, definitions, destinations
 from airbyte_dagster.local.configschemas import DestinationId, SourceDiscover, SourceId
 from airbyte_dagster.local.deps import Context, Ctx
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
@@ -24,11 +24,11 @@ def check_source(context: Ctx, body: SourceId) -> dict[str, Any]:
     source = _actor(context, "source", str(body.source_id))
     started = time.time()
     try:
-        reason = discovery.check(context.engine, source)
+        reason = context.engine.check(source.type, source.configuration)
     except ConnectorFailed as error:
         reason = str(error)
     except UnknownConnector:
-        reason = discovery.unknown_source(source.type)
+        reason = definitions.unknown_source(source.type)
     return _checked(source, reason, started)
 
 
@@ -51,9 +51,9 @@ def discover_schema(context: Ctx, body: SourceDiscover) -> dict[str, Any]:
     source = _actor(context, "source", str(body.source_id))
     started = time.time()
     try:
-        found = discovery.discover(context.engine, source, refresh=body.disable_cache)
+        found = context.engine.discover(source.type, source.configuration, refresh=body.disable_cache)
     except (ConnectorFailed, UnknownConnector) as error:
-        reason = discovery.unknown_source(source.type) if isinstance(error, UnknownConnector) else str(error)
+        reason = definitions.unknown_source(source.type) if isinstance(error, UnknownConnector) else str(error)
         return {"jobInfo": _job_info(source, "discover_schema", started, reason)}
     return {
         "catalog": configviews.discovered_catalog(found),

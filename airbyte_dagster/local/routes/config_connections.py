@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from airbyte_dagster.local import configproblems, configviews, connectionstate, discovery, problems, streams
+from airbyte_dagster.local import configproblems, configviews, connectionstate, problems, streams
 from airbyte_dagster.local.configschemas import ConnectionId, StateReplace, WebConnectionGet, WebConnectionUpdate
 from airbyte_dagster.local.deps import Context, Ctx
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
@@ -87,6 +87,6 @@ def _available(context: Context, source: Actor, *, refresh: bool) -> list[Json]:
     if refresh:
         return discovered(context, source, refresh=True)
     try:
-        return discovery.discover(context.engine, source)
+        return context.engine.discover(source.type, source.configuration)
     except (ConnectorFailed, UnknownConnector, problems.ApiError):
         return []

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request
 
-from airbyte_dagster.local import discovery, problems, streams, views
+from airbyte_dagster.local import definitions, problems, streams, views
 from airbyte_dagster.local.deps import (
     Context,
     Ctx,
@@ -54,9 +54,9 @@ def discovered(context: Context, source: Actor, *, refresh: bool = False) -> lis
         ApiError: 500 unexpected-problem with the connector's message, as with Airbyte.
     """
     try:
-        return discovery.discover(context.engine, source, refresh=refresh)
+        return context.engine.discover(source.type, source.configuration, refresh=refresh)
     except UnknownConnector:
-        raise problems.value_not_found(source.type, discovery.unknown_source(source.type)) from None
+        raise problems.value_not_found(source.type, definitions.unknown_source(source.type)) from None
     except ConnectorFailed as error:
         raise problems.unexpected(str(error)) from error
 

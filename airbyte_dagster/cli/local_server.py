@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
 
 _START_SECONDS = 60.0
@@ -79,6 +81,11 @@ def local_server(home: Path, *, port: int | None, say: Callable[[str], None]) ->
             [
                 *(sys.executable, "-m", "airbyte_dagster.local", "serve", "--home", str(home), "--exit-with-stdin"),
                 *(() if port is None else ("--port", str(port))),
+                *(
+                    ("--started-by", context.command_path)
+                    if (context := click.get_current_context(silent=True))
+                    else ()
+                ),
             ],
             stdin=subprocess.PIPE,
             stdout=output,

@@ -72,6 +72,7 @@ def _connectors(given: tuple[str, ...]) -> dict[str, Path]:
 @click.option(
     "--prepare", multiple=True, metavar="NAME", help="Install the engine and this connector before serving. Repeatable."
 )
+@click.option("--started-by", hidden=True, default="airbyte-dagster local serve", help="For messages: what users type.")
 @click.option("--exit-with-stdin", is_flag=True, help="End when stdin ends, so that a parent takes the server along.")
 def serve(
     *,
@@ -83,6 +84,7 @@ def serve(
     allow_paths: tuple[Path, ...],
     prepare: tuple[str, ...],
     strict: bool,
+    started_by: str,
     exit_with_stdin: bool,
 ) -> None:
     """Serve Airbyte's API until Ctrl-C."""
@@ -98,6 +100,7 @@ def serve(
         strict=strict,
         connectors=_connectors(connectors),
         allow_paths=[path.expanduser().absolute() for path in allow_paths],
+        command=started_by,
     )
     try:
         server.serve(where, options, click.echo, exit_with_stdin=exit_with_stdin)

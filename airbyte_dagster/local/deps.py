@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from airbyte_dagster.local import problems
+from airbyte_dagster.local.destinations import Places
 from airbyte_dagster.local.engine import Engine
 from airbyte_dagster.local.forms import Forms
 from airbyte_dagster.local.jobs import JobRunner
@@ -81,8 +81,8 @@ class Context:
         schedules: Starts syncs by themselves.
         engine: Runs connectors.
         tokens: Who is signed in.
+        places: Where warehouse files may be.
         strict: Leave the type key out of configurations, as the real server does.
-        allowed: Directories besides the home that warehouse files may be in.
         connectors: Names of the connectors that the user configured.
         forms: What tells the pages' own forms from others'.
     """
@@ -95,8 +95,8 @@ class Context:
     schedules: Scheduler
     engine: Engine
     tokens: Tokens
+    places: Places
     strict: bool = False
-    allowed: Sequence[Path] = ()
     connectors: frozenset[str] = field(default_factory=frozenset)
     forms: Forms = field(default_factory=Forms)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from airbyte_dagster.destinations.kinds import kind_of
 
@@ -21,13 +21,13 @@ class Database:
     """A database, as its address names it: there may be several addresses of one.
 
     Attributes:
-        engine: ``duckdb`` is a file.
+        engine: As `DestinationKind.engine`, where ``duckdb`` is a file, and ``motherduck``.
         name: Path of a file, or the bare name.
         host: Of a server, where it is known.
         port: Of a server.
     """
 
-    engine: Literal["duckdb", "motherduck", "postgres"]
+    engine: str
     name: str
     host: str = ""
     port: str = "5432"
@@ -92,7 +92,7 @@ def is_elsewhere(destination_type: str, configuration: Mapping[str, Any], here: 
     """
     if destination_type:
         kind = kind_of(destination_type)
-        engine = "postgres" if here.engine == "postgres" else "duckdb"
+        engine = "duckdb" if here.engine == "motherduck" else here.engine
         if kind is None or kind.engine != engine:
             return True
     there = database_of(destination_type, configuration)

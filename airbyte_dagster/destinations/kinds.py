@@ -104,7 +104,7 @@ KINDS = {
             "yes",
             "hard",
         ),
-        # destination-mysql: MysqlSqlGenerator.kt (buildStreamId, cdcDeletedAtNotNullCondition); a namespace is a database.
+        # destination-mysql: MysqlSqlGenerator.kt (buildStreamId, cdcDeletedAtNotNullCondition).
         DestinationKind(
             "mysql",
             "mysql",

@@ -66,7 +66,7 @@ def postgres_before_3(name: str) -> str:
 def snowflake(name: str) -> str:
     """Upper-case, and nothing else; ``_`` for the signs of ``${…}``.
 
-    destination-snowflake 4 (``SnowflakeNamingUtils.kt``, ``toSnowflakeCompatibleName``), for schemas, tables and columns.
+    destination-snowflake 4 (``SnowflakeNamingUtils.kt``, ``toSnowflakeCompatibleName``), for all names.
     """
     return (re.sub(r"[${}]", "_", name) if "${" in name else name).upper()
 

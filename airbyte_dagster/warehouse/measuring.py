@@ -127,7 +127,7 @@ class Measures:
             names = ", ".join(f"{column} AS k{place}" for place, column in enumerate(columns))
             yield (
                 f"(SELECT count(*) FROM (SELECT DISTINCT {names} FROM {self._source} WHERE {complete}"  # noqa: S608
-                f"{self._dialect.each_select}) AS keys)"
+                f"{self._dialect.each_select}) AS tuples)"
             )
         for _, column in self._not_null:
             yield f"count(CASE WHEN {column} IS NULL THEN 1 END)"

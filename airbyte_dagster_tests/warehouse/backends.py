@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 import psycopg
@@ -37,15 +37,17 @@ class Backend(ABC):
         keeps_case: Whether names that differ by case alone are two.
         endless: A query that would never end; ``None`` if none can be had.
         may_write: Whether only the user's rights keep from writing.
+        many: Tables that are looked for, and how many of them are there.
     """
 
     schema = "raw"
     dialect: Dialect
     table_name: names.Normaliser
-    types: Mapping[type, str]
+    types: ClassVar[Mapping[type, str]]
     keeps_case = False
     endless: str | None = ENDLESS
     may_write = False
+    many = (3000, 250)
 
     @abstractmethod
     def warehouse(self, query_timeout: float | None = 60) -> Warehouse:
@@ -82,7 +84,7 @@ class DuckDB(Backend):
 
     dialect = DIALECTS["duckdb"]
     table_name = staticmethod(names.motherduck)
-    types = {int: "BIGINT", str: "VARCHAR", Time: "TIMESTAMPTZ"}
+    types: ClassVar[Mapping[type, str]] = {int: "BIGINT", str: "VARCHAR", Time: "TIMESTAMPTZ"}
     endless = "SELECT count(*) AS n FROM range(1000000000000) t(i) WHERE i % 7 = 8"
 
     def __init__(self, directory: Path) -> None:
@@ -104,7 +106,7 @@ class SQLite(Backend):
     schema = "main"
     dialect = DIALECTS["sqlite"]
     table_name = staticmethod(names.as_it_is)
-    types = {int: "INTEGER", str: "TEXT", Time: "TIMESTAMP"}
+    types: ClassVar[Mapping[type, str]] = {int: "INTEGER", str: "TEXT", Time: "TIMESTAMP"}
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "raw.sqlite"
@@ -125,7 +127,7 @@ class PostgreSQL(Backend):
 
     dialect = DIALECTS["postgresql"]
     table_name = staticmethod(names.postgres)
-    types = {int: "BIGINT", str: "VARCHAR", Time: "TIMESTAMPTZ"}
+    types: ClassVar[Mapping[type, str]] = {int: "BIGINT", str: "VARCHAR", Time: "TIMESTAMPTZ"}
     keeps_case = True
 
     def __init__(self, server: Postgres, schema: str) -> None:
@@ -154,7 +156,7 @@ class MariaDB(Backend):
 
     dialect = DIALECTS["mariadb"]
     table_name = staticmethod(names.mysql)
-    types = {int: "BIGINT", str: "VARCHAR(100)", Time: "TIMESTAMP(6) NULL"}
+    types: ClassVar[Mapping[type, str]] = {int: "BIGINT", str: "VARCHAR(100)", Time: "TIMESTAMP(6) NULL"}
     keeps_case = True  # on Linux
     endless = "SELECT benchmark(1000000000000, md5('a')) AS n"
 
@@ -181,9 +183,10 @@ class Snowflake(Backend):
 
     dialect = DIALECTS["snowflake"]
     table_name = staticmethod(names.snowflake)
-    types = {int: "NUMBER", str: "VARCHAR", Time: "TIMESTAMP_TZ"}
+    types: ClassVar[Mapping[type, str]] = {int: "NUMBER", str: "VARCHAR", Time: "TIMESTAMP_TZ"}
     endless = None  # fakesnow can't stop a query
     may_write = True  # as Snowflake itself, where only a role keeps from that
+    many = (100, 5)  # fakesnow parses every query
 
     def __init__(self, arguments: Mapping[str, Any], schema: str) -> None:
         self.arguments, self.schema = arguments, schema.upper()
@@ -212,7 +215,7 @@ def running_snowflake() -> Iterator[Mapping[str, Any]]:
     ) as server:
         assert server.stdin
         assert server.stdout
-        arguments = json.loads(server.stdout.readline())
+        arguments = {**json.loads(server.stdout.readline()), "network_timeout": 10}
         with snowflake.connector.connect(**arguments) as connection:
             connection.cursor().execute("CREATE DATABASE RAW")
         yield arguments

@@ -5,9 +5,26 @@ Prints what the connector needs, in one line of JSON, and runs until its standar
 
 import json
 import sys
+from typing import Any
 
-import fakesnow
+from fakesnow import server as serve  # before the module of its name takes its place
 
-with fakesnow.server() as arguments:
+import fakesnow.server  # isort: skip
+from starlette.responses import JSONResponse
+
+
+class Answer(JSONResponse):
+    """An answer as Snowflake's connector 5 wants it: a login has a master token, and how long each is valid."""
+
+    def render(self, content: Any) -> bytes:
+        data = content.get("data") if isinstance(content, dict) else None
+        if isinstance(data, dict) and "token" in data:
+            data |= {"masterToken": data["token"], "sessionId": 1, "validityInSeconds": 3600}
+            data |= {"masterValidityInSeconds": 14400, "idToken": None, "displayUserName": "fake"}
+        return super().render(content)
+
+
+fakesnow.server.JSONResponse = Answer
+with serve() as arguments:
     print(json.dumps(arguments), flush=True)  # noqa: T201 - that is its answer
     sys.stdin.read()

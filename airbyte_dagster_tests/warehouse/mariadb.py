@@ -91,8 +91,6 @@ def running_mariadb() -> Iterator[int]:
 
 def query(port: int, *statements: str) -> None:
     """Run statements as ``airbyte``."""
-    with pymysql.connect(
-        host="127.0.0.1", port=port, user="airbyte", password=PASSWORD, autocommit=True
-    ) as connection:
+    with pymysql.connect(host="127.0.0.1", port=port, user="airbyte", password=PASSWORD, autocommit=True) as connection:
         for statement in statements:
             connection.cursor().execute(statement)

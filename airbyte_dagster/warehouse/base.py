@@ -63,6 +63,7 @@ class WarehouseSession(Protocol):
 
     def stop(self) -> None:
         """End early what runs, from another thread, if that can be done."""
+        return
 
     def inspect(self, refs: Mapping[_Name, TableRef]) -> Inspection[_Name]:
         """Return the table of each reference; one that can't be measured stops no other."""

@@ -4,6 +4,7 @@ Prints what the connector needs, in one line of JSON, and runs until its standar
 """
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -27,4 +28,6 @@ class Answer(JSONResponse):
 fakesnow.server.JSONResponse = Answer
 with serve() as arguments:
     print(json.dumps(arguments), flush=True)  # noqa: T201 - that is its answer
+    # Nobody reads on, and the server logs each request there: it would stand still when the pipe is full.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.stdin.read()

@@ -45,7 +45,7 @@ def finding(catalog: str, source: str, condition: str, schema: bool = True) -> s
     """What finds the table ``users`` in a standard information schema."""
     schemas = "lower(table_schema) IN ('nope', 'raw', 'raw_2') AND " if schema else ""
     return (
-        f"SELECT {catalog} AS db, table_schema AS sch, table_name AS tab, column_name AS col, data_type AS typ, "
+        f"SELECT {catalog} AS db, table_schema AS sch, table_name AS tab, column_name AS col, data_type AS typ, "  # noqa: S608
         f"ordinal_position AS pos FROM {source} WHERE {condition} AND {schemas}lower(table_name) IN ('users')"
     )
 

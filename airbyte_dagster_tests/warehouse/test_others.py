@@ -43,8 +43,9 @@ class Snowflake(dg.ConfigurableResource[Any]):
 
     @contextmanager
     def get_connection(self) -> Iterator[Any]:
-        raise RuntimeError("Incorrect username or password was specified: PLANTED-SECRET")
-        yield
+        if self.password:
+            raise RuntimeError(f"Incorrect username or password was specified: {self.password}")
+        yield None
 
 
 class BigQuery(dg.ConfigurableResource[Any]):

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import duckdb
 import psycopg
-import snowflake.connector
 
 from airbyte_dagster import SqlWarehouseResource
 from airbyte_dagster.destinations import names
@@ -200,6 +199,8 @@ class Snowflake(Backend):
         ).warehouse()
 
     def execute(self, *statements: str) -> None:
+        import snowflake.connector  # noqa: PLC0415 - not with Python 3.10
+
         with snowflake.connector.connect(**self.arguments, database="RAW") as connection:
             for statement in statements:
                 connection.cursor().execute(statement)
@@ -208,6 +209,8 @@ class Snowflake(Backend):
 @contextmanager
 def running_snowflake() -> Iterator[Mapping[str, Any]]:
     """A server for the time of the block, with a database ``RAW``; what the connector needs to reach it."""
+    import snowflake.connector  # noqa: PLC0415 - not with Python 3.10
+
     script = Path(__file__).with_name("fakesnow_server.py")
     command = [str(python_environment("fakesnow")), str(script)]
     with subprocess.Popen(

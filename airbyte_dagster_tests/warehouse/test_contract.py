@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from airbyte_dagster_tests.warehouse.backends import Backend, Time
 from airbyte_dagster_tests.warehouse.mariadb import running_mariadb
 
 UTC = dt.timezone.utc
-KINDS = ["duckdb", "sqlite", "postgresql", "mariadb", "snowflake"]
+# Snowflake's dialect that goes with SQLAlchemy 2.1 is for Python 3.11 and newer.
+KINDS = ["duckdb", "sqlite", "postgresql", "mariadb", *(["snowflake"] if sys.version_info >= (3, 11) else [])]
 _NUMBERS = itertools.count()
 
 

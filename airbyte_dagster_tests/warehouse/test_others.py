@@ -14,7 +14,7 @@ import pytest
 from dagster_duckdb import DuckDBResource
 from typing_extensions import Self
 
-from airbyte_dagster import MotherDuckResource, PostgresWarehouseResource, SqlWarehouseResource
+from airbyte_dagster import MotherDuckResource, PostgresWarehouseResource, SqlWarehouseResource, build_pipeline_defs
 from airbyte_dagster.destinations.tables import Place, TableRef
 from airbyte_dagster.errors import ConfigurationError, WarehouseError
 from airbyte_dagster.resources import is_elsewhere
@@ -30,6 +30,9 @@ from airbyte_dagster.warehouse import (
     warehouse_at,
     warehouse_of,
 )
+from airbyte_dagster_tests.conftest import pipeline_of, resource_of
+from airbyte_dagster_tests.dagster_runs import run_sync
+from airbyte_dagster_tests.local.fakes import RunningAirbyte
 from airbyte_dagster_tests.warehouse.refs import table_ref
 
 
@@ -75,6 +78,18 @@ def test_a_duckdb_resource_is_read_only_and_not_made(tmp_path: Path) -> None:
     remote = warehouse_of(DuckDBResource(database="md:lms?motherduck_token=PLANTED"))
     assert isinstance(remote, DuckDBWarehouse)
     assert (remote.database, remote.motherduck_token) == ("md:lms", "PLANTED")
+
+
+def test_a_pipeline_is_checked_through_a_resource_of_dagsters(
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance
+) -> None:
+    """Given as it is, or by its key among the project's resources."""
+    resource = DuckDBResource(database=str(airbyte.home.warehouse))
+    given = build_pipeline_defs(pipeline_of(airbyte), airbyte=resource_of(airbyte), warehouse=resource)
+    by_key = build_pipeline_defs(pipeline_of(airbyte), airbyte=resource_of(airbyte), warehouse="duckdb")
+    for definitions in (given, dg.Definitions.merge(by_key, dg.Definitions(resources={"duckdb": resource}))):
+        result = run_sync(definitions, instance)
+        assert [check.passed for check in result.get_asset_check_evaluations()] == [True, True]
 
 
 def test_a_file_that_this_process_writes_is_read_all_the_same(tmp_path: Path) -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from airbyte_dagster.destinations.names import Normaliser
+from airbyte_dagster.destinations.names import Normaliser, digested
 
 #: Of each row: its id, when the connector read it, what became of its values, and the refresh that it belongs to.
 RAW_ID = "_airbyte_raw_id"
 EXTRACTED_AT = "_airbyte_extracted_at"
 META = "_airbyte_meta"
 GENERATION_ID = "_airbyte_generation_id"
-
-_LONGEST = 63
-_DIGITS = 8
 
 
 def distinct_columns(
@@ -37,9 +33,3 @@ def distinct_columns(
         name: column if times[fold(column)] == 1 or column == name else digested(name, normalise)
         for name, column in plain.items()
     }
-
-
-def digested(name: str, normalise: Normaliser) -> str:
-    """Return the column of a name that shares its normal form with another of the same stream."""
-    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
-    return f"{normalise(name)[: _LONGEST - _DIGITS - 1]}_{digest}"

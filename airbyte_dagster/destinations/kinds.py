@@ -42,9 +42,9 @@ class DestinationKind:
     tells_case: bool = False
 
 
-_DUCKDB_TABLES = (names.motherduck, names.pyairbyte, names.as_it_is, names.raw_records)
+_DUCKDB_TABLES = (names.motherduck, names.as_it_is, names.raw_records)
 _LOCAL_SCHEMAS = (names.local_schema, names.as_it_is)
-_POSTGRES_TABLES = (names.postgres, names.postgres_before_3, names.pyairbyte_in_postgres, names.as_it_is)
+_POSTGRES_TABLES = (names.postgres, names.postgres_before_3, names.as_it_is)
 
 #: By ``destinationType``.
 KINDS = {

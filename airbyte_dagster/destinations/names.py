@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ Normaliser = Callable[[str], str]
 
 _ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _POSTGRES_LENGTH = 63
+_DIGITS_OF_A_DIGEST = 8
 _REDSHIFT_LENGTH = 127
 _DATABRICKS_LENGTH = 255
 _MYSQL_LENGTH = 44
@@ -26,19 +28,6 @@ def motherduck(name: str) -> str:
     """
     kept = "".join(char if char.isalnum() else "_" for char in name.translate(_ASCII_LOWER))
     return _after_digit(kept)
-
-
-def pyairbyte(name: str) -> str:
-    """Lower-case; ``_`` for what is no ASCII letter or digit, and before a digit.
-
-    PyAirbyte's ``LowerCaseNormalizer``, through which local Airbyte writes.
-    """
-    return _after_digit(re.sub(r"[^A-Za-z0-9]", "_", name.lower()))
-
-
-def pyairbyte_in_postgres(name: str) -> str:
-    """As `pyairbyte`, cut to the 63 bytes that PostgreSQL keeps of a name."""
-    return pyairbyte(name)[:_POSTGRES_LENGTH]
 
 
 def postgres(name: str) -> str:
@@ -135,7 +124,7 @@ def mysql(name: str) -> str:
 def local_schema(name: str) -> str:
     """``_`` for what is no ASCII letter, digit or underscore, and before a digit.
 
-    The schema that local Airbyte writes a namespace to (``local/plan.py``, ``schema_for``).
+    The schema that local Airbyte writes a namespace to; Airbyte's own destination-motherduck takes none.
     """
     return _after_digit(re.sub(r"[^A-Za-z0-9_]", "_", name))
 
@@ -153,15 +142,24 @@ def raw_records(name: str) -> str:
     return f"_airbyte_raw_{name}"
 
 
+def digested(name: str, normalise: Normaliser) -> str:
+    """Return the column of a name that shares its normal form with another of the same stream.
+
+    Local Airbyte's own way to keep both (``columns.distinct_columns``).
+    """
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_DIGITS_OF_A_DIGEST]
+    return f"{normalise(name)[: _POSTGRES_LENGTH - _DIGITS_OF_A_DIGEST - 1]}_{digest}"
+
+
 def column_names(name: str) -> Iterator[str]:
-    """Yield what a column may be called in a table of any destination, the name itself first."""
+    """Yield what a column may be called in a table of any destination, what can be no other's first."""
+    for normalise in (motherduck, postgres):
+        yield digested(name, normalise)
     for normalise in (
         as_it_is,
         motherduck,
         postgres,
-        pyairbyte,
         postgres_before_3,
-        pyairbyte_in_postgres,
         snowflake,
         redshift,
         databricks,

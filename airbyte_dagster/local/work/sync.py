@@ -17,7 +17,7 @@ from airbyte_dagster.local.work.reporting import Failed, Reporter
 from airbyte_dagster.local.work.source import Source, configured_catalog
 from airbyte_dagster.local.work.staging import Staging
 from airbyte_dagster.local.work.states import input_of, without_streams
-from airbyte_dagster.local.work.tables import FOLDS, StreamTable, table_of
+from airbyte_dagster.local.work.tables import StreamTable, fold_of, table_of
 from airbyte_dagster.local.work.targets import DuckDBTarget, Target
 
 
@@ -82,7 +82,7 @@ def _fitted(table: StreamTable, existing: Mapping[str, str] | None, target: Targ
     """The table with the types that its columns can have, by what is there."""
     if existing is None or table.strategy == "replace":
         return table
-    fold = FOLDS[kind]
+    fold = fold_of(kind)
     there = {fold(name): type_of(text, target.types) for name, text in existing.items()}
     types = {column.name: there.get(fold(column.name)) for column in table.columns}
     for column in table.columns:

@@ -6,21 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airbyte_dagster.destinations import names
 from airbyte_dagster.destinations.columns import EXTRACTED_AT, GENERATION_ID, META, RAW_ID, distinct_columns
-from airbyte_dagster.destinations.names import Normaliser
+from airbyte_dagster.destinations.kinds import KINDS
 from airbyte_dagster.destinations.tables import Place
 from airbyte_dagster.destinations.types import AirbyteType, airbyte_type, follows
 from airbyte_dagster.local.engine import Failure, StreamPlan
 from airbyte_dagster.local.work.reporting import Failed, StreamKey
 
-NORMALISERS: dict[str, Normaliser] = {
-    "duckdb": names.motherduck,
-    "motherduck": names.motherduck,
-    "postgres": names.postgres,
-}
-#: What makes names equal that are one to the database.
-FOLDS: dict[str, Callable[[str], str]] = {"duckdb": str.casefold, "motherduck": str.casefold, "postgres": str}
 #: Whole numbers below it are the same as numbers with a fraction.
 EXACT = 2**53
 
@@ -109,6 +101,11 @@ def _fitted(column: Column, existing: dict[str, AirbyteType | None]) -> Column:
     return replace(column, stored=there)
 
 
+def fold_of(kind: str) -> Callable[[str], str]:
+    """Return what makes names equal that are one to a kind of destination."""
+    return str if KINDS[kind].tells_case else str.casefold
+
+
 def table_of(plan: StreamPlan, kind: str) -> StreamTable:
     """Return the table of a stream in a kind of destination.
 
@@ -118,7 +115,7 @@ def table_of(plan: StreamPlan, kind: str) -> StreamTable:
     properties: dict[str, Any] = (plan.stream.get("json_schema") or {}).get("properties") or {}
     selected = {path[0] for path in plan.selected_fields}
     fields = [name for name in properties if not selected or name in selected]
-    by_field = distinct_columns(fields, NORMALISERS[kind], FOLDS[kind])
+    by_field = distinct_columns(fields, KINDS[kind].tables[0], fold_of(kind))
     types = {name: airbyte_type(properties[name]) for name in fields}
     columns = tuple(Column(name, by_field[name], types[name], types[name]) for name in fields)
     return StreamTable(

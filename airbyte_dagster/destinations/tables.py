@@ -41,6 +41,9 @@ class TableRef:
         keys: Keys whose distinct values are to be counted.
         not_null: Columns whose nulls are to be counted.
         newest: A date or timestamp whose largest value is wanted.
+        values: Whether the values of each column are to be counted.
+        changes: Whether rows are to be counted whose ``_airbyte_meta`` lists changed values.
+        generations: Whether the least and largest ``_airbyte_generation_id`` are wanted.
     """
 
     places: tuple[Place, ...]
@@ -49,6 +52,9 @@ class TableRef:
     keys: tuple[Key, ...] = ()
     not_null: tuple[str, ...] = ()
     newest: str | None = None
+    values: bool = False
+    changes: bool = False
+    generations: bool = False
 
 
 class NamedStream(Protocol):

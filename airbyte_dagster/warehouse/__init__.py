@@ -8,16 +8,19 @@ each other in this order: `tables`, `measuring`, `problems`, `base`, then `duckd
 from airbyte_dagster.warehouse.base import QueryFailed, Warehouse, WarehouseSession
 from airbyte_dagster.warehouse.duckdb_warehouse import DuckDBWarehouse
 from airbyte_dagster.warehouse.postgres_warehouse import PostgresWarehouse
-from airbyte_dagster.warehouse.tables import Inspection, KeyCount, Table, quoted
+from airbyte_dagster.warehouse.tables import META, Inspection, KeyCount, Sample, Table, column_sql, quoted
 
 __all__ = [
+    "META",
     "DuckDBWarehouse",
     "Inspection",
     "KeyCount",
     "PostgresWarehouse",
     "QueryFailed",
+    "Sample",
     "Table",
     "Warehouse",
     "WarehouseSession",
+    "column_sql",
     "quoted",
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airbyte_dagster.destinations.tables import TableRef
 from airbyte_dagster.errors import WarehouseError
 from airbyte_dagster.warehouse import measuring
-from airbyte_dagster.warehouse.tables import Inspection
+from airbyte_dagster.warehouse.tables import META, Inspection, Sample, Table, find_column, lists_changes, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -117,6 +117,33 @@ class WarehouseSession:
             return int(self._run(counted)[0][0])
         except duckdb.Error as error:
             raise QueryFailed(self.warehouse.said(str(error))) from None
+
+    def sample(self, query: str, limit: int) -> Sample:
+        """Return the first rows of a query.
+
+        Raises:
+            QueryFailed: The query is wrong, or names what is not there.
+        """
+        import duckdb  # noqa: PLC0415 - heavy
+
+        some = f"SELECT * FROM (\n{query.strip().rstrip(';')}\n) AS violations LIMIT {limit}"  # noqa: S608 - the user's own
+        try:
+            rows = self._run(some)
+        except duckdb.Error as error:
+            raise QueryFailed(self.warehouse.said(str(error))) from None
+        # DuckDB keeps it until the next query.
+        return Sample(tuple(column[0] for column in self.connection.description or ()), tuple(rows))
+
+    def changes(self, table: Table, limit: int) -> list[tuple[str, int]]:
+        """Return what `META` says of rows with changed values, and of how many rows, the most frequent first."""
+        column = find_column(table.columns, META)
+        if column is None:
+            return []
+        name = quoted(column[0])
+        return self._run(
+            f"SELECT CAST({name} AS VARCHAR), count(*) FROM {table.sql} WHERE {lists_changes(name)} "  # noqa: S608 - quoted
+            f"GROUP BY 1 ORDER BY 2 DESC LIMIT {limit}"
+        )
 
     def _run(self, query: str) -> list[tuple[Any, ...]]:
         return self.warehouse.run(self.connection, query)

@@ -26,7 +26,8 @@ from airbyte_dagster.warehouse.motherduck_errors import motherduck_error, own_wo
 if TYPE_CHECKING:
     import duckdb
 
-_LOCKED = re.compile(r"could not set lock|conflicting lock|different configuration than existing", re.IGNORECASE)
+_OPEN_HERE = re.compile(r"different configuration than existing|unique file handle conflict", re.IGNORECASE)
+_LOCKED = re.compile(rf"could not set lock|conflicting lock|{_OPEN_HERE.pattern}", re.IGNORECASE)
 _TOO_NEW = re.compile(r"version number|newer version|storage version", re.IGNORECASE)
 
 
@@ -58,7 +59,7 @@ class DuckDBWarehouse(Warehouse):
         Raises:
             ConfigurationError: ``md:`` without a token (DuckDB would wait for a sign-in in a browser).
             WarehouseMissing: There is no file, or no such database at MotherDuck.
-            WarehouseLocked: Another process held the file for `lock_timeout` seconds.
+            WarehouseLocked: Another process, or a connection of this one with other settings, held the file for `lock_timeout` seconds.
             WarehouseTooNew: A newer DuckDB wrote it.
             MotherDuckUnavailable: The token is refused, the service can't be reached, or the extension can't be loaded.
             WarehouseError: DuckDB says something else.
@@ -105,8 +106,19 @@ class DuckDBWarehouse(Warehouse):
         )
         for attempt in waiting:
             with attempt, self._plain_errors():
-                return duckdb.connect(self.database, read_only=True)
+                return self._open_file()
         raise AssertionError("unreachable")
+
+    def _open_file(self) -> duckdb.DuckDBPyConnection:
+        import duckdb  # noqa: PLC0415 - heavy
+
+        try:
+            return duckdb.connect(self.database, read_only=True)
+        except duckdb.ConnectionException as error:
+            if not _OPEN_HERE.search(str(error)):
+                raise
+            # This process has it open for writing: a further connection of the same kind sees what is committed.
+            return duckdb.connect(self.database)
 
     @contextmanager
     def _plain_errors(self) -> Iterator[None]:
@@ -126,6 +138,11 @@ def _plain_error(warehouse: DuckDBWarehouse, text: str) -> WarehouseError:
     if _LOCKED.search(text):
         holder = re.search(r"held in .*? \(PID \d+\)", text)
         waited = f", for all of the {warehouse.lock_timeout:g} s that were waited" if warehouse.lock_timeout else ""
+        if _OPEN_HERE.search(text):
+            return WarehouseLocked(
+                f"{database} is open in this very process, with other settings{waited}.",
+                guidance="Close that connection before the checks run, or open it without settings of its own.",
+            )
         return WarehouseLocked(
             f"{database} is {holder[0] if holder else 'open elsewhere'}{waited}.",
             guidance="Close the other program, or raise lock_timeout; DuckDB lets no one read while another writes.",

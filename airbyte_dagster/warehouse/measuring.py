@@ -10,7 +10,18 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from airbyte_dagster.destinations.tables import Key, Place, TableRef
-from airbyte_dagster.warehouse.tables import Inspection, KeyCount, Table, column_sql, find_column, literal, quoted
+from airbyte_dagster.warehouse.tables import (
+    GENERATION_ID,
+    META,
+    Inspection,
+    KeyCount,
+    Table,
+    column_sql,
+    find_column,
+    lists_changes,
+    literal,
+    quoted,
+)
 
 _Name = TypeVar("_Name", bound=Hashable)
 
@@ -151,6 +162,9 @@ class _Measures:
         ]
         newest = find_column(found.columns, ref.newest) if ref.newest else None
         self._newest = quoted(newest[0]) if newest and newest[1].lower().startswith(_HAS_A_TIME) else None
+        self._values = [name for name, _ in found.columns] if ref.values else []
+        self._meta = find_column(found.columns, META) if ref.changes else None
+        self._generation = find_column(found.columns, GENERATION_ID) if ref.generations else None
         self.counts = list(self._counts())
 
     @property
@@ -170,6 +184,12 @@ class _Measures:
             yield f"count(DISTINCT ({', '.join(columns)})) FILTER (WHERE {complete})"
         for _, column in self._not_null:
             yield f"count(*) - count({column})"
+        for name in self._values:
+            yield f"count({quoted(name)})"
+        if self._meta:
+            yield f"count(CASE WHEN {lists_changes(quoted(self._meta[0]))} THEN 1 END)"
+        if self._generation:
+            yield from (f"{edge}(CAST({quoted(self._generation[0])} AS BIGINT))" for edge in ("min", "max"))
 
     def table(self, row: Sequence[Any], run: Callable[[str], Any]) -> Table:
         """Read a row of `_query`.
@@ -182,11 +202,27 @@ class _Measures:
         rows = next(values)
         keys = {key: KeyCount(next(values), next(values)) for key, _ in self._keys}
         nulls = {name: next(values) for name, _ in self._not_null}
+        filled = {name: next(values) for name in self._values}
+        changed = next(values) if self._meta else None
+        least, largest = (next(values), next(values)) if self._generation else (None, None)
+        generations = None if least is None or largest is None else (least, largest)
         newest, text = _datetime(seconds), None
         if newest is None and self._newest and rows:
             # DuckDB has no seconds of infinity; PostgreSQL's text has the zone of its session, so it is only shown.
             text = run(f"SELECT CAST(max({self._newest}) AS VARCHAR) FROM {self.found.sql}")  # noqa: S608 - quoted
-        return Table(self.found.database, *self.found.place, self.found.columns, rows, keys, nulls, newest, text)
+        return Table(
+            self.found.database,
+            *self.found.place,
+            self.found.columns,
+            rows,
+            keys,
+            nulls,
+            newest,
+            text,
+            filled,
+            changed,
+            generations,
+        )
 
 
 def _datetime(seconds: float | None) -> dt.datetime | None:

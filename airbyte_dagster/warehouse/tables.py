@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from airbyte_dagster.destinations.names import column_names
 from airbyte_dagster.destinations.tables import Key
@@ -37,6 +37,11 @@ class Table:
         newest: The largest value of the column that was asked for, UTC; ``None`` if there are no rows, or no such
             column, it is neither a date nor a timestamp, or no `datetime` can hold it.
         newest_text: That value in the warehouse's words, where no `datetime` can hold it: ``infinity``, the year 12000.
+        values: Column → count of its values that are not null; empty if that was not asked for.
+        changed_rows: Rows whose ``_airbyte_meta`` lists changed values; ``None`` if there is no such column, or it was
+            not asked for.
+        generations: The least and the largest ``_airbyte_generation_id``; ``None`` if there are none, or it was not
+            asked for.
     """
 
     database: str
@@ -48,11 +53,19 @@ class Table:
     nulls: Mapping[str, int] = field(default_factory=dict)
     newest: dt.datetime | None = None
     newest_text: str | None = None
+    values: Mapping[str, int] = field(default_factory=dict)
+    changed_rows: int | None = None
+    generations: tuple[int, int] | None = None
 
     @property
     def full_name(self) -> str:
         """``database.schema.table``."""
         return f"{self.database}.{self.schema}.{self.name}"
+
+    @property
+    def sql(self) -> str:
+        """``"database"."schema"."table"``, for a query."""
+        return ".".join(map(quoted, (self.database, self.schema, self.name)))
 
     def column(self, name: str) -> tuple[str, str] | None:
         """Return the name and type of a column, found as the class says."""
@@ -61,6 +74,18 @@ class Table:
     def has(self, name: str) -> bool:
         """Whether there is such a column, or, in a table of raw records, whether there may be such a field."""
         return column_sql(self.columns, name) is not None
+
+
+class Sample(NamedTuple):
+    """Some rows of a query.
+
+    Attributes:
+        columns: Their names.
+        rows: Their values, in that order.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
 
 
 class Inspection(dict[_Name, Table | None]):
@@ -78,6 +103,10 @@ class Inspection(dict[_Name, Table | None]):
 #: When a record was read, and what destinations of the first generation call that.
 _EXTRACTED_AT = {"_airbyte_extracted_at": "_airbyte_emitted_at"}
 _RAW_DATA = "_airbyte_data"
+#: Where destinations note what they had to change of a record.
+META = "_airbyte_meta"
+#: Counts the refreshes of a stream.
+GENERATION_ID = "_airbyte_generation_id"
 
 
 def find_column(columns: tuple[tuple[str, str], ...], name: str) -> tuple[str, str] | None:
@@ -100,6 +129,12 @@ def column_sql(columns: tuple[tuple[str, str], ...], name: str) -> str | None:
         return quoted(own[0])
     data = find_column(columns, _RAW_DATA)
     return f"({quoted(data[0])} ->> {literal(name)})" if data is not None else None
+
+
+def lists_changes(column: str) -> str:
+    """Return what is true for a value of `META` that lists changed values, be it JSON, text or a struct."""
+    text = f"CAST({column} AS VARCHAR)"
+    return f"({text} LIKE '%\"change\"%' OR {text} LIKE '%''change''%')"
 
 
 def quoted(identifier: str) -> str:

@@ -86,7 +86,7 @@ def asset_spec(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> dg.AssetSp
         metadata["airbyte/sync_mode"] = stream.sync_mode
         metadata |= _expected_table(pipeline, stream)
     text = f"{what} of '{source.name}', brought to '{pipeline.destination.name}' by Airbyte."
-    fresh = (pipeline.checks_of(stream) if stream else pipeline.checks).fresh
+    fresh = pipeline.checks_of(stream).fresh
     return dg.AssetSpec(
         asset.key,
         description=f"{text} {pipeline.description}" if pipeline.description else text,

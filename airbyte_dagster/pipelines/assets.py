@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.airbyte.records import Connection
-from airbyte_dagster.checks.evaluation import CheckedAsset
+from airbyte_dagster.checks.targets import CheckedAsset
 from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.asset_specs import StreamAsset, asset_spec, stream_assets, table_places
@@ -114,7 +114,7 @@ def _checked(pipeline: spec.AirbytePipeline, asset: StreamAsset, places: Callabl
     return CheckedAsset(
         asset.key,
         tuple(stream.record() for stream in asset.streams),
-        pipeline.checks_of(asset.streams[0]) if asset.streams else pipeline.checks,
+        pipeline.checks_of(asset.streams[0] if asset.streams else None),
         lambda stream: places().ref(stream),
         pipeline.name,
         None if declared is None else len(declared),

@@ -35,6 +35,7 @@ class Failures:
         connection_id: str,
         error: AirbyteDagsterError,
         keys: Sequence[dg.AssetKey],
+        reasons: Mapping[dg.AssetKey, str] | None = None,
     ) -> None:
         """Note a failure, and record that of a job for the connection's assets.
 
@@ -42,7 +43,8 @@ class Failures:
             context: Of the run.
             connection_id: The connection.
             error: What was wrong.
-            keys: All assets of the connection: Airbyte fails all of its streams, whichever were selected.
+            keys: The assets that failed: all of the connection, whichever were selected, but those that are complete.
+            reasons: Of single assets, where they have reasons of their own.
         """
         context.log.error(f"'{self.names[connection_id]}': {error}")
         self.errors.setdefault(connection_id, error)
@@ -51,7 +53,7 @@ class Failures:
         for key in keys:
             event = unsuccessful(
                 key,
-                str(error),
+                (reasons or {}).get(key, str(error)),
                 job_id=error.job_id,
                 status=error.status,
                 connection_id=connection_id,

@@ -9,8 +9,9 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from airbyte_dagster.airbyte import AirbyteClient
-from airbyte_dagster.checks.evaluation import CheckedAsset, CheckTarget, Evaluation, checks_of
+from airbyte_dagster.checks.evaluation import Evaluation
 from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.checks.targets import CheckedAsset, CheckTarget, checks_of
 from airbyte_dagster.runs.config import SyncConfig, triggered
 from airbyte_dagster.runs.events import InstanceHistory
 from airbyte_dagster.runs.slots import PoolSlots

@@ -59,7 +59,7 @@ class DuckDBWarehouse(Warehouse):
         Raises:
             ConfigurationError: ``md:`` without a token (DuckDB would wait for a sign-in in a browser).
             WarehouseMissing: There is no file, or no such database at MotherDuck.
-            WarehouseLocked: Another process, or a connection of this one with other settings, held the file for `lock_timeout` seconds.
+            WarehouseLocked: Something else held the file for `lock_timeout` seconds.
             WarehouseTooNew: A newer DuckDB wrote it.
             MotherDuckUnavailable: The token is refused, the service can't be reached, or the extension can't be loaded.
             WarehouseError: DuckDB says something else.

@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.airbyte.records import Connection
-from airbyte_dagster.checks.evaluation import CheckedAsset
 from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.checks.targets import CheckedAsset
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.runs.recording import checked_asset
 from airbyte_dagster.runs.sync_op import Execute, Found, SyncOp, Wait, utc_now

@@ -11,11 +11,10 @@ from airbyte_dagster.airbyte.parse import (
     parse_actor,
     parse_available_streams,
     parse_connection,
-    parse_failure,
     parse_job,
-    parse_stream_stats,
     parse_workspace,
 )
+from airbyte_dagster.airbyte.parse_details import parse_failure, parse_stream_stats
 from airbyte_dagster.airbyte.records import AvailableStream, Destination, Failure, Source, Stream, StreamStats
 from airbyte_dagster.errors import UnexpectedAnswer
 

@@ -94,7 +94,7 @@ def test_all_pass_on_what_a_sync_brought(airbyte: RunningAirbyte, instance: dg.D
         "rows_reported": 10,
         "sync_mode": "full_refresh_overwrite",
     }
-    assert numbers["moved_something"] == {"rows_reported": 10, "job_rows": 10, "min_rows": 1}
+    assert numbers["moved_something"] == {"rows_reported": 10, "job_rows": 10, "min_rows_synced": 1}
     assert numbers["unique_key"] == {"rows_in_warehouse": 10, "distinct_keys": 10, "duplicate_rows": 0}
     assert numbers["not_null"] == {"rows_in_warehouse": 10, "nulls_in_id": 0, "nulls_in_name": 0}
     assert numbers["fresh"]["within_seconds"] == 3600
@@ -222,7 +222,7 @@ def test_a_schema_that_the_sync_changed_is_held_against_the_one_before(
 
 def test_a_source_that_returned_nothing(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:
     """The job succeeded, the counts agree: only the check that expects something tells."""
-    pipeline = users(airbyte, checks={"moved_something": {"min_rows": 5}})
+    pipeline = users(airbyte, checks={"moved_something": {"min_rows_synced": 5}})
     definitions = definitions_of(airbyte, pipeline)
     run_sync(definitions, instance)
     airbyte.engine.add("faker", {"users": ROWS[:0]})

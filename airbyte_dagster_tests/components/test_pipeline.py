@@ -114,7 +114,7 @@ attributes:
   schedule: {cron: 0 6 * * *, timezone: Europe/Berlin, on_running: wait, running: true}
   checks:
     row_count: true
-    moved_something: {min_rows: 5}
+    moved_something: {min_rows_synced: 5}
     unique_key: true
     not_null: {columns: email}
     fresh: {within: 1d, column: updated_at}
@@ -174,7 +174,7 @@ def everything() -> AirbytePipeline:
         schedule=Schedule(cron="0 6 * * *", timezone="Europe/Berlin", on_running="wait", running=True),
         checks={
             "row_count": True,
-            "moved_something": {"min_rows": 5},
+            "moved_something": {"min_rows_synced": 5},
             "unique_key": True,
             "not_null": {"columns": "email"},
             "fresh": {"within": "1d", "column": "updated_at"},

@@ -14,6 +14,7 @@ from airbyte_dagster.airbyte.records import Job, Stream, StreamKey, StreamStats
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.runs.events import InstanceHistory
 from airbyte_dagster.runs.recording import Recorder, SyncedConnection
+from airbyte_dagster.runs.reported import JobDetails
 from airbyte_dagster.runs.targets import AssetTarget
 
 NOON = dt.datetime(2026, 1, 3, 12, tzinfo=dt.timezone.utc)
@@ -38,7 +39,7 @@ def recorded(
         pytest.fail,
         lambda: NOON,
     )
-    ((_, events),) = recorder.events([SyncedConnection("c", "C", len(streams), targets, JOB, reports, {})])
+    ((_, events),) = recorder.events([SyncedConnection("c", "C", len(streams), targets, JOB, JobDetails(reports), {})])
     return events
 
 

@@ -24,7 +24,7 @@ from airbyte_dagster.checks.samples import with_sample
 from airbyte_dagster.checks.specs import EXTRACTED_AT, Check
 from airbyte_dagster.checks.table_rules import RecordedColumns
 from airbyte_dagster.checks.targets import CheckedAsset, CheckTarget
-from airbyte_dagster.destinations.sync_modes import CDC_DELETED_AT, SYNC_MODES
+from airbyte_dagster.destinations.sync_modes import CDC_DELETED_AT, SYNC_MODES, RowEffect
 from airbyte_dagster.destinations.tables import TableRef, apart, key_columns
 from airbyte_dagster.errors import ConfigurationError, WarehouseError, WarehouseMissing
 from airbyte_dagster.warehouse import Inspection, QueryFailed, Table, Warehouse, WarehouseSession
@@ -40,6 +40,12 @@ class _Stream:
     declared: records.Stream
     report: ReportedStats | None
     ref: TableRef
+
+    @property
+    def appends(self) -> bool:
+        """Whether rows of earlier syncs stay beside those of the same key."""
+        mode = self.report.sync_mode if self.report else self.declared.sync_mode
+        return SYNC_MODES.get(mode) == RowEffect(keeps=True, dedupes=False)
 
     @property
     def primary_key(self) -> tuple[str, ...]:
@@ -113,7 +119,8 @@ class Evaluation:
         """Evaluate all checks by the tables of `refs`, as they are now.
 
         Returns:
-            Of each check, but for `specs.ValuesKept` of tables that have no list of changed values.
+            Of each check, but for `specs.ValuesKept` of tables that have no list of changed values, and for
+            `specs.UniqueKey` of the primary key where rows are appended.
         """
         self._tables = tables
         results = (self.result(target, session) for target in self._targets)
@@ -202,6 +209,8 @@ class Evaluation:
         key = stream.primary_key
         found: Finding | None
         match check := target.check:
+            case specs.UniqueKey() if not check.columns and stream.appends:
+                found = None  # each version of a row stays, with the key that it has
             case specs.UniqueKey():
                 found = table_rules.unique_key(table, check.columns or key)
                 found = with_sample(found, check, table, check.columns or key, session)

@@ -80,7 +80,7 @@ def _duplicates(table: Table, key: Sequence[str], *, is_whole: bool) -> str | No
     same = " AND ".join(f"{column} = twice.{quoted(f'key {place}')}" for place, column in enumerate(columns))
     named = ", ".join(f"{quoted(name)} AS {quoted(f'key {place}')}" for place, name in enumerate(key))
     return (
-        f"SELECT {table.sql}.* FROM {table.sql} "  # noqa: S608 - quoted
+        f"SELECT whole.* FROM {table.sql} AS whole "  # noqa: S608 - quoted
         f"JOIN (SELECT {named} FROM ({twice}) AS keys) AS twice ON {same}"
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from airbyte_dagster.checks.findings import Finding, Verdict, unverified
+from airbyte_dagster.destinations.sync_modes import CDC_DELETED_AT
 from airbyte_dagster.warehouse import Table
 
 #: A clock may be wrong by so much; a time without a zone may be local, which is up to 14 hours ahead of UTC.
@@ -76,6 +77,8 @@ def fresh(
         numbers = {"rows_in_warehouse": 0}
         if is_known_empty:
             return unverified(f"{table.name} has no rows, as Airbyte reports: nothing has an age.", numbers)
+        if table.column(CDC_DELETED_AT) is not None:
+            return unverified(f"{table.name} has no rows, and the source deletes rows: nothing has an age.", numbers)
         return Finding(Verdict.FAILED, f"{table.name} has no rows.", numbers)
     if table.newest is None:
         why = f"{column} of {table.name} is {found[1]}, with no date or timestamp in it."

@@ -325,13 +325,13 @@ def _missing(stream: str, recorded: RecordedJob | None) -> Finding:
 
 
 def _is_known_empty(report: ReportedStats | None, recorded: RecordedJob | None) -> bool:
-    """Whether the last job left a table without rows, by what it reports."""
-    if recorded is not None and recorded.is_reset:
+    """Whether a table without rows is as the last job reports it; before the first one nothing is expected."""
+    if recorded is None or recorded.is_reset:
         return True
     if report is None:
         return False
     effect = SYNC_MODES.get(report.sync_mode)
-    return effect is not None and report.reported == 0 and (not effect.keeps or report.before == 0)
+    return effect is not None and report.reported == 0 and (not effect.keeps or not report.before)
 
 
 def _custom(check: specs.CustomSQL, table: Table, session: WarehouseSession) -> Finding:

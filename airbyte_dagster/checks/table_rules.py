@@ -68,7 +68,7 @@ def fresh(
 
     Args:
         now: With a time zone.
-        is_known_empty: Whether the last job says that there are no rows.
+        is_known_empty: Whether no rows are expected, by what the last job says.
     """
     found = table.column(column)
     if found is None:
@@ -76,7 +76,7 @@ def fresh(
     if table.rows == 0:
         numbers = {"rows_in_warehouse": 0}
         if is_known_empty:
-            return unverified(f"{table.name} has no rows, as Airbyte reports: nothing has an age.", numbers)
+            return unverified(f"{table.name} has no rows, and no sync reports any: nothing has an age.", numbers)
         if table.column(CDC_DELETED_AT) is not None:
             return unverified(f"{table.name} has no rows, and the source deletes rows: nothing has an age.", numbers)
         return Finding(Verdict.FAILED, f"{table.name} has no rows.", numbers)

@@ -193,7 +193,7 @@ def test_a_translation_changes_each_asset(project: Project) -> None:
     assert specs.keys() >= {"airbyte/shop/orders", "raw/users"}
     assert "airbyte/crm/people" not in specs
     assert spec.group_name == "postgres"
-    assert spec.description == "Stream 'users' of 'orders database', brought to 'duck' by Airbyte. In main.users."
+    assert spec.description == "Stream 'users' of 'orders database', brought to 'duck' by Airbyte. In lake.main.users."
     assert list(spec.owners) == ["team:data"]
     assert spec.tags["tier"] == "1"
     assert spec.metadata["place"] == "/data/lake.duckdb"

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.airbyte.links import Links
+from airbyte_dagster.checks.results import JOB_ID
 from airbyte_dagster.errors import AirbyteDagsterError, SyncError, SyncFailed
 from airbyte_dagster.runs.events import unsuccessful
 
@@ -102,7 +103,7 @@ class Failures:
         if not isinstance(error, SyncError):
             return {}
         return {
-            "airbyte/job_id": error.job_id,
+            JOB_ID: str(error.job_id),
             "airbyte/job_status": error.status,
             "airbyte/job": dg.MetadataValue.url(self.links.job(connection_id, error.job_id)),
         }

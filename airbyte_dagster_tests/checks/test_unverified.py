@@ -147,7 +147,7 @@ def test_a_failure_shows_rows_and_the_query_that_finds_them(spoiled: Path, sampl
         assert shown == ({("id", "seen", "name")} if whole else {("id", "rows"), ("id",)})
         assert rows_of(found["users:not_null"])[0]["id"] == "NULL"
     for name, result in found.items():
-        query = str(result.metadata["query"].value).removeprefix("```sql\n").removesuffix("\n```")  # type: ignore[union-attr]
+        query = str(result.metadata["query"].value).removeprefix("```sql\n").removesuffix("\n```")
         with duckdb.connect(str(spoiled), read_only=True) as connection:
             rows = connection.execute(query).fetchall()
         assert len(rows) == {"users:unique_key": 4 if whole else 2, "users:not_null": 1, "users:again": 2}[name]

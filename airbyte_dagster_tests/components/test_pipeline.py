@@ -709,6 +709,7 @@ def test_a_scaffold_runs(project: Project, environment: RunningAirbyte, instance
     assert {check.check_name for check in result.get_asset_check_evaluations() if check.passed} == {
         "row_count",
         "unique_key",
+        "values_kept",
     }
     with duckdb.connect(str(environment.home.root / "shop.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchall() == [(100,)]

@@ -466,4 +466,4 @@ def test_dg_scaffolds_it_and_it_syncs(
     (materialized,) = result.get_asset_materialization_events()
     assert materialized.asset_key == dg.AssetKey(["shop", "users"])
     assert materialized.materialization.metadata["dagster/row_count"].value == 5
-    assert [check.passed for check in result.get_asset_check_evaluations()] == [True]
+    assert {check.check_name: check.passed for check in result.get_asset_check_evaluations()}["row_count"]

@@ -16,8 +16,7 @@ from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.asset_specs import StreamAsset, asset_spec, stream_assets, table_places
 from airbyte_dagster.pipelines.reconcile import reconcile_pipeline
 from airbyte_dagster.runs.sync_op import Execute, Found, SyncOp, build_sync_op, utc_now
-from airbyte_dagster.runs.sync_run import FoundConnection
-from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets
+from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets, FoundConnection
 
 
 def sync_op_name(pipeline: spec.AirbytePipeline) -> str:

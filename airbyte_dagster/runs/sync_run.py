@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -24,9 +23,10 @@ from airbyte_dagster.runs.events import InstanceHistory
 from airbyte_dagster.runs.failures import Failures
 from airbyte_dagster.runs.partial import PartOfJob
 from airbyte_dagster.runs.progress import ProgressLog
+from airbyte_dagster.runs.recorded_jobs import recorded_results
 from airbyte_dagster.runs.recording import Recorder, SyncedConnection
 from airbyte_dagster.runs.reported import JobDetails, job_details, needs_count, progress_line, rows_before
-from airbyte_dagster.runs.targets import ConnectionTargets, TargetsOf
+from airbyte_dagster.runs.targets import ConnectionTargets, FoundConnection, TargetsOf
 from airbyte_dagster.sync.checkpoints import Checkpoint
 from airbyte_dagster.sync.engine import SyncEngine
 from airbyte_dagster.sync.results import SyncResult
@@ -35,23 +35,6 @@ from airbyte_dagster.warehouse import Warehouse
 
 #: Up to so many connections, each that ends has a line in the run's log.
 _FEW = 50
-#: Requests at once for jobs that a former run has recorded.
-_SIDE_BY_SIDE = 8
-
-
-@dataclass(frozen=True)
-class FoundConnection:
-    """A connection that is to be synced.
-
-    Attributes:
-        connection: As it is now; ``None`` if there is an error.
-        error: Why it can't be synced.
-    """
-
-    id: str
-    name: str
-    connection: Connection | None = None
-    error: AirbyteDagsterError | None = None
 
 
 @dataclass
@@ -260,32 +243,13 @@ class SyncRun:
             f"Synced already by the run that this one resumes: {self._failures.named(list(known))}. "
             "What arrived is measured and checked again, without a new sync."
         )
-        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="airbyte-jobs") as pool:
-            results = list(pool.map(lambda item: self._recorded_result(*item), known.items()))
+        results = recorded_results(self.client, known, self._describe)
         for result in results:
+            if result.origin == "attached" and result.job is not None:
+                name = self._failures.named([result.connection_id])
+                self.context.log.info(f"{name}: synced since by job {result.job.id} of others.")
             self._note(result)
         yield from self._record(self._recorder(), [self._synced(item) for item in results if item.error is None])
-
-    def _recorded_result(self, connection_id: str, checkpoint: Checkpoint) -> SyncResult:
-        """Return the job of a former run; or a later sync of somebody else, whose data it is that is there now."""
-        try:
-            if checkpoint.job_id is None:
-                raise ConfigurationError("The former run did not keep which job it was.")
-            later = self._later_sync(connection_id, checkpoint.job_id)
-            job = later or self.client.job(checkpoint.job_id)
-            details = self._describe(job)
-        except AirbyteDagsterError as error:
-            return SyncResult(connection_id, error=error)
-        if later is not None:
-            self.context.log.info(f"{self._failures.named([connection_id])}: synced since by job {job.id} of others.")
-            return SyncResult(connection_id, job, "attached", details=details)
-        return SyncResult(connection_id, job, "resumed", details=details, rows_before=checkpoint.rows_before)
-
-    def _later_sync(self, connection_id: str, job_id: int) -> Job | None:
-        for job in self.client.jobs(connection_id):
-            if job.id > job_id and job.job_type == "sync" and job.status == "succeeded":
-                return job
-        return None
 
     def _complete_parts(self, results: Sequence[SyncResult]) -> list[SyncedConnection]:
         """Return those assets of failed jobs whose streams are all complete; the connections failed nevertheless."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from airbyte_dagster.checks import specs
 from airbyte_dagster.checks.findings import Finding, Verdict
-from airbyte_dagster.warehouse import QueryFailed, Table, WarehouseSession, column_sql, quoted
+from airbyte_dagster.warehouse import QueryFailed, Table, WarehouseSession, quoted
 
 #: Rows that a check shows.
 _MOST = 10
@@ -54,7 +54,7 @@ def _query(check: specs.UniqueKey | specs.NotNull | specs.CustomSQL, table: Tabl
         case specs.UniqueKey():
             return _duplicates(table, check.columns or tuple(key), is_whole=check.samples == "rows")
         case specs.NotNull():
-            nulls = [column_sql(table.columns, name) for name, count in table.nulls.items() if count and name in key]
+            nulls = [table.column_sql(name) for name, count in table.nulls.items() if count and name in key]
             if not nulls:
                 return None
             shown = "*" if check.samples == "rows" else ", ".join(_columns(table, key))
@@ -65,7 +65,7 @@ def _query(check: specs.UniqueKey | specs.NotNull | specs.CustomSQL, table: Tabl
 
 
 def _duplicates(table: Table, key: Sequence[str], *, is_whole: bool) -> str | None:
-    columns = [column_sql(table.columns, name) for name in key]
+    columns = [table.column_sql(name) for name in key]
     if not columns or not all(columns):
         return None
     names = [f"{column} AS {quoted(name)}" for column, name in zip(columns, key, strict=True)]
@@ -86,5 +86,5 @@ def _duplicates(table: Table, key: Sequence[str], *, is_whole: bool) -> str | No
 
 
 def _columns(table: Table, key: Sequence[str]) -> list[str]:
-    found = [(name, column_sql(table.columns, name)) for name in dict.fromkeys(key)]
+    found = [(name, table.column_sql(name)) for name in dict.fromkeys(key)]
     return [f"{column} AS {quoted(name)}" for name, column in found if column]

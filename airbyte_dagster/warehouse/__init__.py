@@ -8,7 +8,7 @@ each other in this order: `tables`, `measuring`, `problems`, `base`, then `duckd
 from airbyte_dagster.warehouse.base import QueryFailed, Warehouse, WarehouseSession
 from airbyte_dagster.warehouse.duckdb_warehouse import DuckDBWarehouse
 from airbyte_dagster.warehouse.postgres_warehouse import PostgresWarehouse
-from airbyte_dagster.warehouse.tables import META, Inspection, KeyCount, Sample, Table, column_sql, quoted
+from airbyte_dagster.warehouse.tables import META, Inspection, KeyCount, Sample, Table, quoted
 
 __all__ = [
     "META",
@@ -21,6 +21,5 @@ __all__ = [
     "Table",
     "Warehouse",
     "WarehouseSession",
-    "column_sql",
     "quoted",
 ]

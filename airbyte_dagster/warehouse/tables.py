@@ -71,9 +71,13 @@ class Table:
         """Return the name and type of a column, found as the class says."""
         return find_column(self.columns, name)
 
+    def column_sql(self, name: str) -> str | None:
+        """Return what selects a column in a query, or, of a table of raw records, a field; ``None`` if neither is."""
+        return column_sql(self.columns, name)
+
     def has(self, name: str) -> bool:
         """Whether there is such a column, or, in a table of raw records, whether there may be such a field."""
-        return column_sql(self.columns, name) is not None
+        return self.column_sql(name) is not None
 
 
 class Sample(NamedTuple):

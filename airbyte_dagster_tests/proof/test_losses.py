@@ -62,8 +62,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture(params=MODES)
 def world(tmp_path: Path, instance: dg.DagsterInstance, request: pytest.FixtureRequest) -> World:
     made = World(tmp_path, instance, request.param)
-    assert red(made.first) == {}
-    assert red(made.watched.look()) == {}
+    verified = {f"{name}:{check}" for name in ("orders", "refunds") for check in ("row_count", "not_null", "fresh")}
+    assert red(made.first) == red(made.watched.look()) == {}
+    assert verified <= green(made.first) & green(made.watched.look())
     return made
 
 

@@ -290,7 +290,7 @@ def test_a_translator_changes_what_it_wants() -> None:
     assert (spec.group_name, list(spec.owners)) == ("nightly", ["team:data"])
     assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey(["raw", "users"])]
     assert spec.automation_condition == dg.AutomationCondition.eager()
-    assert spec.tags["table"] == "main.users"
+    assert spec.tags["table"] == "lake.main.users"
     assert "mine" in spec.kinds
     assert spec.metadata["airbyte/connection_name"] == "shop"
 

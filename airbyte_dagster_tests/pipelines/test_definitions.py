@@ -191,10 +191,8 @@ def test_streams_of_one_name_in_two_namespaces_are_told_apart(
 
     result = run_sync(with_job(definitions, job), instance, job="checks")
 
-    assert {key: check.passed for key, check in checks_of(result).items()} == {
-        "north": True,
-        "south": False,
-    }
+    found = [check for check in result.get_asset_check_evaluations() if check.check_name == "row_count"]
+    assert {check.asset_key.path[1]: check.passed for check in found} == {"north": True, "south": False}
 
 
 def test_environment_references_in_the_destination_are_read_late(
@@ -258,10 +256,12 @@ def test_unreadable_warehouse_keeps_the_sync_and_verifies_nothing(
     airbyte: RunningAirbyte, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     """The job's own result is recorded; the check does not pass, but warns, with one plain sentence."""
+    elsewhere = tmp_path / "elsewhere.duckdb"
+    elsewhere.write_text("This is no database, and long enough to be taken for a file that has something in it. " * 99)
     definitions = build_pipeline_defs(
         pipeline_of(airbyte),
         airbyte=resource_of(airbyte),
-        warehouse=MotherDuckResource(database=str(tmp_path / "elsewhere.duckdb")),
+        warehouse=MotherDuckResource(database=str(elsewhere)),
     )
 
     result = run_sync(definitions, instance)
@@ -272,7 +272,26 @@ def test_unreadable_warehouse_keeps_the_sync_and_verifies_nothing(
     check = checks_of(result)["users"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.description
-    assert "There is no database file at" in check.description
+    assert "DuckDB could not read" in check.description
+
+
+def test_a_database_that_is_not_there_after_a_sync_fails(
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """It is as a missing table: what the job says it wrote is nowhere. The sync is recorded all the same."""
+    definitions = build_pipeline_defs(
+        pipeline_of(airbyte),
+        airbyte=resource_of(airbyte),
+        warehouse=MotherDuckResource(database=str(tmp_path / "elsewhere.duckdb")),
+    )
+
+    result = run_sync(definitions, instance)
+
+    assert not result.success
+    assert metadata_of(result)["users"]["airbyte/rows_reported"] == 35
+    check = checks_of(result)["users"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "All tables are missing. There is no database file at" in str(check.description)
 
 
 def test_check_before_any_sync_is_unverified(airbyte: RunningAirbyte, instance: dg.DagsterInstance) -> None:

@@ -56,14 +56,20 @@ def with_job(definitions: dg.Definitions, job: Any) -> dg.Definitions:
 def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
     return {
         event.materialization.asset_key.path[-1]: {
-            name: value.value for name, value in event.materialization.metadata.items()
+            name: int(str(value.value)) if name == "airbyte/job_id" else value.value
+            for name, value in event.materialization.metadata.items()
         }
         for event in result.get_asset_materialization_events()
     }
 
 
 def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    return {evaluation.asset_key.path[-1]: evaluation for evaluation in result.get_asset_check_evaluations()}
+    """By asset, of all checks but that of changed values, which is on by default, too."""
+    return {
+        evaluation.asset_key.path[-1]: evaluation
+        for evaluation in result.get_asset_check_evaluations()
+        if evaluation.check_name != "values_kept"
+    }
 
 
 def log_of(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> list[str]:

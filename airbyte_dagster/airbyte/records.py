@@ -193,12 +193,17 @@ class Job:
 
 @dataclass(frozen=True)
 class StreamStats:
-    """What one job says it committed of one stream; ``None`` for a number that the server does not give."""
+    """What one job says it committed of one stream; ``None`` for a number that the server does not give.
+
+    Attributes:
+        rejected: Records that the destination did not take (platform docs, ``rejected-records.md``).
+    """
 
     name: str
     namespace: str | None
     rows: int | None
     bytes: int | None
+    rejected: int | None = None
 
     @property
     def key(self) -> StreamKey:
@@ -221,6 +226,21 @@ class Failure:
     message: str
     attempts: int
     type: str | None = None
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """The attempts of a job.
+
+    Attributes:
+        count: How many there were.
+        has_output: Whether one of them has stats of any kind, be they 0: something ran.
+        reasons: Why streams failed, where a failure names its stream.
+    """
+
+    count: int
+    has_output: bool
+    reasons: Mapping[StreamKey, str] = field(default_factory=dict)
 
 
 _Known = TypeVar("_Known")

@@ -7,119 +7,30 @@ with the reason, and no other.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import dagster as dg
 
 from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.records import StreamKey
-from airbyte_dagster.checks import rules, specs
+from airbyte_dagster.checks import rules, specs, table_rules
+from airbyte_dagster.checks.findings import Finding, Verdict, excused, missing_table, unverified
+from airbyte_dagster.checks.history import History, RecordedJob
 from airbyte_dagster.checks.results import check_result, unexpected
-from airbyte_dagster.checks.rules import Finding, ReportedStats, Verdict
-from airbyte_dagster.checks.specs import Check
+from airbyte_dagster.checks.rules import ReportedStats
+from airbyte_dagster.checks.samples import with_sample
+from airbyte_dagster.checks.specs import EXTRACTED_AT, Check
+from airbyte_dagster.checks.table_rules import RecordedColumns
+from airbyte_dagster.checks.targets import CheckedAsset, CheckTarget
+from airbyte_dagster.destinations.sync_modes import CDC_DELETED_AT, SYNC_MODES, RowEffect
 from airbyte_dagster.destinations.tables import TableRef, apart, key_columns
-from airbyte_dagster.errors import ConfigurationError, WarehouseError
+from airbyte_dagster.errors import ConfigurationError, WarehouseError, WarehouseMissing
 from airbyte_dagster.warehouse import Inspection, QueryFailed, Table, Warehouse, WarehouseSession
 
 #: An asset, and one of its streams by namespace and name.
 TableKey: TypeAlias = tuple[dg.AssetKey, StreamKey]
-
-_RULES: dict[type[Check], str] = {
-    specs.RowCount: "Rows in the warehouse against the records that Airbyte reports, by the stream's sync mode.",
-    specs.MovedSomething: "The last sync brought records.",
-    specs.UniqueKey: "No two rows have the same key.",
-    specs.NotNull: "No nulls in the primary key and the declared columns.",
-    specs.Fresh: "The newest row is no older than the declared window.",
-    specs.Schema: "Columns are those of the last materialization: removed or retyped ones fail, added ones warn.",
-    specs.ExpectedRange: "The number of rows lies within the declared bounds.",
-    specs.CustomSQL: "The declared query returns no rows.",
-}
-
-
-@dataclass(frozen=True)
-class RecordedJob:
-    """The last sync or reset of an asset.
-
-    Attributes:
-        reports: What it reports of each stream.
-        total: Rows that the whole job reports.
-        row_count: Rows that were in the tables then; ``None`` if they were not counted.
-        is_reset: Whether it was a reset, which left the tables empty.
-        job_id: Airbyte's id of it; ``None`` if it was not recorded.
-    """
-
-    reports: tuple[ReportedStats, ...]
-    total: int | None
-    row_count: int | None
-    is_reset: bool
-    job_id: int | None = None
-
-
-class History(Protocol):
-    """What was recorded of the jobs of assets before."""
-
-    def last_job(self, key: dg.AssetKey) -> RecordedJob | None:
-        """Return the last sync that succeeded, or reset, of an asset."""
-
-    def column_schemas(self, key: dg.AssetKey) -> list[dict[str, str]]:
-        """Return the columns, name → type, of the last two materializations that have them, newest first."""
-
-
-@dataclass(frozen=True)
-class CheckedAsset:
-    """What checks need to know of an asset.
-
-    Attributes:
-        streams: That it stands for; empty where that is known only from its last job.
-        checks: Its checks.
-        table_ref: Tells where the table of a stream is.
-        connection: Whatever is the same for the assets of one connection.
-        streams_of_connection: How many the connection has; ``None`` if those of the last job are all.
-    """
-
-    key: dg.AssetKey
-    streams: tuple[records.Stream, ...]
-    checks: specs.Checks
-    table_ref: Callable[[records.Stream], TableRef]
-    connection: str
-    streams_of_connection: int | None
-
-
-@dataclass(frozen=True)
-class CheckTarget:
-    """One check of one asset."""
-
-    asset: CheckedAsset
-    name: str
-    check: Check
-
-    @property
-    def key(self) -> dg.AssetCheckKey:
-        """The asset's key and the check's name."""
-        return dg.AssetCheckKey(self.asset.key, self.name)
-
-    @property
-    def spec(self) -> dg.AssetCheckSpec:
-        """How Dagster shows it."""
-        return dg.AssetCheckSpec(
-            self.name,
-            asset=self.asset.key,
-            blocking=self.check.blocking,
-            description=_described(self.check),
-        )
-
-
-def checks_of(assets: Sequence[CheckedAsset]) -> list[CheckTarget]:
-    """Return the checks of some assets, one by one."""
-    return [CheckTarget(asset, name, check) for asset in assets for name, check in asset.checks.named()]
-
-
-def _described(check: Check) -> str:
-    settings = check.model_dump(mode="json", exclude_defaults=True, exclude={"blocking", "severity"})
-    told = ", ".join(f"{name}: {value}" for name, value in settings.items())
-    return f"{_RULES[type(check)]}{f' ({told})' if told else ''}"
 
 
 @dataclass(frozen=True)
@@ -131,11 +42,21 @@ class _Stream:
     ref: TableRef
 
     @property
+    def appends(self) -> bool:
+        """Whether rows of earlier syncs stay beside those of the same key."""
+        mode = self.report.sync_mode if self.report else self.declared.sync_mode
+        return SYNC_MODES.get(mode) == RowEffect(keeps=True, dedupes=False)
+
+    @property
     def primary_key(self) -> tuple[str, ...]:
         return key_columns(self.declared) or (self.report.primary_key if self.report else ())
 
 
-_NO_SYNC = rules.unverified("no sync has been recorded for this asset yet.")
+_NO_SYNC = unverified("no sync has been recorded for this asset yet.")
+#: Times of jobs are given to the second.
+_TO_THE_SECOND = dt.timedelta(seconds=1)
+#: What ``_airbyte_meta`` says of rows is read in so many wordings.
+_WORDINGS = 1000
 
 
 @dataclass(frozen=True)
@@ -182,7 +103,7 @@ class Evaluation:
             with warehouse.session() as session:
                 results = self.results(session.inspect(self.refs()), session)
         except (WarehouseError, ConfigurationError) as error:
-            results = self.unverified(str(error))
+            results = self.without_tables(error)
         yield from results
 
     def refs(self) -> dict[TableKey, TableRef]:
@@ -195,28 +116,45 @@ class Evaluation:
         return refs
 
     def results(self, tables: Inspection[TableKey], session: WarehouseSession) -> list[dg.AssetCheckResult]:
-        """Evaluate all checks by the tables of `refs`, as they are now."""
+        """Evaluate all checks by the tables of `refs`, as they are now.
+
+        Returns:
+            Of each check, but for `specs.ValuesKept` of tables that have no list of changed values, and for
+            `specs.UniqueKey` of the primary key where rows are appended.
+        """
         self._tables = tables
-        return [self.result(target, session) for target in self._targets]
+        results = (self.result(target, session) for target in self._targets)
+        return [result for result in results if result is not None]
 
-    def unverified(self, why: str) -> list[dg.AssetCheckResult]:
-        """Return the results of all checks if the tables can't be read."""
-        return [self._result(target, {"": rules.unverified(why)}) for target in self._targets]
+    def without_tables(self, error: WarehouseError | ConfigurationError) -> list[dg.AssetCheckResult]:
+        """Return the results of all checks if the tables can't be read, or if there is no database any more."""
+        return [self._result(target, self._without_tables(target, error)) for target in self._targets]
 
-    def result(self, target: CheckTarget, session: WarehouseSession) -> dg.AssetCheckResult:
-        """Evaluate one check of one asset."""
+    def _without_tables(self, target: CheckTarget, error: WarehouseError | ConfigurationError) -> Mapping[str, Finding]:
+        asset = self._assets[target.asset.key]
+        if isinstance(target.check, specs.MovedSomething) and asset.streams and asset.recorded:
+            return {_label(stream, asset.streams): self._moved(target.check, asset, stream) for stream in asset.streams}
+        if isinstance(error, WarehouseMissing) and asset.recorded is not None and not asset.recorded.is_reset:
+            return {"": Finding(Verdict.FAILED, f"All tables are missing. {error}")}
+        return {"": unverified(str(error))}
+
+    def result(self, target: CheckTarget, session: WarehouseSession) -> dg.AssetCheckResult | None:
+        """Evaluate one check of one asset; ``None`` if there is nothing that it could look at."""
         asset = self._assets[target.asset.key]
         try:
-            findings = self._by_total(target) or {
+            found = self._by_total(target) or {
                 _label(stream, asset.streams): self._finding(target, stream, session) for stream in asset.streams
             }
         except Exception as error:  # noqa: BLE001 - whatever it is, the other checks go on
-            findings = {"": unexpected(error, target.key.to_user_string())}
+            found = {"": unexpected(error, target.key.to_user_string())}
+        findings = {name: finding for name, finding in found.items() if finding is not None}
+        if found and not findings:
+            return None
         return self._result(target, findings or {"": asset.problem})
 
     def _result(self, target: CheckTarget, findings: Mapping[str, Finding]) -> dg.AssetCheckResult:
         recorded = self._assets[target.asset.key].recorded
-        return check_result(target.key, target.check, findings, recorded.job_id if recorded else None)
+        return check_result(target, findings, recorded.job_id if recorded else None)
 
     def _read(self, asset: CheckedAsset) -> _Asset:
         """Read what was recorded of an asset, and where its tables are."""
@@ -224,57 +162,91 @@ class Evaluation:
             recorded = self._just_ended.get(asset.key) or self._history.last_job(asset.key)
             return _Asset(recorded, tuple(_streams(asset, recorded)))
         except ConfigurationError as error:
-            return _Asset(problem=rules.unverified(str(error)))
+            return _Asset(problem=unverified(str(error)))
         except Exception as error:  # noqa: BLE001 - as above
             return _Asset(problem=unexpected(error, asset.key.to_user_string()))
 
-    def _finding(self, target: CheckTarget, stream: _Stream, session: WarehouseSession) -> Finding:
-        check, key, report = target.check, (target.asset.key, stream.declared.key), stream.report
-        recorded = self._assets[target.asset.key].recorded
-        if isinstance(check, specs.RowCount | specs.MovedSomething) and (report is None or recorded is None):
+    def _finding(self, target: CheckTarget, stream: _Stream, session: WarehouseSession) -> Finding | None:
+        check, key, asset = target.check, (target.asset.key, stream.declared.key), self._assets[target.asset.key]
+        if isinstance(check, specs.MovedSomething):
+            return self._moved(check, asset, stream)
+        if isinstance(check, specs.RowCount) and (stream.report is None or asset.recorded is None):
             return _NO_SYNC
-        if isinstance(check, specs.MovedSomething) and report and recorded:
-            return rules.moved_something(report, recorded.total, check.min_rows, is_reset=recorded.is_reset)
         table = self._tables.get(key)
         if key in self._tables.unknown:
-            return rules.unverified(f"{stream.declared.name}: {self._tables.unknown[key]}.")
+            return unverified(f"{stream.declared.name}: {self._tables.unknown[key]}.")
         if table is None:
-            return rules.missing_table(stream.declared.name)
-        if isinstance(check, specs.RowCount) and report and recorded:
-            # The count was made of all streams of the asset together.
-            return rules.row_count(report, table, recorded.row_count if len(recorded.reports) == 1 else None)
+            return _missing(stream.declared.name, asset.recorded)
+        if isinstance(check, specs.RowCount) and stream.report and asset.recorded:
+            return self._row_count(target.asset, stream, table, asset.recorded, session)
         return self._of_table(target, stream, table, session)
 
-    def _of_table(self, target: CheckTarget, stream: _Stream, table: Table, session: WarehouseSession) -> Finding:
+    def _moved(self, check: specs.MovedSomething, asset: _Asset, stream: _Stream) -> Finding:
+        if stream.report is None or asset.recorded is None:
+            return _NO_SYNC
+        is_reset = asset.recorded.is_reset
+        return rules.moved_something(stream.report, asset.recorded.total, check.min_rows_synced, is_reset=is_reset)
+
+    def _row_count(
+        self, asset: CheckedAsset, stream: _Stream, table: Table, recorded: RecordedJob, session: WarehouseSession
+    ) -> Finding:
+        assert stream.report is not None  # noqa: S101 - the caller has looked
+        # The count was made of all streams of the asset together.
+        counted = recorded.row_count if len(recorded.reports) == 1 else None
+        deletes = CDC_DELETED_AT in (*stream.declared.columns, *asset.fields_of(stream.declared))
+        found = rules.row_count(stream.report, table, counted, deletes=deletes)
+        if found.verdict is not Verdict.FAILED or recorded.ended is None:
+            return found
+        newest = session.inspect({"table": replace(stream.ref, newest=EXTRACTED_AT)})["table"]
+        if newest is None or newest.newest is None or newest.newest <= recorded.ended + _TO_THE_SECOND:
+            return found
+        read = newest.newest.isoformat(" ", "seconds")
+        return excused(found, f"records were read at {read}, after the job had ended: by a sync that is not recorded")
+
+    def _of_table(
+        self, target: CheckTarget, stream: _Stream, table: Table, session: WarehouseSession
+    ) -> Finding | None:
+        key = stream.primary_key
+        found: Finding | None
         match check := target.check:
+            case specs.UniqueKey() if not check.columns and stream.appends:
+                found = None  # each version of a row stays, with the key that it has
             case specs.UniqueKey():
-                finding = rules.unique_key(table, check.columns or stream.primary_key)
+                found = table_rules.unique_key(table, check.columns or key)
+                found = with_sample(found, check, table, check.columns or key, session)
             case specs.NotNull():
-                finding = rules.not_null(table, _not_null_columns(check, stream.primary_key))
+                columns = _not_null_columns(check, key)
+                found = with_sample(table_rules.not_null(table, columns), check, table, columns, session)
             case specs.Fresh():
-                finding = rules.fresh(table, check.column, check.within, self._now)
-            case specs.Schema() if len(target.asset.streams) != 1:
-                finding = rules.unverified("columns are recorded only of pipelines that name their streams.")
+                is_empty = _is_known_empty(stream.report, self._assets[target.asset.key].recorded)
+                found = table_rules.fresh(table, check.column, check.within, self._now, is_known_empty=is_empty)
             case specs.Schema():
-                recorded = self._history.column_schemas(target.asset.key)
-                if target.asset.key in self._just_ended:
-                    recorded = [dict(table.columns), *recorded]  # as if the job were recorded already
-                finding = rules.schema(table, recorded[:2])
+                found = self._schema(target.asset, stream, table)
+            case specs.ValuesKept():
+                found = table_rules.values_kept(table, session.changes(table, _WORDINGS) if table.changed_rows else ())
             case specs.ExpectedRange():
-                finding = rules.expected_range(table, check.min, check.max)
+                found = table_rules.expected_range(table, check.min, check.max)
             case specs.CustomSQL():
-                finding = _custom(check, table, session)
+                found = with_sample(_custom(check, table, session), check, table, key, session)
             case _:
                 raise AssertionError(f"no rule for {type(check).__name__}")
-        return finding
+        return found
 
-    def _by_total(self, target: CheckTarget) -> dict[str, Finding] | None:
+    def _schema(self, asset: CheckedAsset, stream: _Stream, table: Table) -> Finding:
+        if len(asset.streams) != 1:
+            return unverified("columns are recorded only of pipelines that name their streams.")
+        recorded = self._history.columns(asset.key)
+        if asset.key in self._just_ended:
+            recorded = [RecordedColumns.of(table), *recorded]  # as if the job were recorded already
+        return table_rules.schema(table, recorded[:2], asset.fields_of(stream.declared))
+
+    def _by_total(self, target: CheckTarget) -> dict[str, Finding | None] | None:
         """Evaluate by the job's total, if there is no number of this asset's single streams but of the whole job."""
         asset = target.asset
         recorded = self._assets[asset.key].recorded
         if not isinstance(target.check, specs.RowCount) or recorded is None:
             return None
-        if all(report.reported is not None for report in recorded.reports):
+        if any(report.reported is not None for report in recorded.reports):
             return None
         others = {target.asset.key for target in self._targets if target.asset.connection == asset.connection}
         streams = [(key, stream) for key in others for stream in self._assets[key].streams]
@@ -322,24 +294,48 @@ def _streams(asset: CheckedAsset, recorded: RecordedJob | None) -> list[_Stream]
 
 
 def _with_measures(ref: TableRef, check: Check, primary_key: tuple[str, ...]) -> TableRef:
+    wanted: dict[str, Any] = {}
     match check:
         case specs.RowCount():
-            return replace(ref, keys=(*ref.keys, primary_key))
+            wanted = {"keys": (*ref.keys, primary_key), "generations": True}
         case specs.UniqueKey():
-            return replace(ref, keys=(*ref.keys, check.columns or primary_key))
+            wanted = {"keys": (*ref.keys, check.columns or primary_key)}
         case specs.NotNull():
-            return replace(ref, not_null=(*ref.not_null, *_not_null_columns(check, primary_key)))
+            wanted = {"not_null": (*ref.not_null, *_not_null_columns(check, primary_key))}
         case specs.Fresh():
-            return replace(ref, newest=check.column)
-    return ref
+            wanted = {"newest": check.column}
+        case specs.Schema():
+            wanted = {"values": True}
+        case specs.ValuesKept():
+            wanted = {"changes": True}
+    return replace(ref, **wanted)
 
 
 def _not_null_columns(check: specs.NotNull, primary_key: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*primary_key, *check.columns)))
 
 
+def _missing(stream: str, recorded: RecordedJob | None) -> Finding:
+    """Return what a table that is not there means: before the first sync, and after a reset, there may be none."""
+    if recorded is None:
+        return _NO_SYNC
+    if recorded.is_reset:
+        return unverified(f"the last job was a reset, and there is no table of {stream}.")
+    return missing_table(stream)
+
+
+def _is_known_empty(report: ReportedStats | None, recorded: RecordedJob | None) -> bool:
+    """Whether a table without rows is as the last job reports it; before the first one nothing is expected."""
+    if recorded is None or recorded.is_reset:
+        return True
+    if report is None:
+        return False
+    effect = SYNC_MODES.get(report.sync_mode)
+    return effect is not None and report.reported == 0 and (not effect.keeps or not report.before)
+
+
 def _custom(check: specs.CustomSQL, table: Table, session: WarehouseSession) -> Finding:
     try:
-        return rules.no_rows(table, session.count(check.query.replace("{table}", table.sql)))
+        return table_rules.no_rows(table, session.count(check.query.replace("{table}", table.sql)))
     except QueryFailed as error:
         return Finding(Verdict.FAILED, f"The query can't be run: {error}")

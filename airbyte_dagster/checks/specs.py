@@ -79,13 +79,25 @@ class MovedSomething(Check):
     """A sync that succeeded brought at least some records.
 
     Args:
-        min_rows: How many at least.
+        min_rows_synced: How many at least; 0: it is enough that Airbyte says how many they were.
     """
 
-    min_rows: int = Field(default=1, ge=1, description="Records that a sync must bring at least.")
+    min_rows_synced: int = Field(default=1, ge=0, description="Records that a sync must bring at least.")
 
 
-class UniqueKey(Check):
+class Sampled(Check):
+    """A check that shows some of the rows that are wrong.
+
+    Args:
+        samples: ``keys``: their keys; ``rows``: all of their columns; ``none``: nothing.
+    """
+
+    samples: Literal["keys", "rows", "none"] = Field(
+        default="keys", description="What a failure shows of up to 10 rows that are wrong."
+    )
+
+
+class UniqueKey(Sampled):
     """No two rows have the same key.
 
     Args:
@@ -95,7 +107,7 @@ class UniqueKey(Check):
     columns: Columns = Field(default=(), description="Columns of the key; the stream's primary key by default.")
 
 
-class NotNull(Check):
+class NotNull(Sampled):
     """No nulls in the primary key, nor in further columns.
 
     Args:
@@ -120,7 +132,16 @@ class Fresh(Check):
 
 
 class Schema(Check):
-    """The columns are those of the last materialization. Removed or retyped ones fail, added ones warn."""
+    """The columns are those of the last materialization. Removed or retyped ones fail, added ones warn.
+
+    So do columns that had values and have only NULL now, and those of the source that are not there.
+    """
+
+
+class ValuesKept(Check):
+    """No row lists values in ``_airbyte_meta`` that the destination had to null or cut. A warning by default."""
+
+    severity: Literal["error", "warn"] = Field(default="warn", description="What a failure is reported as.")
 
 
 class ExpectedRange(Check):
@@ -143,7 +164,7 @@ class ExpectedRange(Check):
         return self
 
 
-class CustomSQL(Check):
+class CustomSQL(Sampled):
     """A query that must return no rows.
 
     Args:
@@ -161,6 +182,13 @@ def _switch(kind: Any) -> BeforeValidator:
     return BeforeValidator(_on_or_off, json_schema_input_type=kind | bool | None)
 
 
+#: What ``strict`` stands for. By a pipeline's schedule there is a `Fresh`, too: see `AirbytePipeline.checks_of`.
+_STRICT: Mapping[str, Any] = {
+    "moved_something": {"min_rows_synced": 0},
+    "unique_key": {},
+    "not_null": {},
+    "schema": {},
+}
 _CHECK_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -174,8 +202,11 @@ class Checks(Declaration):
         not_null: See `NotNull`.
         fresh: See `Fresh`.
         schema: See `Schema`.
+        values_kept: See `ValuesKept`; on by default, where the table has ``_airbyte_meta``.
         expected_range: See `ExpectedRange`.
         sql: Name → query or `CustomSQL`.
+        preset: ``strict``: all that needs no settings, besides what is said here. ``checks: strict`` says the same.
+        on_unverified: What is reported where something can't be known: a warning, or a failure of the check's severity.
     """
 
     row_count: Annotated[RowCount | None, _switch(RowCount)] = Field(
@@ -190,12 +221,30 @@ class Checks(Declaration):
     schema_: Annotated[Schema | None, _switch(Schema)] = Field(
         default=None, alias="schema", description="Columns as at the last materialization."
     )
+    values_kept: Annotated[ValuesKept | None, _switch(ValuesKept)] = Field(
+        default=ValuesKept(), description="No values that the destination had to null or cut."
+    )
     expected_range: Annotated[ExpectedRange | None, _switch(ExpectedRange)] = Field(
         default=None, description="Bounds of the count."
     )
     sql: Mapping[str, Annotated[CustomSQL, BeforeValidator(_as_query, json_schema_input_type=CustomSQL | str)]] = Field(
         default_factory=dict, description="Name → a query that must return no rows."
     )
+    preset: Literal["light", "strict"] = Field(
+        default="light", description="strict: all checks that need no settings, besides what is said here."
+    )
+    on_unverified: Literal["warn", "fail"] = Field(
+        default="warn", description="What is reported where something can't be known."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, value: Any) -> Any:
+        """Take ``strict`` for the preset, and put its checks below those that are said."""
+        if isinstance(value, str):
+            value = {"preset": value}
+        is_strict = isinstance(value, Mapping) and value.get("preset") == "strict"
+        return {**_STRICT, **value} if is_strict else value
 
     @model_validator(mode="after")
     def _names_are_free(self) -> Checks:
@@ -208,22 +257,30 @@ class Checks(Declaration):
 
     @classmethod
     def _built_in_names(cls) -> list[str]:
-        return [field.alias or name for name, field in cls.model_fields.items() if name != "sql"]
+        others = ("sql", "preset", "on_unverified")
+        return [field.alias or name for name, field in cls.model_fields.items() if name not in others]
 
     @classmethod
-    def of(cls, value: Checks | Mapping[str, Any] | None) -> Checks:
-        """Return checks of a declaration or of a mapping of its settings; the defaults for ``None``.
+    def of(cls, value: Checks | Mapping[str, Any] | Literal["strict"] | None) -> Checks:
+        """Return checks of a declaration, of a mapping of its settings, or of a preset; the defaults for ``None``.
 
         Raises:
             SpecError: The mapping is not valid, or it is neither.
         """
         if value is None:
             return cls()
+        if isinstance(value, str):
+            return cls(preset=value)
         if isinstance(value, Mapping):
             return cls(**value)
         if isinstance(value, cls):
             return value
         raise SpecError(f"checks: expected Checks or a mapping of its settings, not {type(value).__name__}.")
+
+    @property
+    def is_fresh_by_schedule(self) -> bool:
+        """Whether a schedule tells how old the newest row may be."""
+        return self.preset == "strict" and "fresh" not in self.model_fields_set
 
     def over(self, general: Checks) -> Checks:
         """Return `general` with what is said here laid over it, check by check."""
@@ -239,3 +296,9 @@ class Checks(Declaration):
             if isinstance(value, Check):
                 yield field.alias or name, value
         yield from self.sql.items()
+
+
+#: `Checks`, or a preset by its name, as a field of what is declared.
+ChecksOrPreset = Annotated[
+    Checks, BeforeValidator(lambda value: value, json_schema_input_type=Checks | Literal["strict", "light"])
+]

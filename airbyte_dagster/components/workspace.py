@@ -20,7 +20,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import Self
 
-from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.checks.specs import Checks, ChecksOrPreset
 from airbyte_dagster.components.attributes import AIRBYTE_KEY, KEY_PATTERN, WAREHOUSE_KEY, ReadsAttributes
 from airbyte_dagster.components.json_schema import schema_of
 from airbyte_dagster.components.resources import (
@@ -122,7 +122,7 @@ class WorkspaceAttributes(Declaration):
     warehouse: Annotated[
         WarehouseResource | None, BeforeValidator(as_warehouse, json_schema_input_type=WarehouseSettings | None)
     ] = Field(default=None, description="Where the destinations write. Without it, nothing is counted and checked.")
-    checks: Checks | None = Field(default=None, description="Of each stream; the row count alone if left out.")
+    checks: ChecksOrPreset | None = Field(default=None, description="Of each stream; the row count alone if left out.")
     column_schemas: bool = Field(
         default=False,
         description="Ask Airbyte for the columns of streams, too, when the workspace is read: a call for each source, "

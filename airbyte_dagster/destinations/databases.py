@@ -78,6 +78,22 @@ def database_of(destination_type: str, configuration: Mapping[str, Any]) -> Data
     return None
 
 
+def full_name(destination_type: str, configuration: Mapping[str, Any], table: str | None) -> str | None:
+    """Return ``database.schema.table`` of ``schema.table``, as an event has it; as it is where no database is known.
+
+    Args:
+        destination_type: Airbyte's ``destinationType``.
+        configuration: Of the destination, or the part of it that `place_of` returns.
+        table: ``None`` where it is not known; then it stays so.
+    """
+    database = database_of(destination_type, configuration)
+    if table is None or database is None:
+        return table
+    # DuckDB calls the database of a file by what stands before the first dot of its name.
+    name = _file_name(database.name).partition(".")[0] if database.engine == "duckdb" else database.name
+    return f"{name}.{table}" if name else table
+
+
 def writes_to_motherduck(destination_type: str, configuration: Mapping[str, Any]) -> bool:
     """Whether a destination certainly writes to MotherDuck."""
     database = database_of(destination_type, configuration)

@@ -10,7 +10,7 @@ import dagster as dg
 
 from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.configuration import EnvironmentReference, declared_value, read_reference
-from airbyte_dagster.destinations.databases import writes_to_motherduck
+from airbyte_dagster.destinations.databases import full_name, writes_to_motherduck
 from airbyte_dagster.destinations.tables import NamedStream, TablePlaces
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines import spec
@@ -86,7 +86,7 @@ def asset_spec(pipeline: spec.AirbytePipeline, asset: StreamAsset) -> dg.AssetSp
         metadata["airbyte/sync_mode"] = stream.sync_mode
         metadata |= _expected_table(pipeline, stream)
     text = f"{what} of '{source.name}', brought to '{pipeline.destination.name}' by Airbyte."
-    fresh = (pipeline.checks_of(stream) if stream else pipeline.checks).fresh
+    fresh = pipeline.checks_of(stream).fresh
     return dg.AssetSpec(
         asset.key,
         description=f"{text} {pipeline.description}" if pipeline.description else text,
@@ -106,9 +106,12 @@ def _expected_table(pipeline: spec.AirbytePipeline, stream: spec.Stream) -> dict
 
     A materialization tells where it is.
     """
-    if isinstance(declared_value(pipeline.destination.configuration, "schema"), EnvironmentReference):
+    destination = pipeline.destination
+    names = ("schema", "destination_path", "database")
+    place = {name: declared_value(destination.configuration, name) for name in names}
+    if any(isinstance(value, EnvironmentReference) for value in place.values()):
         return {}
-    table = table_places(pipeline).table_name(stream)
+    table = full_name(destination.type, place, table_places(pipeline).table_name(stream))
     return {"dagster/table_name": table} if table else {}
 
 

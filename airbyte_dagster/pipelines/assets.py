@@ -10,14 +10,13 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.airbyte.records import Connection
-from airbyte_dagster.checks.evaluation import CheckedAsset
+from airbyte_dagster.checks.targets import CheckedAsset
 from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.asset_specs import StreamAsset, asset_spec, stream_assets, table_places
 from airbyte_dagster.pipelines.reconcile import reconcile_pipeline
 from airbyte_dagster.runs.sync_op import Execute, Found, SyncOp, build_sync_op, utc_now
-from airbyte_dagster.runs.sync_run import FoundConnection
-from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets
+from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets, FoundConnection
 
 
 def sync_op_name(pipeline: spec.AirbytePipeline) -> str:
@@ -114,7 +113,7 @@ def _checked(pipeline: spec.AirbytePipeline, asset: StreamAsset, places: Callabl
     return CheckedAsset(
         asset.key,
         tuple(stream.record() for stream in asset.streams),
-        pipeline.checks_of(asset.streams[0]) if asset.streams else pipeline.checks,
+        pipeline.checks_of(asset.streams[0] if asset.streams else None),
         lambda stream: places().ref(stream),
         pipeline.name,
         None if declared is None else len(declared),

@@ -22,7 +22,7 @@ from airbyte_dagster.pipelines.reconcile import reconciler
 from airbyte_dagster.resources import AirbyteResource
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.events import emptied
-from airbyte_dagster.runs.reported import reported_stats
+from airbyte_dagster.runs.reported import nothing_reported, reported_stats
 from airbyte_dagster.runs.single import run_job
 from airbyte_dagster.warehouse import Warehouse, warehouse_at
 
@@ -242,8 +242,7 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
         after = _count(context, pipeline, connection, warehouse)
         for asset in stream_assets(pipeline):
             streams = asset.matching(connection)
-            nothing = dict.fromkeys((stream.key for stream in streams), 0)
-            reports = reported_stats(streams, nothing, nothing)
+            reports = reported_stats(streams, nothing_reported(streams), {stream.key: 0 for stream in streams})
             context.log_event(emptied(asset.key, reports, job, _links(airbyte, workspace.id)))
         checkpoints = RunCheckpoints(context.instance, context.run)
         checkpoints.save({key: recorded(item) for key, item in checkpoints.load([connection.id]).items()})
@@ -252,7 +251,7 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
         return dg.Output(
             known,
             metadata={
-                "airbyte/job_id": job.id,
+                "airbyte/job_id": str(job.id),
                 "rows_before": dg.MetadataValue.json(before),
                 "rows_after": dg.MetadataValue.json(after),
                 "airbyte": dg.MetadataValue.url(_links(airbyte, workspace.id).connection(connection.id)),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
 from airbyte_dagster.declaration import Declaration
+
+#: Ticks that are looked at for the longest time between two: more than a month of hourly ones.
+_TICKS = 800
 
 
 class Schedule(Declaration):
@@ -45,6 +50,16 @@ class Schedule(Declaration):
                 f"cron: {self.cron!r} is no cron expression of five fields ('0 6 * * *'), nor @hourly, @daily, …"
             ) from None
         return self
+
+    def longest_gap(self) -> dt.timedelta:
+        """Return the longest time between two ticks, of the next ones."""
+        from dagster._utils.schedules import schedule_execution_time_iterator  # noqa: PLC0415 - heavy
+
+        start = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc).timestamp()
+        ticks = list(
+            itertools.islice(schedule_execution_time_iterator(start, self.cron, self.timezone, ascending=True), _TICKS)
+        )
+        return max(later - earlier for earlier, later in itertools.pairwise(ticks))
 
 
 def as_schedule(value: Any) -> Any:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_v
 from airbyte_dagster.airbyte.configuration import check_environment_references, declared_value, without_none
 from airbyte_dagster.airbyte.records import Stream as StreamRecord
 from airbyte_dagster.airbyte.records import StreamKey
-from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.checks.specs import Checks, ChecksOrPreset, Fresh
 from airbyte_dagster.declaration import Declaration
 from airbyte_dagster.pipelines.schedule_spec import Schedule as Schedule  # noqa: PLC0414 - part of what is declared here
 from airbyte_dagster.pipelines.schedule_spec import as_schedule
@@ -83,7 +83,9 @@ class Stream(Declaration):
         description="A field, a list of fields, or a list of paths. For deduped modes, unless the source defines it.",
     )
     selected_fields: tuple[str, ...] = Field(default=(), description="Top-level fields to bring; all if left out.")
-    checks: Checks | None = Field(default=None, description="What differs from the pipeline's checks for this stream.")
+    checks: ChecksOrPreset | None = Field(
+        default=None, description="What differs from the pipeline's checks for this stream."
+    )
 
     @property
     def key(self) -> StreamKey:
@@ -283,7 +285,9 @@ class AirbytePipeline(Declaration):
     schedule: Annotated[Schedule | None, BeforeValidator(as_schedule, json_schema_input_type=Schedule | str | None)] = (
         Field(default=None, description="When Dagster syncs: a cron expression in UTC, or its settings.")
     )
-    checks: Checks = Field(default=Checks(), description="What to check after each sync; the row count by default.")
+    checks: ChecksOrPreset = Field(
+        default=Checks(), description="What to check after each sync; the row count by default."
+    )
     reconcile: Reconcile = Field(
         default="always",
         description="What a run does in Airbyte before it syncs: create what is missing and update what differs "
@@ -317,6 +321,14 @@ class AirbytePipeline(Declaration):
         """Name of the job that syncs it."""
         return f"sync_{self.name}"
 
-    def checks_of(self, stream: Stream) -> Checks:
-        """Return the checks of one stream."""
-        return stream.checks.over(self.checks) if stream.checks else self.checks
+    def checks_of(self, stream: Stream | None) -> Checks:
+        """Return the checks of one stream; of an asset that stands for all of them, for ``None``.
+
+        Strict ones have a window for the newest row if there is a schedule: one and a half times the longest time
+        between two of its ticks. Only a stream that is read as a whole has new rows after each.
+        """
+        checks = stream.checks.over(self.checks) if stream and stream.checks else self.checks
+        is_read_whole = stream is not None and stream.sync_mode.startswith("full_refresh")
+        if self.schedule is None or not is_read_whole or not checks.is_fresh_by_schedule:
+            return checks
+        return checks.model_copy(update={"fresh": Fresh(within=self.schedule.longest_gap() * 1.5)})

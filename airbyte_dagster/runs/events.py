@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
 
 from airbyte_dagster.airbyte import records
 from airbyte_dagster.airbyte.links import Links
-from airbyte_dagster.checks.evaluation import RecordedJob
+from airbyte_dagster.checks.history import RecordedJob
 from airbyte_dagster.checks.results import JOB_ID
 from airbyte_dagster.checks.rules import ReportedStats
+from airbyte_dagster.checks.table_rules import RecordedColumns
 from airbyte_dagster.runs.reported import sum_of_all
 from airbyte_dagster.warehouse import Table
 
@@ -24,8 +27,10 @@ JOB_ROWS = "airbyte/job_rows"
 BYTES = "airbyte/bytes_reported"
 COLUMN_SCHEMA = "dagster/column_schema"
 ROW_COUNT = "dagster/row_count"
+_ENDED = "airbyte/ended"
+_VALUELESS, _NO_COLUMNS = "airbyte/columns_without_values", "–"
 
-#: One entry per stream, see `_reports_to_json`. Only syncs that succeeded and resets have it.
+#: One row per stream, see `_reports_to_table`. Only syncs that succeeded and resets have it.
 _STREAMS = "airbyte/streams"
 #: How far back to look: failed syncs, and observations of other tools, may lie above what is looked for.
 _LOOK_BACK = 25
@@ -81,6 +86,7 @@ def synced_metadata(
     numbers = {
         ROW_COUNT: sum_of_all([table.rows if table else None for table in tables or ()]),
         "airbyte/rows_reported": sum_of_all([report.reported for report in reports]),
+        "airbyte/rows_rejected": sum_of_all([report.rejected for report in reports]) or None,
         BYTES: size,
         JOB_ROWS: job.rows,
         "airbyte/job_bytes": job.bytes,
@@ -91,7 +97,14 @@ def synced_metadata(
         metadata["dagster/table_name"] = present[0].full_name
         keys = {found[0] for found in map(present[0].column, reports[0].primary_key) if found}
         metadata[COLUMN_SCHEMA] = table_schema(present[0].columns, keys)
-    return {**metadata, **job_metadata(job, links), _STREAMS: dg.MetadataValue.json(_reports_to_json(reports))}
+        valueless = RecordedColumns.of(present[0]).valueless
+        if valueless is not None:
+            metadata[_VALUELESS] = ", ".join(sorted(valueless)) or _NO_COLUMNS
+    kept = [
+        replace(report, generation=table.generations[1] if table and table.generations else None)
+        for report, table in zip(reports, tables or [None] * len(reports), strict=True)
+    ]
+    return {**metadata, **job_metadata(job, links), _STREAMS: _reports_to_table(kept)}
 
 
 def table_schema(columns: Iterable[tuple[str, str]], keys: Collection[str]) -> dg.TableSchema:
@@ -112,7 +125,7 @@ def table_schema(columns: Iterable[tuple[str, str]], keys: Collection[str]) -> d
 
 def emptied(key: dg.AssetKey, reports: Sequence[ReportedStats], job: records.Job, links: Links) -> dg.AssetObservation:
     """Return what says that a reset emptied an asset's tables, so that checks expect nothing there."""
-    metadata = {**job_metadata(job, links), _STREAMS: dg.MetadataValue.json(_reports_to_json(reports)), JOB_ROWS: 0}
+    metadata = {**job_metadata(job, links), _STREAMS: _reports_to_table(reports), JOB_ROWS: 0}
     text = f"Emptied by Airbyte's job {job.id}, a {job.job_type}."
     return dg.AssetObservation(key, description=text, metadata=metadata)
 
@@ -141,12 +154,16 @@ def without_reports(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def job_metadata(job: records.Job, links: Links) -> dict[str, Any]:
     """Return the entries that tell which job it was, with links to Airbyte's pages."""
-    return _job_metadata(job.id, job.status, job.connection_id, links)
+    metadata = _job_metadata(job.id, job.status, job.connection_id, links)
+    if job.last_updated is not None:
+        metadata[_ENDED] = dg.MetadataValue.timestamp(job.last_updated)
+    return metadata
 
 
 def _job_metadata(job_id: int, status: str, connection_id: str, links: Links) -> dict[str, Any]:
     return {
-        JOB_ID: job_id,
+        # As text: Dagster draws a line through numbers, and there is nothing to see in that of ids.
+        JOB_ID: str(job_id),
         JOB_STATUS: status,
         "airbyte/job": dg.MetadataValue.url(links.job(connection_id, job_id)),
         _CONNECTION_ID: connection_id,
@@ -175,9 +192,9 @@ class InstanceHistory:
         """Return the last sync that succeeded, or reset, of an asset, whoever recorded it."""
         return last_recorded(self.instance, key)
 
-    def column_schemas(self, key: dg.AssetKey) -> list[dict[str, str]]:
-        """Return the columns, name → type, of the last two materializations that have them, newest first."""
-        return column_schemas(self.instance, key)
+    def columns(self, key: dg.AssetKey) -> list[RecordedColumns]:
+        """Return the columns of the last two materializations that have them, newest first."""
+        return recorded_columns(self.instance, key)
 
 
 def last_recorded(instance: dg.DagsterInstance, key: dg.AssetKey) -> RecordedJob | None:
@@ -186,11 +203,12 @@ def last_recorded(instance: dg.DagsterInstance, key: dg.AssetKey) -> RecordedJob
         streams = event.metadata.get(_STREAMS)
         if streams is not None:
             return RecordedJob(
-                tuple(_reports_from_json(streams.value)),
+                tuple(_reports_from_table(streams)),
                 _integer(event, JOB_ROWS),
                 _integer(event, ROW_COUNT),
                 isinstance(event, dg.AssetObservation),
                 _integer(event, JOB_ID),
+                _time(event, _ENDED),
             )
     return None
 
@@ -230,21 +248,24 @@ def _job_event(record: dg.EventLogRecord) -> tuple[str, JobEvent] | None:
         job_id,
         str(event.metadata[JOB_STATUS].value) if JOB_STATUS in event.metadata else "",
         record.run_id,
-        None if streams is None else tuple(_reports_from_json(streams.value)),
+        None if streams is None else tuple(_reports_from_table(streams)),
         _integer(event, JOB_ROWS),
         _integer(event, ROW_COUNT),
         isinstance(event, dg.AssetMaterialization),
     )
 
 
-def column_schemas(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[dict[str, str]]:
-    """Return the columns, name → type, of the last two materializations that have them, newest first."""
-    found: list[dict[str, str]] = []
+def recorded_columns(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[RecordedColumns]:
+    """Return the columns of the last two materializations that have them, newest first."""
+    found: list[RecordedColumns] = []
     for record in instance.fetch_materializations(key, limit=_LOOK_BACK).records:
         event = record.asset_materialization
         schema: Any = event.metadata.get(COLUMN_SCHEMA) if event else None
-        if schema is not None:
-            found.append({column.name: column.type for column in schema.value.columns})
+        if event is None or schema is None:
+            continue
+        noted = event.metadata.get(_VALUELESS)
+        valueless = None if noted is None else frozenset(str(noted.value).split(", ")) - {_NO_COLUMNS}
+        found.append(RecordedColumns({column.name: column.type for column in schema.value.columns}, valueless))
     return found[:2]
 
 
@@ -264,27 +285,39 @@ def _integer(event: dg.AssetMaterialization | dg.AssetObservation, name: str) ->
     return int(str(entry.value)) if entry is not None else None
 
 
-def _reports_to_json(reports: Sequence[ReportedStats]) -> list[dict[str, Any]]:
-    return [
-        {
-            "stream": report.stream,
-            "namespace": report.namespace,
-            "sync_mode": report.sync_mode,
-            "rows_reported": report.reported,
-            "rows_before": report.before,
-            "primary_key": list(report.primary_key),
-        }
-        for report in reports
-    ]
+def _time(event: dg.AssetMaterialization | dg.AssetObservation, name: str) -> dt.datetime | None:
+    entry = event.metadata.get(name)
+    return dt.datetime.fromtimestamp(float(str(entry.value)), dt.timezone.utc) if entry is not None else None
 
 
-def _reports_from_json(data: Any) -> Iterator[ReportedStats]:
-    for item in data:
-        yield ReportedStats(
-            item["stream"],
-            item["sync_mode"],
-            item["rows_reported"],
-            item["rows_before"],
-            item["namespace"],
-            tuple(item.get("primary_key", ())),
-        )
+#: Columns of the table of streams that have another name in `ReportedStats`, for people.
+_COLUMNS = {
+    "stream": "stream",
+    "namespace": "namespace",
+    "sync_mode": "sync_mode",
+    "rows_reported": "reported",
+    "rows_before": "before",
+    "rows_rejected": "rejected",
+    "attempts": "attempts",
+    "generation": "generation",
+    "note": "doubt",
+}
+_KEY = "primary_key"
+
+
+def _reports_to_table(reports: Sequence[ReportedStats]) -> dg.TableMetadataValue:
+    """Return a row for each stream; what is not known is an empty cell."""
+    rows = []
+    for report in reports:
+        row = {name: getattr(report, attribute) for name, attribute in _COLUMNS.items()}
+        row[_KEY] = json.dumps(report.primary_key, ensure_ascii=False) if report.primary_key else None
+        rows.append(dg.TableRecord({name: "" if value is None else value for name, value in row.items()}))
+    columns = [dg.TableColumn(name) for name in (*_COLUMNS, _KEY)]
+    return dg.MetadataValue.table(records=rows, schema=dg.TableSchema(columns=columns))
+
+
+def _reports_from_table(table: Any) -> Iterator[ReportedStats]:
+    for record in table.records:
+        row = {name: None if value == "" else value for name, value in record.data.items()}
+        known: dict[str, Any] = {attribute: row.get(name) for name, attribute in _COLUMNS.items()}
+        yield ReportedStats(**known, primary_key=tuple(json.loads(str(row.get(_KEY) or "[]"))))

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.airbyte.links import Links
+from airbyte_dagster.checks.results import JOB_ID
 from airbyte_dagster.errors import AirbyteDagsterError, SyncError, SyncFailed
 from airbyte_dagster.runs.events import unsuccessful
 
@@ -35,6 +36,7 @@ class Failures:
         connection_id: str,
         error: AirbyteDagsterError,
         keys: Sequence[dg.AssetKey],
+        reasons: Mapping[dg.AssetKey, str] | None = None,
     ) -> None:
         """Note a failure, and record that of a job for the connection's assets.
 
@@ -42,7 +44,8 @@ class Failures:
             context: Of the run.
             connection_id: The connection.
             error: What was wrong.
-            keys: All assets of the connection: Airbyte fails all of its streams, whichever were selected.
+            keys: The assets that failed: all of the connection, whichever were selected, but those that are complete.
+            reasons: Of single assets, where they have reasons of their own.
         """
         context.log.error(f"'{self.names[connection_id]}': {error}")
         self.errors.setdefault(connection_id, error)
@@ -51,7 +54,7 @@ class Failures:
         for key in keys:
             event = unsuccessful(
                 key,
-                str(error),
+                (reasons or {}).get(key, str(error)),
                 job_id=error.job_id,
                 status=error.status,
                 connection_id=connection_id,
@@ -100,7 +103,7 @@ class Failures:
         if not isinstance(error, SyncError):
             return {}
         return {
-            "airbyte/job_id": error.job_id,
+            JOB_ID: str(error.job_id),
             "airbyte/job_status": error.status,
             "airbyte/job": dg.MetadataValue.url(self.links.job(connection_id, error.job_id)),
         }

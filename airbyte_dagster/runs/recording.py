@@ -10,14 +10,16 @@ from typing import Any, TypeAlias
 import dagster as dg
 
 from airbyte_dagster.airbyte.links import Links
-from airbyte_dagster.airbyte.records import Job, StreamKey, StreamStats
-from airbyte_dagster.checks.evaluation import CheckedAsset, Evaluation, History, RecordedJob, checks_of
+from airbyte_dagster.airbyte.records import Job, StreamKey
+from airbyte_dagster.checks.evaluation import Evaluation
+from airbyte_dagster.checks.history import History, RecordedJob
 from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.checks.targets import CheckedAsset, checks_of
 from airbyte_dagster.destinations.tables import TableRef
 from airbyte_dagster.errors import ConfigurationError, WarehouseError
 from airbyte_dagster.runs.events import synced_metadata
-from airbyte_dagster.runs.reported import reported_size, reported_stats
+from airbyte_dagster.runs.reported import JobDetails, after_others, reported_size, reported_stats
 from airbyte_dagster.runs.targets import AssetTarget
 from airbyte_dagster.warehouse import Inspection, Warehouse
 
@@ -28,11 +30,12 @@ _Tables: TypeAlias = Inspection[tuple[dg.AssetKey, StreamKey]]
 
 @dataclass(frozen=True)
 class SyncedConnection:
-    """A connection whose job has succeeded.
+    """A connection whose job has succeeded, or that part of it whose streams are complete.
 
     Attributes:
         streams: How many streams the connection has.
-        stats: What the job reports of each stream.
+        assets: Those to be recorded.
+        details: What Airbyte says of the job.
         rows_before: Rows of the streams before the job, where they are known.
     """
 
@@ -41,12 +44,12 @@ class SyncedConnection:
     streams: int
     assets: tuple[AssetTarget, ...]
     job: Job
-    stats: Mapping[StreamKey, StreamStats]
+    details: JobDetails
     rows_before: Mapping[StreamKey, int]
 
     def reports(self, target: AssetTarget) -> list[ReportedStats]:
         """Return what the job reports of the streams of an asset."""
-        return reported_stats(target.streams, {key: item.rows for key, item in self.stats.items()}, self.rows_before)
+        return reported_stats(target.streams, self.details.stats, self.rows_before, attempts=self.details.attempts)
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,13 @@ class Recorder:
         Raises:
             Exception: Whatever is odd about one of the connections: call it again with each of them alone.
         """
-        reports = {target.key: item.reports(target) for item in connections for target in item.assets}
+        reports = {target.key: self._reports(item, target) for item in connections for target in item.assets}
         tables, results = self._measured(connections, reports)
         for item in connections:
             yield item, [self._event(item, target, reports[target.key], tables, results) for target in item.assets]
+
+    def _reports(self, item: SyncedConnection, target: AssetTarget) -> list[ReportedStats]:
+        return after_others(item.reports(target), item.job, lambda: self.history.last_job(target.key))
 
     def _event(
         self,
@@ -93,7 +99,7 @@ class Recorder:
         results: Mapping[dg.AssetKey, list[dg.AssetCheckResult]],
     ) -> AssetEvent:
         found = [tables[target.key, stream.key] for stream in target.streams] if tables and target.tables else None
-        size = reported_size(reports, item.stats)
+        size = reported_size(reports, item.details.stats)
         metadata = synced_metadata(reports, found, item.job, self.links, size=size)
         if target.key not in self.selected:
             return dg.AssetMaterialization(target.key, metadata=metadata)
@@ -118,8 +124,8 @@ class Recorder:
                 results = evaluation.results(found, session)
             tables: _Tables | None = found
         except (WarehouseError, ConfigurationError) as error:
-            self.warn(f"Syncs succeeded, but what arrived could not be read: {error}")
-            tables, results = None, evaluation.unverified(str(error))
+            self.warn(f"Syncs have ended, but what arrived could not be read: {error}")
+            tables, results = None, evaluation.without_tables(error)
         by_asset: dict[dg.AssetKey, list[dg.AssetCheckResult]] = {}
         for result in results:
             by_asset.setdefault(result.asset_key, []).append(result)  # type: ignore[arg-type]  # it is always given
@@ -129,7 +135,9 @@ class Recorder:
         self, connections: Sequence[SyncedConnection], reports: Mapping[dg.AssetKey, Sequence[ReportedStats]]
     ) -> Evaluation:
         checked = [
-            checked_asset(target, self.checks_of_asset(target.key), item.connection_id, item.streams)
+            checked_asset(
+                target, self.checks_of_asset(target.key), item.connection_id, item.streams, item.details.fields
+            )
             for item in connections
             for target in item.assets
             if target.tables and target.key in self.selected
@@ -138,14 +146,27 @@ class Recorder:
             target for target in checks_of(checked) if dg.AssetCheckKey(target.asset.key, target.name) in self.wanted
         ]
         just_ended = {
-            target.key: RecordedJob(tuple(reports[target.key]), item.job.rows, None, is_reset=False, job_id=item.job.id)
+            target.key: RecordedJob(
+                tuple(reports[target.key]),
+                item.job.rows,
+                None,
+                is_reset=False,
+                job_id=item.job.id,
+                ended=item.job.last_updated,
+            )
             for item in connections
             for target in item.assets
         }
         return Evaluation(self.history, targets, self.now(), just_ended)
 
 
-def checked_asset(target: AssetTarget, checks: Checks, connection_id: str, streams: int) -> CheckedAsset:
+def checked_asset(
+    target: AssetTarget,
+    checks: Checks,
+    connection_id: str,
+    streams: int,
+    fields: Mapping[StreamKey, Sequence[str]] | None = None,
+) -> CheckedAsset:
     """Return what the checks of an asset need to know of it.
 
     Args:
@@ -153,7 +174,14 @@ def checked_asset(target: AssetTarget, checks: Checks, connection_id: str, strea
         checks: Its checks.
         connection_id: Whatever is the same for the assets of one connection.
         streams: How many streams the connection has.
+        fields: What the source has of each stream, where that is known.
     """
     return CheckedAsset(
-        target.key, target.streams, checks, lambda stream: target.tables[stream.key], connection_id, streams
+        target.key,
+        target.streams,
+        checks,
+        lambda stream: target.tables[stream.key],
+        connection_id,
+        streams,
+        fields or {},
     )

@@ -9,13 +9,14 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from airbyte_dagster.airbyte import AirbyteClient
-from airbyte_dagster.checks.evaluation import CheckedAsset, CheckTarget, Evaluation, checks_of
+from airbyte_dagster.checks.evaluation import Evaluation
 from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.checks.targets import CheckedAsset, CheckTarget, checks_of
 from airbyte_dagster.runs.config import SyncConfig, triggered
 from airbyte_dagster.runs.events import InstanceHistory
 from airbyte_dagster.runs.slots import PoolSlots
-from airbyte_dagster.runs.sync_run import FoundConnection, SyncRun
-from airbyte_dagster.runs.targets import TargetsOf
+from airbyte_dagster.runs.sync_run import SyncRun
+from airbyte_dagster.runs.targets import FoundConnection, TargetsOf
 from airbyte_dagster.sync.settings import SyncSettings
 from airbyte_dagster.warehouse import Warehouse, warehouse_at
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,15 +15,18 @@ from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Connection, Job, StreamKey
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.destinations.tables import TableRef
-from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
+from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError, SyncFailed
 from airbyte_dagster.runs.background import results_in_background
+from airbyte_dagster.runs.blocking import BlockingChecks
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.events import InstanceHistory
 from airbyte_dagster.runs.failures import Failures
+from airbyte_dagster.runs.partial import PartOfJob
 from airbyte_dagster.runs.progress import ProgressLog
+from airbyte_dagster.runs.recorded_jobs import recorded_results
 from airbyte_dagster.runs.recording import Recorder, SyncedConnection
-from airbyte_dagster.runs.reported import needs_count, progress_line, reported_streams, rows_before
-from airbyte_dagster.runs.targets import ConnectionTargets, TargetsOf
+from airbyte_dagster.runs.reported import JobDetails, job_details, needs_count, progress_line, rows_before
+from airbyte_dagster.runs.targets import ConnectionTargets, FoundConnection, TargetsOf
 from airbyte_dagster.sync.checkpoints import Checkpoint
 from airbyte_dagster.sync.engine import SyncEngine
 from airbyte_dagster.sync.results import SyncResult
@@ -33,23 +35,6 @@ from airbyte_dagster.warehouse import Warehouse
 
 #: Up to so many connections, each that ends has a line in the run's log.
 _FEW = 50
-#: Requests at once for jobs that a former run has recorded.
-_SIDE_BY_SIDE = 8
-
-
-@dataclass(frozen=True)
-class FoundConnection:
-    """A connection that is to be synced.
-
-    Attributes:
-        connection: As it is now; ``None`` if there is an error.
-        error: Why it can't be synced.
-    """
-
-    id: str
-    name: str
-    connection: Connection | None = None
-    error: AirbyteDagsterError | None = None
 
 
 @dataclass
@@ -85,6 +70,8 @@ class SyncRun:
         self._failures = Failures(self._names, Links(self.client.settings.server_url, self.workspace_id))
         self._connections: dict[str, Connection] = {}
         self._targets: dict[str, ConnectionTargets] = {}
+        self._parts: dict[str, PartOfJob] = {}
+        self._blocking = BlockingChecks(self.context, self.checks_of_asset)
 
     def run(
         self, found: Sequence[FoundConnection], until: Literal["ended", "started"]
@@ -108,6 +95,7 @@ class SyncRun:
             yield from self._again(known)
         yield from self._sync([key for key in self._connections if key not in known], until)
         self._failures.raise_all(len(found))
+        self._blocking.raise_if_all()
 
     def _sync(
         self, connection_ids: Sequence[str], until: Literal["ended", "started"]
@@ -120,7 +108,8 @@ class SyncRun:
                     self._note(result)
                 good = [result for result in batch if result.error is None]
                 if until == "ended":
-                    yield from self._record(recorder, good)
+                    yield from self._record(recorder, [self._synced(result) for result in good])
+                    yield from self._record(recorder, self._complete_parts(batch))
                 else:
                     started += len(good)
                     self._save_recorded([result.connection_id for result in good])
@@ -196,7 +185,7 @@ class SyncRun:
             max_concurrent=self.max_concurrent,
             slots=self.slots,
             count_rows=self._rows_before,
-            describe=lambda job: reported_streams(self.client, job),
+            describe=self._describe,
             log=log.info,
             warn=log.warning,
             on_job=lambda job: log.info(
@@ -222,6 +211,16 @@ class SyncRun:
                 counted.setdefault(connection_id, {})[key] = rows
         return counted
 
+    def _describe(self, job: Job) -> JobDetails:
+        """Ask for what the events and the checks of a job need, in a thread."""
+        wanted = self.context.op_execution_context.selected_asset_check_keys
+        schemas = {key.asset_key for key in wanted if self._is_of_columns(key)}
+        with_fields = any(target.key in schemas for target in self._targets[job.connection_id].assets)
+        return job_details(self.client, job, self._connections[job.connection_id].streams, with_fields=with_fields)
+
+    def _is_of_columns(self, key: dg.AssetCheckKey) -> bool:
+        return key.name == "schema" and self.checks_of_asset(key.asset_key).schema_ is not None
+
     # As they end
 
     def _recorder(self) -> Recorder:
@@ -244,38 +243,27 @@ class SyncRun:
             f"Synced already by the run that this one resumes: {self._failures.named(list(known))}. "
             "What arrived is measured and checked again, without a new sync."
         )
-        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="airbyte-jobs") as pool:
-            results = list(pool.map(lambda item: self._recorded_result(*item), known.items()))
+        results = recorded_results(self.client, known, self._describe)
         for result in results:
+            if result.origin == "attached" and result.job is not None:
+                name = self._failures.named([result.connection_id])
+                self.context.log.info(f"{name}: synced since by job {result.job.id} of others.")
             self._note(result)
-        yield from self._record(self._recorder(), [result for result in results if result.error is None])
+        yield from self._record(self._recorder(), [self._synced(item) for item in results if item.error is None])
 
-    def _recorded_result(self, connection_id: str, checkpoint: Checkpoint) -> SyncResult:
-        """Return the job of a former run; or a later sync of somebody else, whose data it is that is there now."""
-        try:
-            if checkpoint.job_id is None:
-                raise ConfigurationError("The former run did not keep which job it was.")
-            later = self._later_sync(connection_id, checkpoint.job_id)
-            job = later or self.client.job(checkpoint.job_id)
-            stats = reported_streams(self.client, job)
-        except AirbyteDagsterError as error:
-            return SyncResult(connection_id, error=error)
-        if later is not None:
-            self.context.log.info(f"{self._failures.named([connection_id])}: synced since by job {job.id} of others.")
-            return SyncResult(connection_id, job, "attached", details=stats)
-        return SyncResult(connection_id, job, "resumed", details=stats, rows_before=checkpoint.rows_before)
+    def _complete_parts(self, results: Sequence[SyncResult]) -> list[SyncedConnection]:
+        """Return those assets of failed jobs whose streams are all complete; the connections failed nevertheless."""
+        found = []
+        for result in results:
+            part = self._parts.get(result.connection_id)
+            if part is not None and part.complete:
+                found.append(replace(self._synced(result), assets=part.complete, details=part.details))
+        return found
 
-    def _later_sync(self, connection_id: str, job_id: int) -> Job | None:
-        for job in self.client.jobs(connection_id):
-            if job.id > job_id and job.job_type == "sync" and job.status == "succeeded":
-                return job
-        return None
-
-    def _record(self, recorder: Recorder, results: Sequence[SyncResult]) -> Iterator[dg.MaterializeResult[Any]]:
-        """Yield the materializations of connections whose jobs have succeeded; one that is odd stops no other."""
-        if not results:
+    def _record(self, recorder: Recorder, synced: Sequence[SyncedConnection]) -> Iterator[Any]:
+        """Yield the materializations of connections whose jobs have ended; one that is odd stops no other."""
+        if not synced:
             return
-        synced = [self._synced(result) for result in results]
         try:
             events = list(recorder.events(synced))
         except Exception as error:  # noqa: BLE001 - one of them is odd: which, is seen one by one
@@ -288,8 +276,8 @@ class SyncRun:
                 if isinstance(event, dg.AssetMaterialization):
                     self.context.log_event(event)
                 else:
-                    yield event
-        self._save_recorded([item.connection_id for item, _ in events])
+                    yield from self._blocking.pass_on(event)
+        self._save_recorded([item.connection_id for item, _ in events if item.job.status == "succeeded"])
 
     def _events_of_one(self, recorder: Recorder, item: SyncedConnection) -> list[Any]:
         try:
@@ -298,7 +286,7 @@ class SyncRun:
             self._fail(
                 item.connection_id,
                 AirbyteDagsterError(
-                    f"Job {item.job.id} succeeded, but what arrived could not be recorded: {error!r}",
+                    f"Job {item.job.id} has {item.job.status}, but what arrived could not be recorded: {error!r}",
                     guidance="Re-execute the run from its failure: it records the same job, without a new sync.",
                 ),
             )
@@ -313,7 +301,7 @@ class SyncRun:
             len(connection.streams),
             self._targets[connection.id].assets,
             result.job,
-            result.details or {},
+            result.details or JobDetails(),
             result.rows_before,
         )
 
@@ -337,9 +325,20 @@ class SyncRun:
                 )
 
     def _note(self, result: SyncResult) -> None:
-        if result.error is not None:
-            self._fail(result.connection_id, result.error)
+        error = result.error
+        if error is None:
+            return
+        if isinstance(error, SyncFailed) and result.job is not None and error.status == "failed":
+            targets = self._targets[result.connection_id].assets
+            part = self._parts[result.connection_id] = PartOfJob.of(
+                self.client, self.workspace_id, result.job, targets, self._describe
+            )
+            error = part.named(error)
+        self._fail(result.connection_id, error)
 
     def _fail(self, connection_id: str, error: AirbyteDagsterError) -> None:
         targets = self._targets.get(connection_id, ConnectionTargets())
-        self._failures.add(self.context, connection_id, error, [target.key for target in targets.assets])
+        part = self._parts.get(connection_id)
+        complete = {target.key for target in part.complete} if part else set()
+        keys = [target.key for target in targets.assets if target.key not in complete]
+        self._failures.add(self.context, connection_id, error, keys, part.reasons if part else {})

@@ -10,6 +10,7 @@ import dagster as dg
 
 from airbyte_dagster.airbyte.records import Connection, Stream, StreamKey
 from airbyte_dagster.destinations.tables import TableRef
+from airbyte_dagster.errors import AirbyteDagsterError
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,21 @@ class ConnectionTargets:
 
     assets: tuple[AssetTarget, ...] = ()
     missing: tuple[dg.AssetKey, ...] = ()
+
+
+@dataclass(frozen=True)
+class FoundConnection:
+    """A connection that is to be synced.
+
+    Attributes:
+        connection: As it is now; ``None`` if there is an error.
+        error: Why it can't be synced.
+    """
+
+    id: str
+    name: str
+    connection: Connection | None = None
+    error: AirbyteDagsterError | None = None
 
 
 #: Returns the assets of a connection as it is now; none if it is nobody's.

@@ -9,9 +9,16 @@ import dagster as dg
 
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import FINAL_STATUSES, Job, StreamKey
+from airbyte_dagster.checks.history import RecordedJob
 from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.runs.events import JobEvent, emptied, synced_metadata, unsuccessful, without_reports
-from airbyte_dagster.runs.reported import reported_size, reported_stats
+from airbyte_dagster.runs.reported import (
+    after_others,
+    may_append_twice,
+    nothing_reported,
+    reported_size,
+    reported_stats,
+)
 from airbyte_dagster.runs.targets import AssetTarget
 from airbyte_dagster.sensors.job_facts import JobFacts, is_reset
 from airbyte_dagster.sensors.row_chain import needs_before, rows_after
@@ -88,6 +95,7 @@ class AssetPlan:
 
     def __post_init__(self) -> None:
         self._chain = _Chain(self.jobs, self.recorded, self.facts)
+        self._last: RecordedJob | None = None
         self._newest_recorded = max((event.job_id for event in self.recorded if event.reports is not None), default=0)
         for job in self.jobs.finished:
             if not self.has(job):
@@ -109,7 +117,7 @@ class AssetPlan:
 
     def _planned(self, job: Job) -> Iterator[Planned]:
         key = self.target.key
-        if job.status != "succeeded":
+        if job.status != "succeeded" or not self.facts.has_run(job):
             if self._chain.is_unchecked and self.jobs.is_newest(job):
                 self.to_check = job.id
             failed = unsuccessful(
@@ -137,6 +145,7 @@ class AssetPlan:
         reports = self._reports(job, self._chain.rows_before(job, self.target))
         size, is_newest = reported_size(reports, self.facts.stats(job)), self.jobs.is_newest(job)
         self._chain.succeeded(job, reports)
+        self._last = RecordedJob(tuple(reports), job.rows, None, is_reset=False, job_id=job.id)
         self.to_check = job.id if is_newest else None
 
         def make(tables: Sequence[Table | None] | None) -> AssetEvent:
@@ -155,12 +164,13 @@ class AssetPlan:
         ]
         if not of_this:
             return
-        nothing = dict.fromkeys(of_this, 0)
-        reports = reported_stats(self.target.streams, nothing, nothing)
+        nothing = nothing_reported([stream for stream in self.target.streams if stream.key in of_this])
+        reports = reported_stats(self.target.streams, nothing, dict.fromkeys(of_this, 0))
         event = emptied(self.target.key, reports, job, self.links)
         is_whole = len(of_this) == len(self.target.streams)
         if is_whole and job.id > self._newest_recorded:
             self._chain.succeeded(job, reports)
+            self._last = RecordedJob(tuple(reports), 0, None, is_reset=True, job_id=job.id)
             self.to_check = None
         else:
             metadata = without_reports(event.metadata)
@@ -168,8 +178,19 @@ class AssetPlan:
         yield Planned(job, self.target, reads_tables=False, make=lambda _tables: event)
 
     def _reports(self, job: Job, before: Mapping[StreamKey, int]) -> list[ReportedStats]:
-        reported = {key: item.rows for key, item in self.facts.stats(job).items()}
-        return reported_stats(self.target.streams, reported, before)
+        streams = self.target.streams
+        attempts = self.facts.attempts(job) if may_append_twice(streams) else None
+        reports = reported_stats(streams, self.facts.stats(job), before, attempts=attempts)
+        return after_others(reports, job, lambda: self._recorded_before(job))
+
+    def _recorded_before(self, job: Job) -> RecordedJob | None:
+        if self._last is not None:
+            return self._last
+        events = [event for event in self.recorded if event.reports is not None and event.job_id <= job.id]
+        last = max(events, key=lambda event: event.job_id, default=None)
+        if last is None or last.reports is None:
+            return None
+        return RecordedJob(last.reports, last.rows, last.row_count, not last.is_materialization, last.job_id)
 
 
 def is_recorded(events: Sequence[JobEvent], job: Job) -> bool:

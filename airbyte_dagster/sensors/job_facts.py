@@ -21,6 +21,7 @@ class JobFacts:
         self._client = client
         self._stats: dict[int, Mapping[StreamKey, StreamStats]] = {}
         self._reasons: dict[int, str] = {}
+        self._attempts: dict[int, int | None] = {}
         self._reset: dict[int, frozenset[StreamKey] | None] = {}
         self._histories: dict[str, Sequence[Job] | None] = {}
 
@@ -36,8 +37,22 @@ class JobFacts:
     def stats(self, job: Job) -> Mapping[StreamKey, StreamStats]:
         """Return what a job says of each stream, as far as it says it."""
         if job.id not in self._stats:
-            self._stats[job.id] = reported_streams(self._client, job)
+            try:
+                self._stats[job.id] = reported_streams(self._client, job)
+            except SyncError as error:
+                self._stats[job.id], self._reasons[job.id] = {}, str(error)
         return self._stats[job.id]
+
+    def has_run(self, job: Job) -> bool:
+        """Whether anything shows that a job ran that is called a success, as far as it is known; else see `reason`."""
+        return is_reset(job) or bool(self.stats(job)) or job.id not in self._reasons
+
+    def attempts(self, job: Job) -> int | None:
+        """Return how many attempts a job made; ``None`` if that is not known."""
+        if job.id not in self._attempts:
+            found = self._client.attempts(job.id)
+            self._attempts[job.id] = found.count if found else None
+        return self._attempts[job.id]
 
     def reset_streams(self, job: Job) -> frozenset[StreamKey] | None:
         """Return the streams that a reset is of; ``None`` for all."""

@@ -51,8 +51,8 @@ class SyncEngine:
             it returns. What it raises is a warning, and the rows are unknown. The result goes into the checkpoint and
             into `SyncResult.rows_before`; it is dropped if ours turns out not to be the only job since (a foreign one
             was joined, or ended between the count and our request).
-        describe: Called in a thread with each job that succeeded; the result is `SyncResult.details`. What it raises
-            is a warning, and the details are ``None``.
+        describe: Called in a thread with each job that succeeded; the result is `SyncResult.details`. A `SyncError`
+            that it raises is how the sync ended; anything else is a warning, and the details are ``None``.
         log: Takes one line for people. Lines about single jobs are written only in runs over at most `FEW` connections.
         warn: Takes one line for people about what is odd.
         on_progress: Called when the numbers have changed.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from airbyte_dagster.airbyte import AirbyteClient
-from airbyte_dagster.airbyte.records import Failure, Job, JobType
+from airbyte_dagster.airbyte.records import Failure, Job, JobType, StreamStats
 from airbyte_dagster.errors import SyncCancelled, SyncFailed, SyncStatusUnknown
 
 
@@ -31,6 +33,31 @@ def evaluate_job(client: AirbyteClient, job: Job) -> Job:
         status=job.status,
         guidance="" if failure else "Its log in Airbyte has the reason, which this server's API does not give.",
         failure_type=failure.type if failure else None,
+    )
+
+
+def nothing_ran(client: AirbyteClient, job: Job, stats: Sequence[StreamStats] | None) -> SyncFailed | None:
+    """Return the error of a sync that is called a success although nothing shows that it ran; ``None`` if any does.
+
+    Airbyte has recorded launches that failed as a success, with no output and no stats (airbytehq/airbyte issues 85355,
+    84961, 72448 and 70984). Where the configuration API is out of reach it is not known.
+
+    Args:
+        client: Of the Airbyte.
+        job: A job that succeeded.
+        stats: What it says of its streams; ``None`` where it says nothing.
+    """
+    if stats or job.rows or is_of_type(job, "reset"):
+        return None
+    attempts = client.attempts(job.id)
+    if attempts is None or attempts.has_output:
+        return None
+    return SyncFailed(
+        f"Job {job.id} of connection {job.connection_id} is called {job.status}, but no attempt of it has any output "
+        "and no stream any stats: nothing shows that it ran.",
+        job_id=job.id,
+        status=job.status,
+        guidance="Airbyte records some launches that failed so: look at the job in Airbyte, and sync again.",
     )
 
 

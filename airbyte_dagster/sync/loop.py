@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airbyte_dagster.airbyte.records import Job, JobType
-from airbyte_dagster.errors import AirbyteDagsterError, UnexpectedError
+from airbyte_dagster.errors import AirbyteDagsterError, SyncError, UnexpectedError
 from airbyte_dagster.sync.cancelling import MOST_AT_ONCE, JobCanceller
 from airbyte_dagster.sync.checkpoints import Checkpoint, CheckpointKeeper
 from airbyte_dagster.sync.job_list import JobListReader
@@ -207,6 +207,8 @@ class SyncLoop:
             job = evaluate_job(self._client, item.job)
         try:
             return job, self._engine.describe(job)
+        except SyncError:
+            raise
         except Exception as error:  # noqa: BLE001 - details are an extra
             self._engine.warn(f"Job {job.id} succeeded, but its details could not be read: {error}")
             return job, None
@@ -214,14 +216,14 @@ class SyncLoop:
     def _take_evaluated(self) -> Iterator[SyncResult]:
         for future in [future for future in self._evaluating if future.done()]:
             connection_id, item = self._evaluating.pop(future)
+            rows = item.checkpoint.rows_before if item.checkpoint and self._watcher.is_alone(item) else {}
+            rows = rows if item.is_ours else {}
             try:
                 job, details = future.result()
             except Exception as error:  # noqa: BLE001 - one that fails does not stop the others
                 known = _known(error, connection_id)
-                yield self._ended(SyncResult(connection_id, item.job, item.origin, known))
+                yield self._ended(SyncResult(connection_id, item.job, item.origin, known, rows_before=rows))
                 continue
-            rows = item.checkpoint.rows_before if item.checkpoint and self._watcher.is_alone(item) else {}
-            rows = rows if item.is_ours else {}
             lost = self._checkpoints.error(connection_id, tries_again=True)
             yield self._ended(SyncResult(connection_id, job, item.origin, lost, details, rows))
 

@@ -19,7 +19,7 @@ from airbyte_dagster.errors import (
     UnexpectedAnswer,
 )
 from airbyte_dagster.sync.checkpoints import Checkpoint, CheckpointKeeper
-from airbyte_dagster.sync.jobs import is_of_type
+from airbyte_dagster.sync.jobs import is_of_type, nothing_ran
 from airbyte_dagster.sync.results import JobOrigin
 from airbyte_dagster.sync.settings import SyncSettings
 
@@ -134,7 +134,10 @@ class JobStarter:
     # What a former process requested
 
     def _resume(self, connection_id: str, checkpoint: Checkpoint) -> Started | None:
-        """Return the job of a checkpoint if it is still good for us: active or succeeded. A failed one is repeated."""
+        """Return the job of a checkpoint if it is still good for us: active or succeeded. A failed one is repeated.
+
+        So is one that is called succeeded although nothing ran.
+        """
         if checkpoint.job_id is not None:
             job = self._patiently(checkpoint.job_id)
         elif checkpoint.requested_at is not None:
@@ -142,6 +145,9 @@ class JobStarter:
         else:
             job = None  # nothing was requested
         if job is None or not (job.active or job.status == "succeeded"):
+            return None
+        is_doubtful = job.status == "succeeded" and not job.rows
+        if is_doubtful and nothing_ran(self.client, job, self.client.job_stream_stats(job.id)):
             return None
         self.log(f"Job {job.id} was requested by this run before, and is {job.status}: going on with it.")
         rows = checkpoint.rows_before

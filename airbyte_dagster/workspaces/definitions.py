@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import dagster as dg
 
@@ -37,7 +37,7 @@ def build_workspace_defs(
     connection_selector: Selector | None = None,
     translator: AirbyteTranslator | None = None,
     warehouse: AnyWarehouse | str | None = None,
-    checks: Checks | Mapping[str, Any] | None = None,
+    checks: Checks | Mapping[str, Any] | Literal["strict"] | None = None,
     name: str = "workspace",
     state_path: Path | str | None = None,
     refresh_on_load: bool = False,
@@ -195,7 +195,7 @@ def workspace_defs(
     connection_selector: Selector | None = None,
     translator: AirbyteTranslator | None = None,
     warehouse: AnyWarehouse | str | None = None,
-    checks: Checks | Mapping[str, Any] | None = None,
+    checks: Checks | Mapping[str, Any] | Literal["strict"] | None = None,
     name: str = "workspace",
     max_concurrent_syncs: int | None = None,
     wait: Wait = "inline",

@@ -10,13 +10,12 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.airbyte.records import Connection
-from airbyte_dagster.checks.evaluation import CheckedAsset
 from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.checks.targets import CheckedAsset
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.runs.recording import checked_asset
 from airbyte_dagster.runs.sync_op import Execute, Found, SyncOp, Wait, utc_now
-from airbyte_dagster.runs.sync_run import FoundConnection
-from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets, TargetsOf
+from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets, FoundConnection, TargetsOf
 from airbyte_dagster.workspaces.catalog import Catalog, WorkspaceAsset
 from airbyte_dagster.workspaces.live import gone, inactive, live_connections
 from airbyte_dagster.workspaces.snapshot import ConnectionRecord

@@ -9,7 +9,7 @@ import dagster as dg
 
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Stream
-from airbyte_dagster.destinations.databases import writes_to_motherduck
+from airbyte_dagster.destinations.databases import full_name, writes_to_motherduck
 from airbyte_dagster.runs.events import COLUMN_SCHEMA, table_schema
 from airbyte_dagster.runs.keys import asset_key_part
 from airbyte_dagster.workspaces.snapshot import ActorRecord, ConnectionRecord
@@ -48,8 +48,9 @@ class AirbyteStreamProps:
 
     @property
     def table_name(self) -> str | None:
-        """``schema.table`` in the warehouse; ``None`` for destinations of which that is not known."""
-        return self.connection.table_places.table_name(self.stream)
+        """``database.schema.table`` in the warehouse, as far as it is known; ``None`` for unknown destinations."""
+        table = self.connection.table_places.table_name(self.stream)
+        return full_name(self.destination.type, self.destination.place, table)
 
     @property
     def connection_url(self) -> str:

@@ -255,7 +255,9 @@ class DagsterStack(DagsterProcesses):
 
 
 def _values(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
-    return {name: value.value for name, value in metadata.items()}
+    """The values of some metadata; the id of the job as the number that it is."""
+    values = {name: value.value for name, value in metadata.items()}
+    return {name: int(str(value)) if name == "airbyte/job_id" else value for name, value in values.items()}
 
 
 @contextmanager

@@ -11,12 +11,26 @@ from airbyte_dagster.airbyte.parse import (
     parse_actor,
     parse_available_streams,
     parse_connection,
-    parse_failure,
     parse_job,
-    parse_stream_stats,
     parse_workspace,
 )
-from airbyte_dagster.airbyte.records import AvailableStream, Destination, Failure, Source, Stream, StreamStats
+from airbyte_dagster.airbyte.parse_details import (
+    parse_attempts,
+    parse_catalog,
+    parse_failure,
+    parse_stream_states,
+    parse_stream_stats,
+)
+from airbyte_dagster.airbyte.records import (
+    Attempts,
+    AvailableStream,
+    Destination,
+    Failure,
+    Source,
+    Stream,
+    StreamKey,
+    StreamStats,
+)
 from airbyte_dagster.errors import UnexpectedAnswer
 
 
@@ -269,3 +283,75 @@ def test_workspace() -> None:
     """A workspace needs no more than its id."""
     assert parse_workspace({"workspaceId": "w-1", "name": "n", "dataResidency": "auto"}).name == "n"
     assert parse_workspace({"workspaceId": "w-1"}).name == ""
+
+
+@pytest.mark.parametrize(
+    ("committed", "emitted", "rejected", "rows"),
+    [
+        (35, 35, None, 35),
+        (0, 0, 0, 0),
+        (0, None, None, 0),
+        (None, 35, None, None),
+        (0, 35, None, None),  # the server adds up what it lacks as 0
+        (0, 35, 35, 0),
+        (33, 35, 2, 33),
+    ],
+)
+def test_records_committed_are_unknown_where_the_server_lacks_them(
+    committed: int | None, emitted: int | None, rejected: int | None, rows: int | None
+) -> None:
+    """None committed though some were emitted, and not rejected, is no number."""
+    item = {"recordsCommitted": committed, "recordsEmitted": emitted, "recordsRejected": rejected}
+
+    [found] = parse_stream_stats({"job": {"streamAggregatedStats": [{"streamName": "a", **item}]}}) or ()
+
+    assert (found.rows, found.rejected) == (rows, rejected)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "has_output"),
+    [
+        ({"id": 0, "status": "succeeded"}, False),
+        ({"totalStats": {}}, False),
+        ({"totalStats": {"recordsEmitted": None}, "streamStats": []}, False),
+        ({"totalStats": {"recordsEmitted": 0}}, True),
+        ({"streamStats": [{"streamName": "a"}]}, True),
+        ({"recordsSynced": 0}, True),
+    ],
+)
+def test_an_attempt_has_output_if_it_has_any_number(attempt: dict[str, Any], has_output: bool) -> None:
+    """Be it 0: something ran then."""
+    assert parse_attempts({"attempts": [{"attempt": attempt}]}) == Attempts(1, has_output)
+
+
+def test_attempts_and_the_reasons_of_streams() -> None:
+    """A failure may name the stream that it is of; an answer without a list is none."""
+    failure = {"externalMessage": "gone\n now", "streamDescriptor": {"name": "a", "namespace": "n"}}
+    attempts = [{"attempt": {}}, {"attempt": {"failureSummary": {"failures": [failure, {"internalMessage": "x"}]}}}]
+
+    assert parse_attempts({"attempts": attempts}) == Attempts(
+        2, has_output=False, reasons={StreamKey("n", "a"): "gone now"}
+    )
+    assert parse_attempts({"attempts": []}) == Attempts(0, has_output=False)
+    assert parse_attempts({}) is parse_attempts(None) is None
+
+
+def test_states_of_streams() -> None:
+    """With the number of the attempt, since a later one counts."""
+    row = {"streamName": "a", "streamNamespace": "n", "attemptNumber": 1, "runState": "complete"}
+
+    assert parse_stream_states({"streamStatuses": [row, "odd"]}) == [(StreamKey("n", "a"), 1, "COMPLETE")]
+    assert parse_stream_states({}) is None
+
+
+def test_fields_of_a_catalog() -> None:
+    """Not of a stream whose columns are renamed on the way."""
+    stream = {"name": "a", "jsonSchema": {"properties": {"id": {}, "name": {}}}}
+    streams = [
+        {"stream": stream, "config": {"mappers": []}},
+        {"stream": {**stream, "name": "b"}, "config": {"mappers": [{"type": "hashing"}]}},
+        {"stream": {"name": "c"}, "config": {}},
+    ]
+
+    assert parse_catalog({"syncCatalog": {"streams": streams}}) == {StreamKey(None, "a"): ("id", "name")}
+    assert parse_catalog({}) is None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airbyte_dagster.checks.rules import ReportedStats, Verdict, row_count, row_count_by_total
+from airbyte_dagster.checks.findings import Verdict
+from airbyte_dagster.checks.rules import ReportedStats, moved_something, row_count, row_count_by_total
 from airbyte_dagster.warehouse import KeyCount, Table
 
 
@@ -13,7 +14,7 @@ def table(rows: int, keys: int | None = None) -> Table:
     return Table("lms", "main", "users", (("id", "BIGINT"),), rows, counted)
 
 
-P, F, U = Verdict.PASSED, Verdict.FAILED, Verdict.UNVERIFIED
+P, F, W, U = Verdict.PASSED, Verdict.FAILED, Verdict.WARNED, Verdict.UNVERIFIED
 
 
 @pytest.mark.parametrize(
@@ -51,10 +52,11 @@ def test_rule(
     mode: str, reported: int | None, before: int | None, rows: int, keys: int | None, verdict: Verdict
 ) -> None:
     """What passes, what fails, and what can't be known."""
-    finding = row_count(ReportedStats("users", mode, reported, before, primary_key=("id",)), table(rows, keys))
+    report = ReportedStats("users", mode, reported, before, primary_key=("id",), attempts=1)
+    finding = row_count(report, table(rows, keys))
 
     assert finding.verdict is verdict
-    assert str(rows) in finding.text
+    assert f"{rows:,}" in finding.text
 
 
 @pytest.mark.parametrize(("rows", "verdict"), [(50, P), (51, P), (11, F), (0, F)])
@@ -79,14 +81,14 @@ def test_rows_with_a_null_in_the_key_are_rows_of_their_own() -> None:
 
 
 def test_a_source_that_deletes_rows_may_leave_fewer() -> None:
-    """Of a deduped stream with Airbyte's column of deletions; more than were brought fail as ever."""
+    """One for each record of a deduped stream with Airbyte's column of deletions; beyond that it fails as ever."""
     report = ReportedStats("users", "incremental_deduped_history", 3, 10, primary_key=("id",))
     columns = (("id", "BIGINT"), ("_ab_cdc_deleted_at", "VARCHAR"))
 
     def verdict(rows: int) -> Verdict:
         return row_count(report, Table("lms", "main", "users", columns, rows, {("id",): KeyCount(rows, rows)})).verdict
 
-    assert [verdict(rows) for rows in (0, 7, 10, 13, 14)] == [U, U, P, P, F]
+    assert [verdict(rows) for rows in (0, 6, 7, 10, 13, 14)] == [F, F, P, P, P, F]
 
 
 def test_a_sync_mode_that_is_not_known_is_not_verified() -> None:
@@ -127,3 +129,79 @@ def test_total_can_not_vouch_for_a_missing_table() -> None:
     reports = [ReportedStats("a", "full_refresh_overwrite", None), ReportedStats("b", "full_refresh_overwrite", None)]
 
     assert row_count_by_total(reports, [table(35), None], 35) is None
+
+
+@pytest.mark.parametrize(
+    ("attempts", "rows", "verdict"), [(1, 41, F), (2, 41, W), (None, 41, U), (2, 40, P), (2, 39, F)]
+)
+def test_several_attempts_may_append_rows_twice(attempts: int | None, rows: int, verdict: Verdict) -> None:
+    """More rows than reported are a warning then; fewer fail, however many there were."""
+    report = ReportedStats("users", "incremental_append", 5, 35, attempts=attempts)
+
+    assert row_count(report, table(rows)).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("mode", "rows", "verdict"),
+    [
+        ("full_refresh_overwrite", 98, W),
+        ("full_refresh_overwrite", 96, W),  # the rejected ones are among the committed
+        ("full_refresh_overwrite", 90, F),
+        ("incremental_append", 108, W),
+        ("incremental_deduped_history", 50, W),
+    ],
+)
+def test_records_that_the_destination_rejected_are_counted(mode: str, rows: int, verdict: Verdict) -> None:
+    """A table that has all but those is no pass; one that has fewer fails."""
+    report = ReportedStats("users", mode, 98, 10, primary_key=("id",), rejected=2, attempts=1)
+
+    finding = row_count(report, table(rows, rows))
+
+    assert finding.verdict is verdict
+    assert "rejected 2 more records" in finding.text
+    assert finding.numbers["rows_rejected"] == 2
+
+
+def test_a_refresh_that_removed_the_rows_before_is_no_loss() -> None:
+    """Its generation is in the table; the same rows of the generation that was there are missing."""
+    report = ReportedStats("users", "incremental_append", 5, 35, attempts=1, generation=3)
+
+    def verdict(*generations: int) -> Verdict:
+        found = Table("lms", "main", "users", (), 5, generations=(generations[0], generations[1]))
+        return row_count(report, found).verdict
+
+    assert (verdict(4, 4), verdict(3, 3), verdict(3, 4)) == (U, F, F)
+
+
+def test_what_else_may_have_changed_the_rows_excuses_a_failure_only() -> None:
+    """It is unverified then, with the reason and the numbers."""
+    report = ReportedStats("users", "incremental_append", 5, 35, attempts=1, doubt="job 7 is a refresh")
+
+    lost, fine = row_count(report, table(5)), row_count(report, table(40))
+
+    assert fine.verdict is P
+    assert lost.verdict is U
+    assert lost.text == (
+        "Unverified: users had 35 rows and has 5, Airbyte reports 5 more: 35 missing; but job 7 is a refresh."
+    )
+
+
+def test_a_total_of_nothing_is_no_number() -> None:
+    """A server that knows nothing gives 0, too: an empty table does not pass by it."""
+    assert row_count_by_total([ReportedStats("a", "full_refresh_overwrite", None)], [table(0)], 0) is None
+
+
+def test_rows_that_a_source_deletes_may_go_missing_later() -> None:
+    """Of a deletion nothing is left that would show the sync."""
+    report = ReportedStats("users", "incremental_deduped_history", 60, 0, primary_key=("id",))
+
+    assert row_count(report, table(40, 40), counted=50, deletes=True).verdict is U
+    assert row_count(report, table(40, 40), counted=50).verdict is F
+
+
+@pytest.mark.parametrize(
+    ("reported", "least", "verdict"), [(0, 1, F), (0, 0, P), (5, 6, F), (None, 0, U), (None, 1, U)]
+)
+def test_a_sync_that_moved_something(reported: int | None, least: int, verdict: Verdict) -> None:
+    """0 as the least: it is enough that the number is known. What is not reported is not 0."""
+    assert moved_something(ReportedStats("a", "incremental_append", reported), 0, least).verdict is verdict

@@ -22,16 +22,51 @@ def pipeline(**settings: Any) -> AirbytePipeline:
     )
 
 
-def test_the_row_count_alone_is_on_and_blocks() -> None:
-    [(name, check)] = pipeline().checks.named()
+def test_counts_and_changed_values_are_checked_by_default() -> None:
+    """The row count blocks; values that a destination had to change are a warning."""
+    found = [(name, check.blocking, check.severity) for name, check in pipeline().checks.named()]
 
-    assert (name, check.blocking, check.severity) == ("row_count", True, "error")
+    assert found == [("row_count", True, "error"), ("values_kept", False, "warn")]
+
+
+def test_strict_is_all_that_needs_no_settings() -> None:
+    """By its name, in a mapping with more, or in a stream; what is said besides it counts."""
+    names = ["row_count", "moved_something", "unique_key", "not_null", "schema", "values_kept"]
+    light = pipeline(streams=[Stream(name="b", checks="strict")])
+
+    assert [name for name, _ in pipeline(checks="strict").checks.named()] == names
+    assert [name for name, _ in Checks.of("strict").named()] == names
+    assert [name for name, _ in Checks(preset="strict", schema=False, not_null={"columns": "a"}).named()] == [
+        name for name in names if name != "schema"
+    ]
+    assert [name for name, _ in light.checks_of((light.connection.streams or ())[1]).named()] == names
+    with pytest.raises(SpecError, match="did you mean 'strict'"):
+        Checks.of("strikt")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("mode", "schedule", "hours"),
+    [
+        ("full_refresh_overwrite", "0 6 * * *", 36),
+        ("full_refresh_append", "0 6 * * 1-5", 108),
+        ("full_refresh_overwrite", None, None),
+        ("incremental_append", "0 6 * * *", None),
+    ],
+)
+def test_strict_is_fresh_by_the_schedule(mode: str, schedule: str | None, hours: int | None) -> None:
+    """Within one and a half times the longest time between two ticks, if each of them brings new rows."""
+    strict = pipeline(checks="strict", schedule=schedule, streams=[Stream(name="b", sync_mode=mode)])
+
+    fresh = strict.checks_of((strict.connection.streams or ())[1]).fresh
+
+    assert (fresh.within if fresh else None) == (hours and dt.timedelta(hours=hours))
+    assert pipeline(schedule=schedule).checks_of(None).fresh is None
 
 
 def test_checks_are_switched_on_and_off_in_their_order() -> None:
     checks = Checks(row_count=False, schema=True, unique_key=True, sql={"negative": "SELECT 1"})
 
-    assert [name for name, _ in checks.named()] == ["unique_key", "schema", "negative"]
+    assert [name for name, _ in checks.named()] == ["unique_key", "schema", "values_kept", "negative"]
 
 
 def test_checks_are_taken_as_a_mapping_wherever_they_are_taken() -> None:
@@ -53,7 +88,7 @@ def test_a_stream_says_only_what_differs() -> None:
 
     checks = pipeline(checks=general, streams=[stream]).checks_of(stream)
 
-    assert [name for name, _ in checks.named()] == ["row_count", "not_null", "a", "b"]
+    assert [name for name, _ in checks.named()] == ["row_count", "not_null", "values_kept", "a", "b"]
     assert checks.row_count is not None
     assert checks.row_count.severity == "warn"
     assert checks.not_null is not None

@@ -115,7 +115,7 @@ attributes:
   schedule: {cron: 0 6 * * *, timezone: Europe/Berlin, on_running: wait, running: true}
   checks:
     row_count: true
-    moved_something: {min_rows: 5}
+    moved_something: {min_rows_synced: 5}
     unique_key: true
     not_null: {columns: email}
     fresh: {within: 1d, column: updated_at}
@@ -175,7 +175,7 @@ def everything() -> AirbytePipeline:
         schedule=Schedule(cron="0 6 * * *", timezone="Europe/Berlin", on_running="wait", running=True),
         checks={
             "row_count": True,
-            "moved_something": {"min_rows": 5},
+            "moved_something": {"min_rows_synced": 5},
             "unique_key": True,
             "not_null": {"columns": "email"},
             "fresh": {"within": "1d", "column": "updated_at"},
@@ -714,6 +714,7 @@ def test_a_scaffold_runs(project: Project, environment: RunningAirbyte, instance
     assert {check.check_name for check in result.get_asset_check_evaluations() if check.passed} == {
         "row_count",
         "unique_key",
+        "values_kept",
     }
     with duckdb.connect(str(environment.home.root / "shop.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchall() == [(100,)]

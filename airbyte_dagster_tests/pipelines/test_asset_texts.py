@@ -32,9 +32,12 @@ def pipeline_to(**destination: Any) -> AirbytePipeline:
 @pytest.mark.parametrize(
     ("destination", "expected"),
     [
-        ({"destinationType": "duckdb", "destination_path": "md:lms"}, "main.raw_my_users"),
+        ({"destinationType": "duckdb", "destination_path": "md:lms"}, "lms.main.raw_my_users"),
+        ({"destinationType": "duckdb", "destination_path": "/data/shop.eu.duckdb"}, "shop.main.raw_my_users"),
+        ({"destinationType": "duckdb", "destination_path": dg.EnvVar("EXAMPLE_PATH")}, None),
         ({"destinationType": "duckdb", "schema": "crm"}, "crm.raw_my_users"),
         ({"destinationType": "postgres"}, "public.raw_My_Users"),
+        ({"destinationType": "postgres", "database": "raw"}, "raw.public.raw_My_Users"),
         ({"destinationType": "duckdb", "schema": dg.EnvVar("EXAMPLE_SCHEMA")}, None),
     ],
 )

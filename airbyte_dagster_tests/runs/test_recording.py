@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -11,13 +12,19 @@ import pytest
 
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Job, Stream, StreamKey, StreamStats
+from airbyte_dagster.checks.history import RecordedJob
+from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.checks.specs import Checks
-from airbyte_dagster.runs.events import InstanceHistory
+from airbyte_dagster.checks.table_rules import RecordedColumns
+from airbyte_dagster.runs.events import InstanceHistory, synced_metadata
 from airbyte_dagster.runs.recording import Recorder, SyncedConnection
+from airbyte_dagster.runs.reported import JobDetails, after_others
 from airbyte_dagster.runs.targets import AssetTarget
+from airbyte_dagster.warehouse import Table
 
 NOON = dt.datetime(2026, 1, 3, 12, tzinfo=dt.timezone.utc)
 JOB = Job(7, "c", "sync", "succeeded", start_time=NOON)
+LINKS = Links("https://airbyte.test/api/public/v1", "w")
 SALES, SUPPORT = StreamKey("sales", "account"), StreamKey("support", "account")
 TWINS = [Stream(key.name, key.namespace) for key in (SALES, SUPPORT)]
 
@@ -38,7 +45,7 @@ def recorded(
         pytest.fail,
         lambda: NOON,
     )
-    ((_, events),) = recorder.events([SyncedConnection("c", "C", len(streams), targets, JOB, reports, {})])
+    ((_, events),) = recorder.events([SyncedConnection("c", "C", len(streams), targets, JOB, JobDetails(reports), {})])
     return events
 
 
@@ -76,3 +83,62 @@ def test_a_stream_without_a_namespace_takes_no_number_of_two_namesakes(instance:
 
     assert number(recorded(instance, nameless, {SALES: 3}, 0)[0], "airbyte/rows_reported") == 3
     assert number(recorded(instance, nameless, {SALES: 3, SUPPORT: 5}, 0)[0], "airbyte/rows_reported") is None
+
+
+def test_what_is_recorded_of_a_job_is_read_back(instance: dg.DagsterInstance) -> None:
+    """All that checks need later: its reports, of odd names too, its end, the generation, columns without values."""
+    key = dg.AssetKey("a")
+    reports = (
+        ReportedStats(
+            "Größe, (cm)", "incremental_append", 3, 5, "n", ("id", "a, b"), rejected=1, attempts=2, doubt="odd"
+        ),
+    )
+    table = Table(
+        "lms", "main", "t", (("id", "BIGINT"), ("old", "VARCHAR")), 8, values={"id": 8, "old": 0}, generations=(4, 7)
+    )
+    ended = NOON.replace(microsecond=0)
+    metadata = synced_metadata(reports, [table], replace(JOB, rows=3, last_updated=ended), LINKS)
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=metadata))
+
+    history = InstanceHistory(instance)
+    recorded = history.last_job(key)
+
+    assert recorded is not None
+    assert recorded.reports == (replace(reports[0], generation=7),)
+    assert (recorded.job_id, recorded.total, recorded.row_count, recorded.ended) == (7, 3, 8, ended)
+    assert history.columns(key) == [RecordedColumns({"id": "BIGINT", "old": "VARCHAR"}, frozenset({"old"}))]
+
+
+def report(mode: str, before: int | None = 5, **changes: Any) -> ReportedStats:
+    return ReportedStats("a", mode, 3, before, primary_key=("id",), **changes)
+
+
+@pytest.mark.parametrize(
+    ("before", "job", "doubt"),
+    [
+        (report("incremental_deduped_history"), JOB, None),
+        (report("incremental_append"), JOB, "the sync mode was incremental_append before"),
+        (replace(report("incremental_deduped_history"), primary_key=("k",)), JOB, "the primary key was (k) before"),
+        (None, JOB, "how the rows before were written is not recorded"),
+        (report("incremental_deduped_history"), replace(JOB, job_type="refresh"), "job 7 is a refresh, which may"),
+        (report("incremental_deduped_history"), replace(JOB, status="failed"), "job 7 as a whole is failed"),
+    ],
+)
+def test_what_may_have_changed_the_rows_before(before: ReportedStats | None, job: Job, doubt: str | None) -> None:
+    """It is known when the job is recorded, and goes with its report."""
+    last = RecordedJob((replace(before, generation=4),), 3, 5, is_reset=False, job_id=6) if before else None
+
+    [found] = after_others([report("incremental_deduped_history")], job, lambda: last)
+
+    assert (found.doubt or "").startswith(doubt or "")
+    assert (found.doubt is None) is (doubt is None)
+    assert found.generation == (4 if before else None)
+
+
+def test_a_job_that_is_recorded_again_keeps_what_was_known_of_it() -> None:
+    """A run that is executed again from its failure compares with the rows before the job, not with the job itself."""
+    known = RecordedJob((report("incremental_append", doubt="odd", generation=2),), 3, 5, is_reset=False, job_id=JOB.id)
+
+    [found] = after_others([report("incremental_deduped_history")], JOB, lambda: known)
+
+    assert found.doubt == "odd"

@@ -103,7 +103,11 @@ class Recording(logging.Handler):
         job = self.definitions.resolve_job_def(_CHECKS_JOB)
         subset = job.get_subset(asset_check_selection=set(request.asset_check_keys or ()))
         result = subset.execute_in_process(instance=self.instance, raise_on_error=False)
-        return {found.asset_key.path[-1]: found for found in result.get_asset_check_evaluations()}
+        return {
+            found.asset_key.path[-1]: found
+            for found in result.get_asset_check_evaluations()
+            if found.check_name != "values_kept"
+        }
 
     def told(self, *path: str) -> list[Told]:
         """Return the events of an asset, oldest first."""
@@ -137,7 +141,7 @@ def _told(record: dg.EventLogRecord) -> Told:
     metadata: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
     return Told(
         "materialization" if record.asset_materialization else "observation",
-        metadata["airbyte/job_id"],
+        int(metadata["airbyte/job_id"]),
         record.run_id,
         event.description or "",
         metadata,

@@ -76,8 +76,8 @@ def end_run(recording: Recording, run_id: str) -> None:
 
 
 def reports_of(told: Told) -> dict[str, Any]:
-    (reports,) = told.metadata["airbyte/streams"]
-    return dict(reports)
+    (reports,) = told.metadata["airbyte/streams"].records
+    return dict(reports.data)
 
 
 # What a job becomes
@@ -95,6 +95,7 @@ def test_a_sync_of_airbytes_own_is_as_one_of_ours(recording: Recording, connecti
     assert ours.run_id
     assert not airbytes.run_id
     own = {"airbyte/job_id", "airbyte/job", "airbyte/duration_seconds", "airbyte/job_bytes", "airbyte/bytes_reported"}
+    own |= {"airbyte/ended"}
     assert ours.metadata.keys() == airbytes.metadata.keys()
     assert {name: ours.metadata[name] for name in ours.metadata.keys() - own} == {
         name: airbytes.metadata[name] for name in airbytes.metadata.keys() - own
@@ -192,7 +193,7 @@ def test_one_asset_for_all_streams(airbyte: RunningAirbyte, instance: dg.Dagster
 
     (told,) = recording.told("example")
     assert told.metadata["dagster/row_count"] == 105
-    assert len(told.metadata["airbyte/streams"]) == 3
+    assert len(told.metadata["airbyte/streams"].records) == 3
     assert recording.check(data)["example"].passed
 
 
@@ -950,7 +951,7 @@ def test_definition(airbyte: RunningAirbyte) -> None:
 
 def test_a_pipeline_without_checks(airbyte: RunningAirbyte, instance: dg.DagsterInstance, api: Api) -> None:
     """It loads, and no run is requested."""
-    pipeline = AirbytePipeline(**{**dict(pipeline_of(airbyte)), "checks": {"row_count": False}})
+    pipeline = AirbytePipeline(**{**dict(pipeline_of(airbyte)), "checks": {"row_count": False, "values_kept": False}})
     recording = Recording(airbyte, instance, pipeline)
     connection = recording.provision()
     recording.tick()
@@ -980,4 +981,4 @@ def test_checks_of_others_run_too(
 
     (request,) = recording.tick().run_requests or ()
 
-    assert {key.name for key in request.asset_check_keys or ()} == {"mine", "row_count"}
+    assert {key.name for key in request.asset_check_keys or ()} == {"mine", "row_count", "values_kept"}

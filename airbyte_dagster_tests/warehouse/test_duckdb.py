@@ -53,6 +53,65 @@ def locked(database: Path) -> Iterator[subprocess.Popen[str]]:
     process.stdout.close()
 
 
+@pytest.mark.parametrize("is_writing", [False, True])
+def test_a_file_that_this_process_has_open_for_writing_is_read(database: Path, *, is_writing: bool) -> None:
+    """What is committed is seen, even while a transaction is open."""
+    with duckdb.connect(str(database)) as connection:
+        if is_writing:
+            connection.execute("BEGIN; DELETE FROM users")
+        found = DuckDBWarehouse(str(database), lock_timeout=0).inspect({"users": table_ref("main", ("users",))})
+
+    table = found["users"]
+    assert table is not None
+    assert table.rows == 35
+
+
+def test_a_file_that_this_process_has_open_with_other_settings(database: Path) -> None:
+    """It is waited for; then the error says that it is this process, which nobody else can close."""
+    clock = FakeClock()
+    warehouse = DuckDBWarehouse(str(database), lock_timeout=9, clock=clock, sleep=clock.sleep)
+
+    with duckdb.connect(str(database), config={"threads": 1}), pytest.raises(WarehouseLocked) as caught:
+        warehouse.inspect({"users": table_ref("main", ("users",))})
+
+    assert "open in this very process, with other settings, for all of the 9 s" in caught.value.message
+
+
+def test_values_of_each_column_changes_and_generations(tmp_path: Path) -> None:
+    """Counted with the rows, where they are wanted and the columns are there."""
+    path = tmp_path / "lms.duckdb"
+    meta = """'{"sync_id": 7, "changes": [' ||
+        CASE WHEN i < 2 THEN '{"field": "price", "change": "NULLED"}' ELSE '' END || ']}'"""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            f"CREATE TABLE t AS SELECT i AS id, NULL AS old, ({meta})::JSON AS _airbyte_meta, "  # noqa: S608
+            "i + 3 AS _airbyte_generation_id FROM range(5) t(i)"
+        )
+        connection.execute("CREATE TABLE plain AS SELECT 1 AS id")
+    refs = {
+        name: TableRef((Place("main", name),), values=True, changes=True, generations=True) for name in ("t", "plain")
+    }
+    with DuckDBWarehouse(str(path)).session() as session:
+        found = session.inspect(refs)
+        table, plain = found["t"], found["plain"]
+        assert table is not None
+        assert plain is not None
+        changes = session.changes(table, 10)
+
+    assert table.values == {"id": 5, "old": 0, "_airbyte_meta": 5, "_airbyte_generation_id": 5}
+    assert (table.changed_rows, table.generations) == (2, (3, 7))
+    assert [('"price"' in text, rows) for text, rows in changes] == [(True, 2)]
+    assert (plain.values, plain.changed_rows, plain.generations) == ({"id": 1}, None, None)
+
+
+def test_a_sample_is_the_first_rows_of_a_query(database: Path) -> None:
+    """With the names of their columns."""
+    with DuckDBWarehouse(str(database)).session() as session:
+        sample = session.sample("SELECT id, region AS r FROM users ORDER BY id;", 2)
+
+    assert sample == (("id", "r"), ((0, 0), (1, 1)))
+
+
 def test_counts_columns_and_keys(database: Path) -> None:
     """Rows, columns with their types, and distinct keys; a table that is not there is None."""
     tables = DuckDBWarehouse(str(database)).inspect(

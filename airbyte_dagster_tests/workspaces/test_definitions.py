@@ -75,7 +75,12 @@ def test_checks_may_be_a_mapping() -> None:
     )
 
     assert names_of_checks(mapped) == names_of_checks(declared)
-    assert {name.rpartition(":")[2] for name in names_of_checks(mapped)} == {"row_count", "unique_key", "schema"}
+    assert {name.rpartition(":")[2] for name in names_of_checks(mapped)} == {
+        "row_count",
+        "unique_key",
+        "schema",
+        "values_kept",
+    }
     with pytest.raises(SpecError, match=r"uniq: unknown key; did you mean 'unique_key'"):
         workspace_defs(SHOP, airbyte=DOWN, warehouse=WAREHOUSE, checks={"uniq": True})
 

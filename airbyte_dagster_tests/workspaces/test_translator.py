@@ -176,7 +176,7 @@ def test_an_asset_as_it_is_by_default() -> None:
         "airbyte/connection_name": "shop EU",
         "airbyte/sync_mode": "incremental_append",
         "airbyte/connection": dg.MetadataValue.url("http://airbyte.test/workspaces/w-1/connections/id-shop EU/status"),
-        "dagster/table_name": "main.p_orders",
+        "dagster/table_name": "lake.main.p_orders",
     }
 
 
@@ -186,7 +186,7 @@ def test_an_asset_as_it_is_by_default() -> None:
         (
             ActorRecord("d", "d", "duckdb", {"destination_path": "md:lms", "schema": "raw"}),
             "motherduck",
-            "raw.my_users",
+            "lms.raw.my_users",
         ),
         (ActorRecord("d", "d", "motherduck", {}), "motherduck", "main.my_users"),
         (ActorRecord("d", "d", "postgres", {}), "postgres", "public.My_Users"),
@@ -205,9 +205,12 @@ def test_destinations(destination: ActorRecord, kind: str | None, table: str | N
 @pytest.mark.parametrize(
     ("settings", "table"),
     [
-        ({"namespace_definition": "source"}, "sales.orders"),
-        ({"namespace_definition": "custom_format", "namespace_format": "raw_${SOURCE_NAMESPACE}"}, "raw_sales.orders"),
-        ({"prefix": "p_"}, "main.p_orders"),
+        ({"namespace_definition": "source"}, "lake.sales.orders"),
+        (
+            {"namespace_definition": "custom_format", "namespace_format": "raw_${SOURCE_NAMESPACE}"},
+            "lake.raw_sales.orders",
+        ),
+        ({"prefix": "p_"}, "lake.main.p_orders"),
     ],
 )
 def test_namespaces_decide_the_schema(settings: dict[str, str], table: str) -> None:
@@ -287,7 +290,7 @@ def test_a_translator_changes_what_it_wants() -> None:
     assert (spec.group_name, list(spec.owners)) == ("nightly", ["team:data"])
     assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey(["raw", "users"])]
     assert spec.automation_condition == dg.AutomationCondition.eager()
-    assert spec.tags["table"] == "main.users"
+    assert spec.tags["table"] == "lake.main.users"
     assert "mine" in spec.kinds
     assert spec.metadata["airbyte/connection_name"] == "shop"
 

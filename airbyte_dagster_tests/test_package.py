@@ -14,6 +14,7 @@ from uv import find_uv_bin
 
 import airbyte_dagster
 from airbyte_dagster import errors
+from airbyte_dagster.local.settings import CACHE_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "airbyte_dagster"
@@ -134,7 +135,11 @@ class Installed:
         return subprocess.run(
             [str(self.directory / "environment" / "bin" / program), *arguments],
             cwd=self.directory,
-            env={**kept, "AIRBYTE_DAGSTER_HOME": str(self.directory / "home")},
+            env={
+                **kept,
+                "AIRBYTE_DAGSTER_HOME": str(self.directory / "home"),
+                CACHE_VARIABLE: os.environ[CACHE_VARIABLE],
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -164,7 +169,6 @@ def test_wheel_says_what_it_lacks_and_does_the_main_job_with_it(tmp_path: Path, 
 
     installed.add("[local]")
     (tmp_path / "home").mkdir(exist_ok=True)
-    (tmp_path / "home" / "environments").symlink_to(environments)
 
     done = installed.run("airbyte-dagster", "run")
 

@@ -18,6 +18,7 @@ from airbyte_dagster.cli.terminal import Progress, StreamResult, preview_table, 
 if TYPE_CHECKING:
     import dagster as dg
 
+    from airbyte_dagster.local.options import LocalOptions
     from airbyte_dagster.warehouse import Warehouse
 
 #: Begins Dagster's message on a step that did not run because another failed; that failure is shown by itself.
@@ -26,12 +27,12 @@ _INTERRUPTED = "DagsterExecutionInterruptedError"
 _PROGRESS_LINE = re.compile(r"Job \d+ (pending|queued|running|incomplete)\b")
 
 
-def run(home: Path, *, port: int | None, console: Console) -> bool:
+def run(home: Path, *, options: LocalOptions, console: Console) -> bool:
     """Run the pipeline of `airbyte_dagster.definitions` once and show what arrived.
 
     Args:
         home: Where local Airbyte, the Dagster instance and the default warehouse live.
-        port: Port of local Airbyte, if it has to be started.
+        options: How to start local Airbyte, if it has to be started.
 
     Returns:
         Whether the run succeeded and every check passed.
@@ -40,7 +41,7 @@ def run(home: Path, *, port: int | None, console: Console) -> bool:
         AirbyteDagsterError: The run could not be started.
     """
     prepare_dagster_home(home)
-    with Progress(console) as progress, airbyte_environment(home, port=port, say=progress.step):
+    with Progress(console) as progress, airbyte_environment(home, options=options, say=progress.step):
         progress.waiting("Loading Dagster …")
         from dagster import DagsterInstance  # noqa: PLC0415 - heavy, and reads the environment set above
 

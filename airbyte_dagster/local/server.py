@@ -21,7 +21,9 @@ from filelock import FileLock, Timeout
 from airbyte_dagster.local import settings
 from airbyte_dagster.local.settings import DEFAULT_HOST, DEFAULT_PORT, Home
 
+DEFAULT_WORKERS = 4
 _PORTS_TO_TRY = 100
+_SECONDS_BETWEEN_LOOKS = 0.05
 
 
 class CannotServe(Exception):
@@ -37,16 +39,19 @@ class Options:
         port: The port; 0 for any free one, None for 8006 or the next free one after it.
         workers: How many syncs may run at once.
         strict: Leave the type key out of configurations, as the real server does.
-        connectors: Executables of connectors by short name.
+        connectors: Executables and manifests of connectors by short name.
         allow_paths: Directories besides the home that warehouse files may be in.
+        prepare: Connectors that are installed, and asked for what is kept of their answers, before requests are
+            accepted: clients wait 5 s at most.
     """
 
     host: str = DEFAULT_HOST
     port: int | None = None
-    workers: int = 4
+    workers: int = DEFAULT_WORKERS
     strict: bool = False
     connectors: Mapping[str, Path] = field(default_factory=dict)
     allow_paths: Sequence[Path] = ()
+    prepare: Sequence[str] = ()
 
 
 def make_context(
@@ -203,12 +208,16 @@ def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with
 
     with only_server(home), contextlib.closing(listen(options.host, options.port)) as bound:
         url = url_of(bound)
-        context = make_context(home, options, on_progress=say)
+
+        def tell(line: str) -> None:
+            say(f"{settings.PROGRESS_MARK}{line}")
+
+        if options.port is None and bound.getsockname()[1] != DEFAULT_PORT:
+            tell(f"Port {DEFAULT_PORT} is in use; taking {bound.getsockname()[1]}.")
+        context = make_context(home, options, on_progress=tell)
 
         def ready() -> None:
             settings.write_private(home.server_file, {"url": url, "pid": os.getpid()})
-            if options.port is None and bound.getsockname()[1] != DEFAULT_PORT:
-                say(f"Port {DEFAULT_PORT} is in use, so this one is taken instead.")
             say(f"Local Airbyte is ready at {url}{settings.PUBLIC_API}")
             say(f"Try it in the browser: {url}/docs")
             say(f"Client id and secret are in {home.credentials_file}; `airbyte-dagster local env` shows them.")
@@ -218,13 +227,18 @@ def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with
         def stop(_number: int, _frame: FrameType | None) -> None:
             server.should_exit = True
 
-        context.schedules.start()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         if exit_with_stdin:
-            threading.Thread(target=_stop_at_end_of_stdin, args=(server,), daemon=True).start()
+            threading.Thread(target=_stop_at_end_of_stdin, args=(stop,), daemon=True).start()
         try:
-            server.run(sockets=[bound])
+            preparing = threading.Thread(target=_prepare, args=(context.engine, options.prepare, tell), daemon=True)
+            preparing.start()
+            while preparing.is_alive() and not server.should_exit:  # a signal ends it within a moment
+                preparing.join(_SECONDS_BETWEEN_LOOKS)
+            if not server.should_exit:
+                context.schedules.start()
+                server.run(sockets=[bound])
         finally:
             home.server_file.unlink(missing_ok=True)
             context.close()
@@ -232,8 +246,22 @@ def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with
     say("Local Airbyte has ended.")
 
 
-def _stop_at_end_of_stdin(server: Any) -> None:
+def _prepare(engine: Any, names: Sequence[str], say: Callable[[str], None]) -> None:
+    """Have connectors ready. Without a network the server starts all the same."""
+    from airbyte_dagster.local.answers import SAME_STREAMS  # noqa: PLC0415 - the command line loads without it
+    from airbyte_dagster.local.engine import ConnectorFailed, UnknownConnector  # noqa: PLC0415
+
+    for name in names:
+        try:
+            engine.spec(name)
+            if name in SAME_STREAMS:
+                engine.discover(name, {})
+        except (UnknownConnector, ConnectorFailed) as error:
+            say(f"the connector {name} is not ready, its first use will try again: {error}")
+
+
+def _stop_at_end_of_stdin(stop: Callable[[int, FrameType | None], None]) -> None:
     with contextlib.suppress(OSError, ValueError):
         while sys.stdin.buffer.read(4096):
             pass
-    server.should_exit = True
+    stop(signal.SIGTERM, None)

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 import signal
-import socket
-import threading
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import psutil
 import pytest
-from rich.console import Console
 
-from airbyte_dagster.cli import dev as dev_command
-from airbyte_dagster_tests.command_line import MARK, PATIENCE, Commands, wait_for
+from airbyte_dagster_tests.command_line import PATIENCE, Commands
 from airbyte_dagster_tests.conftest import client_of
 from airbyte_dagster_tests.dagster_runs import LosingEngine
 from airbyte_dagster_tests.local.fakes import RunningAirbyte, running_local_airbyte
-
-
-@pytest.fixture
-def commands(tmp_path: Path) -> Iterator[Commands]:
-    made = Commands(tmp_path / "home")
-    yield made
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == made.mark:
-                process.kill()
-        except psutil.Error:
-            continue
 
 
 def variables_of(server: RunningAirbyte) -> dict[str, str]:
@@ -204,95 +182,3 @@ def test_help_explains(commands: Commands, arguments: tuple[str, ...]) -> None:
     assert code == 0
     assert "Usage: airbyte-dagster" in output
     assert len(output.splitlines()) > 5
-
-
-def graphql(url: str, query: str, **variables: Any) -> Any:
-    request = urllib.request.Request(  # noqa: S310 - our own address
-        f"{url}/graphql",
-        json.dumps({"query": query, "variables": variables}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        return json.loads(answer.read())["data"]
-
-
-LAUNCH = """
-mutation ($params: ExecutionParams!) {
-  launchRun(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
-  }
-}
-"""
-STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-
-
-@pytest.mark.real
-def test_dev_serves_runs_and_ends(real_home: Path) -> None:
-    """A port in use is no error; a job launched in the UI succeeds; Ctrl-C ends everything."""
-    commands = Commands(real_home)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        process = commands.start("dev", "--port", str(port), "--airbyte-port", "0")
-        lines: list[str] = []
-        assert process.stdout is not None
-        reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")))  # type: ignore[union-attr]
-        reader.start()
-        try:
-            wait_for(
-                lambda: process.poll() is not None or any("Dagster UI at" in line for line in lines),
-                lambda: "".join(lines),
-            )
-            output = "".join(lines)
-            assert f"Port {port} is in use; taking " in output
-            url = re.findall(r"Dagster UI at (http://127\.0\.0\.1:\d+)", output)[0]
-            params = {
-                "selector": {
-                    "repositoryLocationName": "airbyte_dagster.definitions",
-                    "repositoryName": "__repository__",
-                    "jobName": "sync_faker_to_duckdb",
-                }
-            }
-            launched = graphql(url, LAUNCH, params=params)["launchRun"]
-            assert launched["__typename"] == "LaunchRunSuccess", launched
-            run_id = launched["run"]["runId"]
-            ended: list[str] = []
-
-            def has_ended() -> bool:
-                ended[:] = [graphql(url, STATUS, id=run_id)["runOrError"]["status"]]
-                return ended[0] in ("SUCCESS", "FAILURE", "CANCELED")
-
-            wait_for(has_ended, lambda: "".join(lines))
-            assert ended == ["SUCCESS"], "".join(lines)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(PATIENCE)
-            reader.join(PATIENCE)
-            process.stdout.close()
-    assert process.returncode == 0
-    commands.wait_until_none_is_left()
-    with duckdb.connect(str(real_home / "lms.duckdb"), read_only=True) as connection:
-        assert connection.execute("SELECT count(*) FROM users").fetchone() == (35,)
-
-
-def test_dev_makes_the_storage_before_those_that_share_it_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Web server and daemon find it: if both made it at once, its version would be noted twice."""
-    found: list[str] = []
-
-    def start(*_arguments: object, **_options: object) -> None:
-        found.extend(sorted(path.name for path in (tmp_path / "dagster").rglob("*.db")))
-        raise KeyboardInterrupt
-
-    monkeypatch.setenv("DAGSTER_HOME", "")
-    monkeypatch.setattr("airbyte_dagster.cli.dev.subprocess.Popen", start)
-    monkeypatch.setattr(dev_command, "airbyte_environment", lambda *_arguments, **_options: contextlib.nullcontext())
-
-    with pytest.raises(KeyboardInterrupt):
-        dev_command.dev(tmp_path, port=None, airbyte_port=None, code_location=[], console=Console(quiet=True))
-
-    assert found == ["index.db", "runs.db", "schedules.db"]

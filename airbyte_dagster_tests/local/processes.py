@@ -37,7 +37,8 @@ def environment(**more: str) -> dict[str, str]:
 
 def real_server(home: Path, **options: Any) -> contextlib.AbstractContextManager[RunningAirbyte]:
     """A server in this process with the real engine and two small connectors; options as in `Options`."""
-    engine = ConnectorEngine(Environments(home / "environments"), home / "asking", {"tiny": TINY, "odd": ODD})
+    environments = Environments(settings.resolve_home(home).environments)
+    engine = ConnectorEngine(environments, home / "asking", {"tiny": TINY, "odd": ODD})
     return running_local_airbyte(home, engine, **options)
 
 
@@ -46,12 +47,13 @@ class ServerProcess:
 
     Args:
         home: Its home.
-        arguments: More arguments.
+        arguments: More arguments. Without ``--prepare`` no connector is made ready.
     """
 
     def __init__(self, home: Path, *arguments: str) -> None:
         self.home = settings.resolve_home(home)
         given = ["serve", "--home", str(home), "--port", "0", "--connector", f"tiny={TINY}", *arguments]
+        given += [] if "--prepare" in arguments else ["--no-prepare"]
         self.process = subprocess.Popen(
             command(*given),
             stdin=subprocess.PIPE,

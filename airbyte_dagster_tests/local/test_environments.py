@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from airbyte_dagster.local import environments
 from airbyte_dagster.local.connectors import Connectors, connector_environment
@@ -56,7 +57,7 @@ def test_made_once_and_remembered(uv_calls: Path, tmp_path: Path) -> None:
     again = Environments(tmp_path / "e")
     assert again.ensure("thing", pytest.fail) == made
     assert uv_calls.read_text() == calls
-    assert again.installed() == {"thing": made}
+    assert again.find("thing") == made
 
 
 def test_interrupted_build_is_made_again(uv_calls: Path, tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_failures_are_one_sentence(uv_calls: Path, tmp_path: Path) -> None:
         where.ensure("broken")
     with pytest.raises(NoSuchPackage):
         where.ensure("nonesuch")
-    assert where.installed() == {}
+    assert where.find("broken") is where.find("nonesuch") is None
 
 
 @pytest.mark.parametrize("name", ["", "-x", "X", "a/b", "a b", "a;b", "../a", "a==1", "a[b]", "--help", "a\n"])
@@ -87,10 +88,43 @@ def test_names_that_are_no_names(name: str, uv_calls: Path, tmp_path: Path) -> N
     assert not uv_calls.exists()
 
 
-def test_engine_is_no_connector(uv_calls: Path, tmp_path: Path) -> None:
-    """The engine's environment can't be had as a source."""
+@pytest.mark.parametrize("name", ["engine", "declarative-manifest"])
+def test_other_environments_are_no_connectors(name: str, uv_calls: Path, tmp_path: Path) -> None:
+    """Those of the engine and of the program that runs manifests can't be had as a source."""
     with pytest.raises(UnknownConnector):
-        Connectors(Environments(tmp_path / "e"), tmp_path / "s").resolve("engine")
+        Connectors(Environments(tmp_path / "e"), tmp_path / "s").resolve(name)
+
+
+def test_environment_without_its_python_is_made_again(uv_calls: Path, tmp_path: Path) -> None:
+    """A cache lives longer than the machine's Pythons: an environment whose Python was removed can't be used."""
+    made = Environments(tmp_path / "e").ensure("thing")
+    made.executable("python").symlink_to(tmp_path / "removed")
+    assert Environments(tmp_path / "e").find("thing") is None
+    Environments(tmp_path / "e").ensure("thing")
+    assert uv_calls.read_text().count("pip install") == 2
+
+
+def test_installation_by_another_process_is_waited_for_and_said(
+    uv_calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for another process's installation says so, and then uses what that one made."""
+    monkeypatch.setattr(environments, "_SECONDS_BETWEEN_LINES", 0.01)
+    where = Environments(tmp_path / "e")
+    where.ensure("thing")
+    (where.path("thing") / ".complete").rename(tmp_path / "complete")
+    said: list[str] = []
+    other = FileLock(f"{where.path('thing')}.lock")
+    other.acquire()
+
+    def say(line: str) -> None:
+        if not said:
+            (tmp_path / "complete").rename(where.path("thing") / ".complete")
+            other.release()
+        said.append(line)
+
+    assert where.ensure("thing", say).version == "1.2.3"
+    assert set(said) == {"waiting for another process that installs the connector airbyte-source-thing"}
+    assert uv_calls.read_text().count("pip install") == 1
 
 
 def test_pins_have_names_and_versions_only() -> None:

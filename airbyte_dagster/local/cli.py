@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import threading
 from datetime import datetime, timezone
 from pathlib import Path
@@ -167,6 +168,7 @@ def reset_state(home: str | None, *, yes: bool) -> None:
                 click.confirm(f"Forget everything that local Airbyte has in {where.state_dir}?", abort=True)
             for file in (where.database, *where.state_dir.glob(f"{where.database.name}-*"), *where.logs.iterdir()):
                 file.unlink(missing_ok=True)
+            shutil.rmtree(where.definitions, ignore_errors=True)
     except server.CannotServe as error:
         raise click.ClickException(f"{error}: end it first") from None
     click.echo(f"Forgotten: {where.database} and the logs of its jobs.")

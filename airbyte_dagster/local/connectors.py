@@ -119,13 +119,12 @@ class Connectors:
     def _of_manifest(self, name: str, manifest: Path, on_progress: Progress | None) -> Connector:
         runner = self._environment(MANIFESTS, on_progress).executable(f"source-{MANIFESTS}")
         try:
-            content = manifest.read_bytes()
-            program = manifests.make_program(self._scratch / "manifests", name, content, runner)
+            program, version = manifests.make_program(self._scratch / "manifests", name, manifest, runner)
         except OSError as error:
             raise ConnectorFailed(f"The manifest {manifest} of {name} can't be used: {error.strerror}") from error
         except manifests.BadManifest as error:
             raise ConnectorFailed(f"{error}: {manifest}") from error
-        return Connector(name, program, manifests.version(content))
+        return Connector(name, program, version)
 
     def _environment(self, name: str, on_progress: Progress | None) -> Environment:
         try:

@@ -17,6 +17,7 @@ from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from airbyte_dagster.local import problems
+from airbyte_dagster.local.declarative import OwnConnectors
 from airbyte_dagster.local.engine import Engine
 from airbyte_dagster.local.forms import Forms
 from airbyte_dagster.local.jobs import JobRunner
@@ -83,7 +84,7 @@ class Context:
         tokens: Who is signed in.
         strict: Leave the type key out of configurations, as the real server does.
         allowed: Directories besides the home that warehouse files may be in.
-        connectors: Names of the connectors that the user configured.
+        connectors: Those that are no packages: named by the user, or defined over the API.
         forms: What tells the pages' own forms from others'.
     """
 
@@ -97,7 +98,7 @@ class Context:
     tokens: Tokens
     strict: bool = False
     allowed: Sequence[Path] = ()
-    connectors: frozenset[str] = field(default_factory=frozenset)
+    connectors: OwnConnectors = field(default_factory=lambda: OwnConnectors(Path("/nonexistent")))
     forms: Forms = field(default_factory=Forms)
 
     @functools.cached_property

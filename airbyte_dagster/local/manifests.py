@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -75,43 +76,59 @@ def _resolved(value: Any, manifest: Json) -> Any:
     return None
 
 
-def version(content: bytes) -> str:
-    """A manifest's version: it changes with any change of its content."""
+def read_files(manifest: Path) -> tuple[bytes, Path | None, str]:
+    """A manifest's content, the ``components.py`` beside it if there is one, and the version of the two.
+
+    Raises:
+        OSError: It can't be read.
+    """
+    content, components = manifest.read_bytes(), manifest.with_name("components.py")
+    if not components.is_file():
+        return content, None, _digest(content)
+    return content, components, _digest(content + components.read_bytes())
+
+
+def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def make_program(directory: Path, name: str, content: bytes, runner: Path) -> Path:
+def make_program(directory: Path, name: str, manifest: Path, runner: Path) -> tuple[Path, str]:
     """Make the program that is the connector of a manifest; one that exists is left alone.
 
     Args:
         directory: Where programs of manifests are; private, made if missing.
         name: The connector's short name.
-        content: The manifest.
+        manifest: Its file. Python code of its own is in ``components.py`` beside it, as in Airbyte's repository.
         runner: The development kit's program.
+
+    Returns:
+        The program, and its version: it changes with any change of the manifest and its code.
 
     Raises:
         BadManifest: See `read`.
-        OSError: It can't be written.
+        OSError: Something can't be read or written.
     """
-    place = directory / f"{name}-{version(content)}-{version(str(runner).encode())}"
+    content, components, version = read_files(manifest)
+    place = directory / f"{name}-{version}-{_digest(str(runner).encode())}"
     program = place / f"source-{name}"
     if program.is_file():
-        return program
-    spec = {
-        "type": "SPEC",
-        "spec": {"connectionSpecification": specification(read(content.decode("utf-8", "replace")))},
-    }
+        return program, version
+    schema = specification(read(content.decode("utf-8", "replace")))
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files: list[str] = ["--manifest-path", str(place / "manifest.yaml")]
     (place / "manifest.yaml").write_bytes(content)
+    if components is not None:
+        (place / "components.py").write_bytes(components.read_bytes())
+        files += ["--components-path", str(place / "components.py")]
+    spec = {"type": "SPEC", "spec": {"connectionSpecification": schema}}
     (place / "spec.json").write_text(json.dumps(spec) + "\n", encoding="utf-8")
-    here = shlex.quote(str(place))
-    draft = place / f".source-{name}"
+    draft = place / f".{uuid.uuid4()}"
     draft.write_text(
         "#!/bin/sh\n"
-        f'[ "$1" = spec ] && exec cat {here}/spec.json\n'
-        f'exec {shlex.quote(str(runner))} "$@" --manifest-path {here}/manifest.yaml\n',
+        f'[ "$1" = spec ] && exec cat {shlex.quote(str(place / "spec.json"))}\n'
+        f'exec {shlex.quote(str(runner))} "$@" {shlex.join(files)}\n',
         encoding="utf-8",
     )
     draft.chmod(0o700)
     draft.replace(program)  # last: what is there is whole
-    return program
+    return program, version

@@ -74,7 +74,8 @@ def make_context(
     Returns:
         The `Context`.
     """
-    from airbyte_dagster.local.deps import Context, Tokens  # noqa: PLC0415 - the command line loads without them
+    from airbyte_dagster.local.declarative import OwnConnectors  # noqa: PLC0415 - the command line loads without them
+    from airbyte_dagster.local.deps import Context, Tokens  # noqa: PLC0415
     from airbyte_dagster.local.environments import Environments  # noqa: PLC0415
     from airbyte_dagster.local.jobs import INTERRUPTED, JobRunner  # noqa: PLC0415
     from airbyte_dagster.local.jobstore import JobStore  # noqa: PLC0415
@@ -90,9 +91,10 @@ def make_context(
     database = Database(home.database)
     store, jobs = Store(database, credentials.workspace_id, clock), JobStore(database, clock)
     jobs.fail_interrupted(INTERRUPTED)
+    own = OwnConnectors(home.definitions, options.connectors)
     if engine is None:
         environments = Environments(home.environments)
-        engine = ConnectorEngine(environments, home.scratch, options.connectors, on_progress)
+        engine = ConnectorEngine(environments, home.scratch, own, on_progress)
     states = StateStore(database)
     runner = JobRunner(store, jobs, states, engine, home, allowed=options.allow_paths, workers=options.workers)
     schedules = Scheduler(store, runner, clock)
@@ -107,7 +109,7 @@ def make_context(
         tokens=Tokens(credentials),
         strict=options.strict,
         allowed=tuple(options.allow_paths),
-        connectors=frozenset(options.connectors),
+        connectors=own,
     )
 
 

@@ -68,6 +68,11 @@ class Home:
         return self.state_dir / "logs"
 
     @property
+    def definitions(self) -> Path:
+        """Declarative sources that were defined over the API."""
+        return self.state_dir / "definitions"
+
+    @property
     def scratch(self) -> Path:
         """A directory per running job, for files that must not outlive it."""
         return self.state_dir / "tmp"

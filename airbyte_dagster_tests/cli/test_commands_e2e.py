@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 from pathlib import Path
 
 import duckdb
@@ -161,6 +162,45 @@ def test_home_that_can_not_be_made_is_one_sentence(commands: Commands, tmp_path:
     assert code == 2
     assert output.startswith("Error: Not a directory")
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (["--connector", "mine=/no/such/file"], {}, "/no/such/file (connector mine) is not an executable file"),
+        (["--workers", "0"], {}, "0 is not in the range 1<=x<=64"),
+        (
+            ["--allow-path", "/"],
+            {"AIRBYTE_SERVER_URL": "http://127.0.0.1:1/api/public/v1"},
+            "--workers, --connector and --allow-path are for local Airbyte, but the environment names http://127.0.0.1:1",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "dev"])
+def test_options_of_local_airbyte(
+    commands: Commands, command: str, arguments: list[str], environment: dict[str, str], words: str
+) -> None:
+    """`run` and `dev` take those of `local serve`; what can't be done with them is one sentence."""
+    code, output = commands.run(command, *arguments, **environment)
+
+    assert code == 2
+    assert words in output
+    assert "Traceback" not in output
+
+
+def test_port_of_local_airbyte_that_was_asked_for_and_is_taken(commands: Commands) -> None:
+    """It is an error that names the port; no other port is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, output = commands.run("run", "--airbyte-port", str(port))
+
+    assert code == 2
+    assert (
+        f"Error: Local Airbyte did not start: can't listen on 127.0.0.1 port {port}: Address already in use." in output
+    )
+    assert commands.left_over() == []
 
 
 def test_unreachable_airbyte_is_one_sentence(commands: Commands) -> None:

@@ -15,6 +15,7 @@ import psutil
 from typing_extensions import Self
 
 from airbyte_dagster.local import settings
+from airbyte_dagster.local.declarative import OwnConnectors
 from airbyte_dagster.local.environments import Environments
 from airbyte_dagster.local.workers import ConnectorEngine
 from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte, running_local_airbyte
@@ -37,8 +38,9 @@ def environment(**more: str) -> dict[str, str]:
 
 def real_server(home: Path, **options: Any) -> contextlib.AbstractContextManager[RunningAirbyte]:
     """A server in this process with the real engine and two small connectors; options as in `Options`."""
-    environments = Environments(settings.resolve_home(home).environments)
-    engine = ConnectorEngine(environments, home / "asking", {"tiny": TINY, "odd": ODD})
+    where = settings.resolve_home(home)
+    own = OwnConnectors(where.definitions, {"tiny": TINY, "odd": ODD, **options.get("connectors", {})})
+    engine = ConnectorEngine(Environments(where.environments), home / "asking", own)
     return running_local_airbyte(home, engine, **options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ _FILE = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with your own definitions.",
 )
+
+_SECONDS_BEFORE_INTERRUPTING_AGAIN = 0.01
 
 
 def _absolute(paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -107,8 +110,9 @@ def run(
     from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 
     options = LocalOptions(airbyte_port, workers, connectors, _absolute(allow_paths))
-    if not run_pipeline(home.absolute(), options=options, console=terminal_console()):
-        sys.exit(1)
+    passed = run_pipeline(home.absolute(), options=options, console=terminal_console())
+    sys.stdout.flush()
+    os._exit(0 if passed else 1)  # all is closed; taking Dagster apart would take as long as loading it
 
 
 @commands.command()
@@ -233,6 +237,8 @@ def main() -> None:
     # A shell starts what it puts in the background with Ctrl-C ignored, and children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGALRM, _interrupt_again)
+    sys.unraisablehook = _notice_lost_interrupt
     try:
         commands.main(prog_name="airbyte-dagster", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -255,3 +261,15 @@ def main() -> None:
 def _interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
     """End on SIGTERM as on Ctrl-C, so that every block is left properly and nothing stays behind."""
     raise KeyboardInterrupt
+
+
+def _notice_lost_interrupt(lost: sys.UnraisableHookArgs) -> None:
+    """Interrupt again a moment after Python threw an interrupt away, as it does if one comes while it collects."""
+    if lost.exc_type is KeyboardInterrupt or lost.exc_type.__name__ == "DagsterExecutionInterruptedError":
+        signal.setitimer(signal.ITIMER_REAL, _SECONDS_BEFORE_INTERRUPTING_AGAIN)
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _interrupt_again(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    signal.raise_signal(signal.SIGINT)  # as whoever handles it just now would have it

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
+import sys
 import threading
 from datetime import datetime, timezone
 from pathlib import Path
@@ -84,6 +86,8 @@ def serve(
         server.serve(settings.resolve_home(home), options, click.echo, exit_with_stdin=exit_with_stdin)
     except server.CannotServe as error:
         raise click.ClickException(str(error)) from None
+    sys.stdout.flush()
+    os._exit(0)  # all is closed; taking the interpreter apart would take as long as starting it
 
 
 @local.command()

@@ -36,6 +36,7 @@ _NOT_FOR_CONNECTORS = {
     "AIRBYTE_CLIENT_SECRET",
     "MOTHERDUCK_APIKEY",
     "MOTHERDUCK_TOKEN",
+    "PYTHONDONTWRITEBYTECODE",  # they are installed without bytecode, which is written as they are used
     "PYTHONHOME",
     "PYTHONPATH",
     "VIRTUAL_ENV",

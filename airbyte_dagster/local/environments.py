@@ -143,7 +143,7 @@ class Environments:
         shutil.rmtree(path, ignore_errors=True)  # a build that was interrupted has no marker
         on_progress(f"installing {what}")
         self._uv(["venv", "--python", _choose_python(_python_range(pins)), str(path)], what, log, on_progress)
-        install = ["pip", "install", "--compile-bytecode", "--python", str(path / "bin" / "python")]
+        install = ["pip", "install", "--python", str(path / "bin" / "python")]
         # A pinned list is complete, so resolving again could only fail or drift.
         wanted = ["--no-deps", "-r", str(pins)] if pins.is_file() else [package]
         self._uv([*install, *wanted], what, log, on_progress)
@@ -157,6 +157,8 @@ class Environments:
     def _uv(self, arguments: list[str], what: str, log: Path, on_progress: Progress) -> None:
         started = self._clock()
         environment = {**os.environ, "VIRTUAL_ENV": "", "NO_COLOR": "1"}
+        if not os.access(os.environ.get("HOME") or "/nonexistent", os.W_OK):
+            environment.setdefault("UV_CACHE_DIR", str(self._root.parent / "uv"))
         with (
             log.open("ab") as output,
             self._children.start(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -38,14 +41,18 @@ def test_run_shows_what_arrived_and_reuses_it(real_home: Path) -> None:
     assert code == 0, first
     for words in ("Local Airbyte listens at http://127.0.0.1:", "Workspace 'Default Workspace'", "created",
                   "Sync started: job 1", "Job 1 succeeded · 105 rows", "rows reported", "rows in warehouse",
-                  "A look into lms.main.users", f"Database: {real_home / 'lms.duckdb'}", "Dagster UI: "):  # fmt: skip
+                  "A look into lms.main.users", f"Database: {real_home / 'lms.duckdb'}"):  # fmt: skip
         assert words in first
     for stream in ("users", "products", "purchases"):
         assert re.search(rf"{stream} +│ +35 │ +35 │ 6 passed │ +\d+\.\d", first), first
     assert commands.left_over() == []
+    # What it says to look at it with is a command of this shell, for this home.
+    (words,) = re.findall(r"^Dagster's UI, with this run: (.*)$", first, re.MULTILINE)
+    assert shlex.split(words) == [sys.executable, "-m", "airbyte_dagster", "dev", "--home", str(real_home)]
 
-    code, second = commands.run("run")
+    code, second = commands.run("run", MAKELEVEL="1")
     assert code == 0, second
+    assert "Dagster's UI, with this run: make dev\n" in second
     assert second.count("unchanged") == 3
     assert "' created (" not in second
     assert ids_in(second) == ids_in(first)
@@ -90,6 +97,36 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path, commands: Commands, sign
     assert output.endswith("Interrupted.\n")
     assert "DagsterExecutionInterruptedError" not in output
     assert commands.left_over() == []
+
+
+_INTERRUPTED_WHILE_COLLECTING = """
+import os, signal, threading, weakref
+from airbyte_dagster.cli import main
+
+class Thing: ...
+
+def interrupt(_):
+    os.kill(os.getpid(), signal.SIGINT)
+    sum(range(1000))
+
+def work(**_):
+    thing = Thing()
+    watched = weakref.ref(thing, interrupt)
+    del thing
+    print("collected", flush=True)
+    threading.Event().wait(300)
+
+main.commands.main = work
+main.main()
+"""
+
+
+def test_interrupt_that_python_throws_away_comes_again() -> None:
+    """An exception in the callback of a weak reference is ignored, and Ctrl-C may come just then; it counts still."""
+    command = [sys.executable, "-c", _INTERRUPTED_WHILE_COLLECTING]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "collected\n", "Interrupted.\n")
 
 
 def test_run_after_a_killed_one_joins_its_job(tmp_path: Path, commands: Commands) -> None:

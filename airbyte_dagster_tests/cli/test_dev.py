@@ -94,6 +94,7 @@ mutation ($params: ExecutionParams!) {
   }
 }
 """
+RUNS = "query ($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs { results { status } } } }"
 STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 COURSE_JOB = {
     "selector": {
@@ -106,9 +107,15 @@ COURSE_JOB = {
 
 @pytest.mark.real
 def test_dev_serves_runs_and_ends(real_home: Path, commands: Commands) -> None:
-    """A job launched in the UI succeeds; Ctrl-C ends everything."""
+    """It shows the run that `run` has made; a job launched in the UI succeeds; Ctrl-C ends everything."""
+    code, output = commands.run("run")
+    assert code == 0, output
     with Dev(commands) as dev:
         url = dev.url()
+        # What the page of the job lists.
+        location = {"key": ".dagster/repository", "value": "__repository__@airbyte_dagster.definitions"}
+        runs = graphql(url, RUNS, filter={"pipelineName": "sync_faker_to_duckdb", "tags": [location]})
+        assert [run["status"] for run in runs["runsOrError"]["results"]] == ["SUCCESS"]
         launched = graphql(url, LAUNCH, params=COURSE_JOB)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         run_id = launched["run"]["runId"]

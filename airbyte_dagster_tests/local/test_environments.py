@@ -53,7 +53,6 @@ def test_made_once_and_remembered(uv_calls: Path, tmp_path: Path) -> None:
     assert said[0] == "installing the connector airbyte-source-thing"
     assert said[-1] == "the connector airbyte-source-thing is ready"
     calls = uv_calls.read_text()
-    assert "--compile-bytecode" in calls
     again = Environments(tmp_path / "e")
     assert again.ensure("thing", pytest.fail) == made
     assert uv_calls.read_text() == calls
@@ -201,7 +200,9 @@ def test_connectors_do_not_get_our_secrets(monkeypatch: pytest.MonkeyPatch) -> N
     """The environment of a connector lacks the server's credentials and Python's own settings."""
     for name in ("AIRBYTE_CLIENT_SECRET", "MOTHERDUCK_APIKEY", "PYTHONPATH", "VIRTUAL_ENV", "KEPT"):
         monkeypatch.setenv(name, "value")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     found = connector_environment("/scratch")
     assert found["KEPT"] == "value"
     assert found["TMPDIR"] == "/scratch"
     assert not {"AIRBYTE_CLIENT_SECRET", "MOTHERDUCK_APIKEY", "PYTHONPATH", "VIRTUAL_ENV"} & found.keys()
+    assert "PYTHONDONTWRITEBYTECODE" not in found  # their bytecode is made as they run, not when they are installed

@@ -102,7 +102,7 @@ def cache() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def environments(cache: Path) -> Path:
-    """The engine and the pinned connectors, installed once and shared by all homes."""
+    """The pinned connectors, installed once and shared by all homes."""
     root = cache / "environments"
     prepare(root, ["faker", "file"])
     return root

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from airbyte_dagster.local.environments import COMPLETE, ENGINE, USED, Environments, complete_version, locked
+from airbyte_dagster.local.environments import COMPLETE, USED, Environments, complete_version, locked
 
 _DIRECTORY = re.compile(r"(?:source-)?(?P<name>[a-z0-9][a-z0-9-]*)-(?:[0-9a-f]{12}|latest)")
 _BLOCK = 512  # what st_blocks counts in
@@ -51,7 +51,7 @@ def _look(name: str, path: Path, environments: Environments) -> Cached:
     used = path / USED
     return Cached(
         path=path,
-        name=ENGINE if path.name.startswith(f"{ENGINE}-") else name,
+        name=name,
         version=complete_version(path),
         size=sum(file.lstat().st_blocks * _BLOCK for file in files),
         last_used=(used if used.exists() else path).stat().st_mtime,

@@ -23,7 +23,6 @@ from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
 from airbyte_dagster.local.environments import (
     MANIFESTS,
     NAME,
-    NO_CONNECTORS,
     Environment,
     EnvironmentFailed,
     Environments,
@@ -112,7 +111,7 @@ class Connectors:
                     f"The connector {name} is configured as {configured}, which is not there"
                 ) from error
             return Connector(name, configured, f"{status.st_mtime_ns}-{status.st_size}")
-        if not NAME.fullmatch(name) or name in NO_CONNECTORS:
+        if not NAME.fullmatch(name) or name == MANIFESTS:
             raise UnknownConnector(name)
         environment = self._environment(name, on_progress)
         return Connector(name, environment.executable(f"source-{name}"), environment.version, environment.path)

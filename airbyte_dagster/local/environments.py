@@ -27,12 +27,9 @@ from airbyte_dagster.local.settings import CONNECTOR_NAME
 Progress = Callable[[str], None]
 """Called with one line of text: what is being done, and for how many seconds."""
 
-ENGINE = "engine"
 MANIFESTS = "declarative-manifest"
 """The environment of the program that runs declarative manifests, which comes with Airbyte's development kit."""
-_PACKAGES = {ENGINE: "airbyte", MANIFESTS: "airbyte-cdk"}
-NO_CONNECTORS = frozenset(_PACKAGES)
-"""Names of environments that are no connector of that name."""
+_DEVELOPMENT_KIT = "airbyte-cdk"
 COMPLETE = ".complete"
 """A file in each environment that is whole; its content has the version."""
 USED = ".used"
@@ -94,16 +91,14 @@ class Environments:
     def path(self, name: str) -> Path:
         """The directory of an environment of this name, which need not exist."""
         pins = PINS / f"{name}.txt"
-        prefix = ENGINE if name == ENGINE else f"source-{name}"
-        if not pins.is_file():
-            return self._root / f"{prefix}-latest"
-        return self._root / f"{prefix}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
+        suffix = hashlib.sha256(pins.read_bytes()).hexdigest()[:12] if pins.is_file() else "latest"
+        return self._root / f"source-{name}-{suffix}"
 
     def find(self, name: str) -> Environment | None:
         """The environment of this name if it is complete, without making it.
 
         Args:
-            name: ``engine``, or a connector's short name such as ``faker``.
+            name: `MANIFESTS`, or a connector's short name such as ``faker``.
         """
         path = self.path(name)
         version, python = complete_version(path), path / "bin" / "python"
@@ -115,7 +110,7 @@ class Environments:
         """The environment of this name, made now if need be. Processes that ask at once wait for one of them.
 
         Args:
-            name: ``engine``, or a connector's short name such as ``faker``.
+            name: `MANIFESTS`, or a connector's short name such as ``faker``.
             on_progress: Told what is going on while it is made; not called when it exists.
 
         Raises:
@@ -148,7 +143,7 @@ class Environments:
         wanted = ["--no-deps", "-r", str(pins)] if pins.is_file() else [package]
         self._uv([*install, *wanted], what, log, on_progress)
         environment = Environment(path, _installed_version(path, package))
-        if name != ENGINE and not environment.executable(f"source-{name}").is_file():
+        if not environment.executable(f"source-{name}").is_file():
             raise EnvironmentFailed(f"{package} brought no program source-{name}, so it can't be run")
         (path / COMPLETE).write_text(json.dumps({"version": environment.version}), encoding="utf-8")
         on_progress(f"{what} is ready")
@@ -180,7 +175,7 @@ class Environments:
 
 def pinned() -> list[str]:
     """The connectors with a list of pinned versions, by short name."""
-    return sorted(path.stem for path in PINS.glob("*.txt") if path.stem not in NO_CONNECTORS)
+    return sorted(path.stem for path in PINS.glob("*.txt") if path.stem != MANIFESTS)
 
 
 def complete_version(path: Path) -> str | None:
@@ -214,11 +209,11 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def _package(name: str) -> str:
-    return _PACKAGES.get(name) or f"airbyte-source-{name}"
+    return _DEVELOPMENT_KIT if name == MANIFESTS else f"airbyte-source-{name}"
 
 
 def _what(name: str) -> str:
-    return f"{'' if name in NO_CONNECTORS else 'the connector '}{_package(name)}"
+    return f"{'' if name == MANIFESTS else 'the connector '}{_package(name)}"
 
 
 def _uv_program() -> str:
@@ -258,7 +253,7 @@ def _installed_version(path: Path, package: str) -> str:
 
 
 def prepare(root: Path, names: Iterable[str], on_progress: Progress | None = None) -> None:
-    """Make the engine's environment and those of these connectors; what exists is left alone.
+    """Make the environments of these connectors; what exists is left alone.
 
     Args:
         root: The directory of environments, a home's ``environments``.
@@ -269,5 +264,5 @@ def prepare(root: Path, names: Iterable[str], on_progress: Progress | None = Non
         EnvironmentFailed: One of them could not be made.
     """
     environments = Environments(root)
-    for name in dict.fromkeys([ENGINE, *names]):
+    for name in dict.fromkeys(names):
         environments.ensure(name, on_progress)

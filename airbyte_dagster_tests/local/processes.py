@@ -21,6 +21,7 @@ from airbyte_dagster.local.workers import ConnectorEngine
 from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte, running_local_airbyte
 
 TINY = Path(__file__).with_name("tiny_connector.py")
+MANIFEST = Path(__file__).with_name("shop_manifest.yaml")
 #: Streams of any name and value, from a file.
 ODD = Path(__file__).parents[1] / "cases" / "odd_source.py"
 _REPOSITORY = Path(__file__).parents[2]

@@ -87,11 +87,10 @@ def test_names_that_are_no_names(name: str, uv_calls: Path, tmp_path: Path) -> N
     assert not uv_calls.exists()
 
 
-@pytest.mark.parametrize("name", ["engine", "declarative-manifest"])
-def test_other_environments_are_no_connectors(name: str, uv_calls: Path, tmp_path: Path) -> None:
-    """Those of the engine and of the program that runs manifests can't be had as a source."""
+def test_program_that_runs_manifests_is_no_connector(uv_calls: Path, tmp_path: Path) -> None:
+    """Its environment can't be had as a source."""
     with pytest.raises(UnknownConnector):
-        Connectors(Environments(tmp_path / "e"), tmp_path / "s").resolve(name)
+        Connectors(Environments(tmp_path / "e"), tmp_path / "s").resolve("declarative-manifest")
 
 
 def test_environment_without_its_python_is_made_again(uv_calls: Path, tmp_path: Path) -> None:
@@ -127,7 +126,7 @@ def test_installation_by_another_process_is_waited_for_and_said(
 
 
 def test_pins_have_names_and_versions_only() -> None:
-    """The pinned lists name no index, no path and no URL, and cover the engine and the course's connectors."""
+    """The pinned lists name no index, no path and no URL, and cover the course's connectors."""
     assert pinned() == ["faker", "file"]
     for file in environments.PINS.glob("*.txt"):
         lines = file.read_text().splitlines()

@@ -21,9 +21,8 @@ from airbyte_dagster.local.connectors import Connectors
 from airbyte_dagster.local.declarative import OwnConnectors
 from airbyte_dagster.local.environments import MANIFESTS, Environments
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
-from airbyte_dagster_tests.local.processes import real_server
+from airbyte_dagster_tests.local.processes import MANIFEST, real_server
 
-MANIFEST = Path(__file__).with_name("shop_manifest.yaml")
 ORDERS = [{"id": n, "item": f"item {n}", "updated_at": f"2026-01-0{n}T00:00:00Z"} for n in range(1, 6)]
 
 

@@ -1,4 +1,4 @@
-"""Local Airbyte: a server that speaks Airbyte's public API and runs real connectors through PyAirbyte.
+"""Local Airbyte: a server that speaks Airbyte's public API and runs real connectors.
 
 A house of its own: nothing here imports the rest of the package, and the rest talks to it over HTTP. Imports run in
 this order only::

@@ -13,8 +13,9 @@ import psutil
 from rich.table import Table
 
 from airbyte_dagster.local import settings
+from airbyte_dagster.local.database import Database
 from airbyte_dagster.local.records import Connection
-from airbyte_dagster.local.store import Database, Store
+from airbyte_dagster.local.store import Store
 from airbyte_dagster_tests.local.client import Api
 from airbyte_dagster_tests.local.processes import ServerProcess
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
+
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
 from airbyte_dagster.local.options import LocalOptions
 
@@ -50,7 +52,7 @@ class LocalAirbyteFailed(AirbyteDagsterError):
 
 @contextmanager
 def local_server(
-    home: Path, *, options: LocalOptions, say: Callable[[str], None], meanwhile: Callable[[], object]
+    home: Path, *, options: LocalOptions, say: Callable[[str], None], meanwhile: Callable[[], object] = lambda: None
 ) -> Iterator[str]:
     """Run local Airbyte for a block, or use the one of this home that runs already.
 
@@ -81,11 +83,12 @@ def local_server(
         return
     where.make()
     log = where.state_dir / "server.log"
+    context = click.get_current_context(silent=True)
     with log.open("ab") as output:
         begin = output.tell()
         command = [sys.executable, "-m", "airbyte_dagster.local", "serve", "--home", str(home), "--exit-with-stdin"]
         process = subprocess.Popen(
-            [*command, *options.arguments],
+            [*command, *options.arguments, *(("--started-by", context.command_path) if context else ())],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,

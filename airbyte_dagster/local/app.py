@@ -18,7 +18,7 @@ from airbyte_dagster.local import pages as html
 from airbyte_dagster.local import problems
 from airbyte_dagster.local.deps import Context, require_token
 from airbyte_dagster.local.forms import NotOurForm
-from airbyte_dagster.local.guard import HostGuard
+from airbyte_dagster.local.guard import BodyLimit, HostGuard
 from airbyte_dagster.local.routes import (
     actors,
     auth,
@@ -96,6 +96,7 @@ def create_app(context: Context, *, hosts: Iterable[str] = ()) -> FastAPI:
     app.add_exception_handler(NotOurForm, _not_our_form)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(BodyLimit)
     app.add_middleware(HostGuard, hosts=tuple(hosts))
     return app
 

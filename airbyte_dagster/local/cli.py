@@ -56,6 +56,7 @@ local.add_command(delete)
     help="Have this connector ready before requests are accepted: it is installed now if need be. Repeatable.",
 )
 @click.option("--no-prepare", is_flag=True, help="Install connectors only when they are needed.")
+@click.option("--started-by", hidden=True, default="airbyte-dagster local serve", help="For messages: what users type.")
 @click.option("--exit-with-stdin", is_flag=True, help="End when stdin ends, so that a parent takes the server along.")
 def serve(
     *,
@@ -68,6 +69,7 @@ def serve(
     prepare: tuple[str, ...],
     no_prepare: bool,
     strict: bool,
+    started_by: str,
     exit_with_stdin: bool,
 ) -> None:
     """Serve Airbyte's API until Ctrl-C."""
@@ -81,6 +83,7 @@ def serve(
         connectors=with_those_of_the_environment(connectors),
         allow_paths=[path.expanduser().absolute() for path in allow_paths],
         prepare=() if no_prepare else prepare,
+        command=started_by,
     )
     try:
         server.serve(settings.resolve_home(home), options, click.echo, exit_with_stdin=exit_with_stdin)

@@ -84,7 +84,8 @@ def _through_the_api(home: Home, url: str, kind: str, thing_id: str) -> None:
 
 
 def _in_the_database(home: Home, kind: str, thing_id: str) -> None:
-    from airbyte_dagster.local.store import Database, Store  # noqa: PLC0415 - heavy
+    from airbyte_dagster.local.database import Database  # noqa: PLC0415 - heavy
+    from airbyte_dagster.local.store import Store  # noqa: PLC0415
 
     with contextlib.closing(Database(home.database)) as database:
         store = Store(database, settings.ensure_credentials(home).workspace_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from airbyte_dagster.local.schemas import Body, JsonObject, SelectedField, Status
+from airbyte_dagster.local.schemas import Body, JsonObject, JsonValue, Name, SelectedField, Status
 
 
 class JobId(Body):
@@ -39,6 +39,7 @@ class CatalogStream(Body):
     """A stream as its source describes it; what is not named here is kept, too."""
 
     model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue]
 
     name: str
     namespace: str | None = None
@@ -78,7 +79,7 @@ class SyncCatalog(Body):
 class WebConnectionUpdate(ConnectionId):
     """Changes to a connection; absent fields stay as they are."""
 
-    name: str | None = None
+    name: Name | None = None
     namespace_definition: Literal["source", "destination", "customformat"] | None = None
     namespace_format: str | None = None
     prefix: str | None = None

@@ -3,57 +3,15 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from airbyte_dagster.local import problems
-from airbyte_dagster.local.engine import Json, Warehouse
-
-MASK = "**********"
-"""What Airbyte shows instead of a secret (``AirbyteSecretConstants``)."""
+from airbyte_dagster.local.engine import Json
+from airbyte_dagster.local.redaction import MASK
 
 Paths = list[list[str]]
 
-_STRING = {"type": "string", "minLength": 1}
-DESTINATION_SPECS: dict[str, Json] = {
-    "duckdb": {
-        "type": "object",
-        "required": ["destination_path"],
-        "properties": {
-            "destination_path": _STRING,
-            "schema": {"type": "string"},
-            "motherduck_api_key": {"type": "string", "airbyte_secret": True},
-        },
-    },
-    "motherduck": {
-        "type": "object",
-        "required": ["motherduck_api_key"],
-        "properties": {
-            "destination_path": {"type": "string"},
-            "db": {"type": "string"},
-            "schema": {"type": "string"},
-            "motherduck_api_key": {**_STRING, "airbyte_secret": True},
-        },
-    },
-    "postgres": {
-        "type": "object",
-        "required": ["host", "username", "database"],
-        "properties": {
-            "host": _STRING,
-            "port": {"type": "integer", "minimum": 0, "maximum": 65536},
-            "database": _STRING,
-            "schema": {"type": "string"},
-            "username": _STRING,
-            "password": {"type": "string", "airbyte_secret": True},
-            "ssl": {"type": "boolean"},
-            "ssl_mode": {"type": "object", "properties": {"mode": {"enum": ["disable", "allow", "prefer", "require"]}}},
-            "tunnel_method": {"type": "object", "properties": {"tunnel_method": {"const": "NO_TUNNEL"}}},
-        },
-    },
-}
-_SCHEMA_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _NAMES = {
     bool: "boolean",
     str: "string",
@@ -73,13 +31,12 @@ def validate(configuration: Mapping[str, Any], spec: Json) -> None:
             ``$.count: string found, integer expected``.
     """
     import jsonschema  # noqa: PLC0415 - costs more than the rest of the start
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415
 
     validator = jsonschema.validators.validator_for(spec, default=jsonschema.Draft7Validator)(spec)
     try:
         errors = sorted(validator.iter_errors(configuration), key=lambda error: error.json_path)
-    except (re.error, Unresolvable):
-        return  # the spec has a pattern of another language or a dangling reference; the connector itself will judge
+    except Exception:  # noqa: BLE001 - a spec may have anything in it; these errors quote values, which may be secret
+        return  # such as a pattern of another language or a dangling reference; the connector itself will judge
     if errors:
         found = ", ".join(_words(error) for error in errors)
         raise problems.unprocessable(
@@ -107,29 +64,43 @@ def _words(error: Any) -> str:  # noqa: PLR0911 - one answer per kind of error
     if error.validator == "const":
         return f"{path}: must be the constant value '{error.validator_value}'"
     if error.validator == "additionalProperties":
-        return f"{path}: has a property that the schema does not define or allow"
+        known = error.schema.get("properties") or {}
+        name = next((name for name in value if name not in known), "a property")
+        return f"{path}.{name}: is not defined in the schema and the schema does not allow additional properties"
     # The other validators' own messages quote the value, which may be a secret.
     return f"{path}: does not satisfy {error.validator} {error.validator_value}"
 
 
 def secret_paths(spec: Json) -> Paths:
     """The paths of the fields that a spec marks with ``airbyte_secret``, through ``oneOf`` and into arrays (``*``)."""
-    return [list(path) for path in sorted({tuple(path) for path in _secret_paths(spec, [])})]
+    return [list(path) for path in sorted({tuple(path) for path in _secret_paths(spec, [], spec, frozenset())})]
 
 
-def _secret_paths(schema: Any, path: list[str]) -> Iterator[list[str]]:
+def _secret_paths(schema: Any, path: list[str], spec: Json, within: frozenset[str]) -> Iterator[list[str]]:
+    """The paths below one schema of a spec; ``within`` are the references that led there, which may lead in circles."""
     if not isinstance(schema, dict):
         return
     if schema.get("airbyte_secret") is True:
         yield path
         return
-    for name, child in (schema.get("properties") or {}).items():
-        yield from _secret_paths(child, [*path, name])
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference not in within:
+        yield from _secret_paths(_referred(spec, reference), path, spec, within | {reference})
+    properties = schema.get("properties")
+    for name, child in properties.items() if isinstance(properties, dict) else ():
+        yield from _secret_paths(child, [*path, name], spec, within)
     for key in ("oneOf", "anyOf", "allOf"):
         for child in schema.get(key) or []:
-            yield from _secret_paths(child, path)
-    if isinstance(schema.get("items"), dict):
-        yield from _secret_paths(schema["items"], [*path, "*"])
+            yield from _secret_paths(child, path, spec, within)
+    yield from _secret_paths(schema.get("items"), [*path, "*"], spec, within)
+
+
+def _referred(spec: Json, reference: str) -> Any:
+    """What a reference within a spec, such as ``#/definitions/login``, means; None if that isn't there."""
+    found: Any = spec
+    for name in reference.removeprefix("#/").split("/"):
+        found = found.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
+    return found
 
 
 def secrets_in(configuration: Any, paths: Iterable[Iterable[str]]) -> Iterator[Any]:
@@ -137,6 +108,12 @@ def secrets_in(configuration: Any, paths: Iterable[Iterable[str]]) -> Iterator[A
     for path in paths:
         for value in _at(configuration, list(path)):
             yield from _leaves(value)
+
+
+def secret_values(configuration: Any, paths: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """The same as texts, numbers too; what has to be hidden wherever the configuration is used."""
+    found = secrets_in(configuration, paths)
+    return tuple(str(value) for value in found if value is not None and not isinstance(value, bool))
 
 
 def _at(value: Any, path: list[str]) -> Iterator[Any]:
@@ -158,13 +135,6 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(child)
     else:
         yield value
-
-
-def secret_values(values: Iterable[Any]) -> tuple[str, ...]:
-    """Those of the values that are worth hiding in text: strings of some length, the longest first."""
-    shortest = 4
-    found = {value for value in values if isinstance(value, str) and len(value) >= shortest}
-    return tuple(sorted(found, key=len, reverse=True))
 
 
 def masked(configuration: Json, paths: Iterable[Iterable[str]]) -> Json:
@@ -204,48 +174,3 @@ def merge(stored: Any, patch: Any) -> Any:
         merged = {key: merge(stored.get(key), value) for key, value in patch.items()}
         return {**copy.deepcopy(stored), **merged}
     return keep_secrets(patch, stored)
-
-
-def warehouse(configuration: Mapping[str, Any], home: Path, allowed: Iterable[Path]) -> Warehouse:
-    """Where a destination's configuration says to write.
-
-    Args:
-        configuration: Of a ``duckdb``, ``motherduck`` or ``postgres`` destination.
-        home: The base of relative paths; files in it are always allowed.
-        allowed: More directories that files may be in.
-
-    Raises:
-        ApiError: 422 when it points outside of the allowed directories, or has no usable name in it.
-    """
-    is_postgres = "host" in configuration
-    schema = configuration.get("schema") or ("public" if is_postgres else "main")
-    if not re.fullmatch(_SCHEMA_NAME, schema):
-        raise problems.unprocessable(f"$.schema: {schema!r} is not a name of letters, digits and underscores")
-    if is_postgres:
-        return Warehouse(
-            "postgres",
-            database=configuration["database"],
-            schema=schema.lower(),
-            host=configuration["host"],
-            port=configuration.get("port") or 5432,
-            username=configuration["username"],
-            password=configuration.get("password") or "",
-            ssl_mode=(configuration.get("ssl_mode") or {}).get("mode") or "",
-        )
-    key = configuration.get("motherduck_api_key") or ""
-    text = str(configuration.get("destination_path") or "")
-    if text.startswith(("md:", "motherduck:")) or "destination_path" not in configuration:
-        database = text.partition(":")[2].partition("?")[0] or configuration.get("db") or "my_db"
-        if not key:
-            raise problems.unprocessable("$.motherduck_api_key: required for a MotherDuck database (md:…)")
-        return Warehouse("motherduck", database=str(database), schema=schema, api_key=key)
-    if "\0" in text:
-        raise problems.unprocessable("$.destination_path: not a path")
-    path = (home / Path(text).expanduser()).resolve()
-    if not any(path.is_relative_to(directory.resolve()) for directory in (home, *allowed)):
-        raise problems.unprocessable(
-            f"$.destination_path: {path} is outside of {home}; --allow-path of `serve` permits its directory"
-        )
-    if path.is_dir() or path == home.resolve():
-        raise problems.unprocessable(f"$.destination_path: {path} is a directory; a DuckDB file is needed")
-    return Warehouse("duckdb", path=str(path), schema=schema)

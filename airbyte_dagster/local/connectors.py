@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airbyte_dagster.local import answers, manifests
+from airbyte_dagster.local import answers, configuration, manifests
 from airbyte_dagster.local.children import Children
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
 from airbyte_dagster.local.environments import (
@@ -30,16 +30,16 @@ from airbyte_dagster.local.environments import (
     Progress,
 )
 from airbyte_dagster.local.options import MANIFEST_SUFFIXES
+from airbyte_dagster.local.protocol import Reply
+from airbyte_dagster.local.redaction import Redactor
 
-_NOT_FOR_CONNECTORS = {
-    "AIRBYTE_CLIENT_SECRET",
-    "MOTHERDUCK_APIKEY",
-    "MOTHERDUCK_TOKEN",
-    "PYTHONDONTWRITEBYTECODE",  # they are installed without bytecode, which is written as they are used
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "VIRTUAL_ENV",
+_FOR_CONNECTORS = {
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("JAVA_HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
 }
+"""The variables that a connector gets, with those that begin with ``LC_``; any other may hold a secret."""
 _MOST_DISCOVERIES = 256
 _SPEC_SECONDS = 120
 _ASK_SECONDS = 900
@@ -162,7 +162,8 @@ class Connectors:
         for message in self._ask(self.resolve(name), ["check"], config, _ASK_SECONDS):
             status = message.get("connectionStatus")
             if isinstance(status, dict):
-                return None if status.get("status") == "SUCCEEDED" else str(status.get("message") or "Check failed")
+                reason = str(status.get("message") or "Check failed")
+                return None if status.get("status") == "SUCCEEDED" else self._redactor(name, config).text(reason)
         raise ConnectorFailed(f"The connector {name} gave no answer to the check")
 
     def discover(self, name: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[Json]:
@@ -192,13 +193,14 @@ class Connectors:
     def _ask(
         self, connector: Connector, command: list[str], config: Mapping[str, Any] | None, timeout: float
     ) -> list[Json]:
-        """Run the connector once and return its messages.
+        """Run the connector once and return what it answered; its errors don't have the configuration's secrets.
 
         Raises:
-            ConnectorFailed: It reported an error, could not be started, took too long, or ended with an exit code
-                other than 0 without having answered.
+            ConnectorFailed: It reported an error, could not be started, took too long, wrote too long a line, or ended
+                with an exit code other than 0 without having answered.
         """
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        reply = Reply(connector.name)
         with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
             arguments = list(command)
             if config is not None:
@@ -206,49 +208,38 @@ class Connectors:
                 file.touch(mode=0o600)
                 file.write_text(json.dumps(config), encoding="utf-8")
                 arguments += ["--config", str(file)]
-            code, output, errors = self._run(
-                [str(connector.executable), *arguments], directory, timeout, connector.name
-            )
-        messages = [message for line in output.splitlines() if (message := parse_message(line)) is not None]
-        for message in messages:
-            error = (message.get("trace") or {}).get("error") if message.get("type") == "TRACE" else None
-            if error:
-                raise ConnectorFailed(str(error.get("message") or error.get("internal_message") or "unknown error"))
-        if code != 0 and not any(
-            message.get("type") in {"SPEC", "CATALOG", "CONNECTION_STATUS"} for message in messages
-        ):
-            last = next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "it said nothing")
-            raise ConnectorFailed(f"The connector {connector.name} ended with exit code {code}: {last}")
-        return messages
+            code = self._run([str(connector.executable), *arguments], directory, timeout, reply)
+        error = reply.error
+        if error is None and code != 0 and not reply.answers:
+            error = f"The connector {connector.name} ended with exit code {code}: {reply.last_words()}"
+        if error is not None:
+            raise ConnectorFailed(error if config is None else self._redactor(connector.name, config).text(error))
+        return reply.answers
 
-    def _run(self, command: list[str], directory: str, timeout: float, name: str) -> tuple[int, str, str]:
+    def _redactor(self, name: str, config: Mapping[str, Any]) -> Redactor:
+        """Hides what the connector's specification says to be secret; without one, all of the configuration."""
+        try:
+            paths = configuration.secret_paths(self.spec(name))
+        except (ConnectorFailed, UnknownConnector):
+            paths = [[]]
+        return Redactor(configuration.secret_values(config, paths))
+
+    def _run(self, command: list[str], directory: str, timeout: float, reply: Reply) -> int:
         pipe, environment = subprocess.PIPE, connector_environment(directory)
         try:
             with self._children.start(command, env=environment, stdout=pipe, stderr=pipe, cwd=directory) as process:
-                output, errors = process.communicate(timeout=timeout)
+                return reply.read(process, timeout)
         except OSError as error:
-            raise ConnectorFailed(f"The connector {name} can't be started: {error.strerror}") from error
+            raise ConnectorFailed(f"The connector {reply.name} can't be started: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
-            raise ConnectorFailed(f"The connector {name} did not answer in {timeout:.0f} s") from error
-        return process.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
+            raise ConnectorFailed(f"The connector {reply.name} did not answer in {timeout:.0f} s") from error
 
 
 def connector_environment(scratch: str) -> dict[str, str]:
-    """The environment of a connector's process: the server's own, less what could leak or mislead.
+    """The environment of a connector's process: what programs need of the server's own, and nothing else of it.
 
     Args:
         scratch: A private directory for its temporary files.
     """
-    kept = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_CONNECTORS}
+    kept = {key: value for key, value in os.environ.items() if key in _FOR_CONNECTORS or key.startswith("LC_")}
     return {**kept, "TMPDIR": scratch, "DO_NOT_TRACK": "1", "AIRBYTE_OFFLINE_MODE": "1"}
-
-
-def parse_message(line: str) -> Json | None:
-    """The Airbyte message of a line of output, or None: connectors print other things too."""
-    if not line.startswith("{"):
-        return None
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return None
-    return message if isinstance(message, dict) and "type" in message else None

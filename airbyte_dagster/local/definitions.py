@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import uuid
 
+from airbyte_dagster.local.environments import NAME
+
 _KNOWN = {
     ("source", "faker"): "dfd88b22-b603-4c3d-aad7-3701784586b1",
     ("source", "file"): "778daa7c-feaf-4db6-96f3-70fd645acc77",
@@ -52,3 +54,13 @@ def type_of(kind: str, wanted: str, candidates: set[str]) -> str | None:
     """The type that a definition id stands for, among the known and the candidates; None if it is none of them."""
     known = {name for of, name in _KNOWN if of == kind}
     return next((name for name in sorted(known | candidates) if definition_id(kind, name) == wanted), None)
+
+
+def unknown_source(name: str) -> str:
+    """What to say where there is no connector of this name."""
+    if not NAME.fullmatch(name):
+        return f"There is no source connector {name!r}: a name is lower-case letters, digits and dashes."
+    return (
+        f"There is no source connector {name}: no executable is given for it (--connector {name}=PATH), "
+        f"and the package index has no package airbyte-source-{name}."
+    )

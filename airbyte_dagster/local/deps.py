@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from airbyte_dagster.local import problems
 from airbyte_dagster.local.declarative import OwnConnectors
+from airbyte_dagster.local.destinations import Places
 from airbyte_dagster.local.engine import Engine
 from airbyte_dagster.local.forms import Forms
 from airbyte_dagster.local.jobs import JobRunner
@@ -82,9 +82,9 @@ class Context:
         schedules: Starts syncs by themselves.
         engine: Runs connectors.
         tokens: Who is signed in.
-        strict: Leave the type key out of configurations, as the real server does.
-        allowed: Directories besides the home that warehouse files may be in.
+        places: Where warehouse files may be.
         connectors: Those that are no packages: named by the user, or defined over the API.
+        strict: Leave the type key out of configurations, as the real server does.
         forms: What tells the pages' own forms from others'.
     """
 
@@ -96,9 +96,9 @@ class Context:
     schedules: Scheduler
     engine: Engine
     tokens: Tokens
+    places: Places
+    connectors: OwnConnectors
     strict: bool = False
-    allowed: Sequence[Path] = ()
-    connectors: OwnConnectors = field(default_factory=lambda: OwnConnectors(Path("/nonexistent")))
     forms: Forms = field(default_factory=Forms)
 
     @functools.cached_property

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
-from airbyte_dagster.local import configuration, joblogs, plan
+from airbyte_dagster.local import configuration, definitions, destinations, joblogs, plan
+from airbyte_dagster.local.destinations import Places
 from airbyte_dagster.local.engine import (
     ConnectorFailed,
     Engine,
@@ -28,7 +28,7 @@ from airbyte_dagster.local.engine import (
 from airbyte_dagster.local.jobstore import JobStore
 from airbyte_dagster.local.problems import ApiError
 from airbyte_dagster.local.records import Connection, Job
-from airbyte_dagster.local.settings import Home
+from airbyte_dagster.local.redaction import Redactor
 from airbyte_dagster.local.statestore import StateStore
 from airbyte_dagster.local.store import Store
 
@@ -52,6 +52,8 @@ class _Entry:
     run: Run | None = None
     ending: tuple[str, Failure] | None = None
     """How the job ends if it is ended from outside."""
+    redactor: Redactor = field(default_factory=lambda: Redactor(()))
+    """Hides the secrets of the job in its reason."""
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -63,8 +65,7 @@ class JobRunner:
         jobs: Where jobs are.
         states: Where incremental reads stopped.
         engine: What runs them.
-        home: For logs and temporary files, and the base of relative warehouse paths.
-        allowed: More directories that warehouse files may be in.
+        places: Where warehouse files may be; the home is for logs and temporary files, too.
         workers: How many jobs may run at once.
     """
 
@@ -74,17 +75,16 @@ class JobRunner:
         jobs: JobStore,
         states: StateStore,
         engine: Engine,
-        home: Home,
+        places: Places,
         *,
-        allowed: Sequence[Path] = (),
         workers: int = 4,
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._states = states
         self._engine = engine
-        self._home = home
-        self._allowed = tuple(allowed)
+        self._places = places
+        self._home = places.home
         self._workers = workers
         self._lock = threading.Lock()
         self._entries: dict[int, _Entry] = {}
@@ -205,20 +205,23 @@ class JobRunner:
                 ending = entry.ending
             own = "failed" if outcome.failure else "succeeded"
             status, failure = ending or (own, outcome.failure)
-            self._finish(job_id, status, _stats(outcome.streams), failure)
+            self._finish(entry, status, _stats(outcome.streams), failure)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the job must not stay active
-            self._finish(job_id, "failed", None, Failure("Local Airbyte failed to run the job", repr(error)))
+            self._finish(entry, "failed", None, Failure("Local Airbyte failed to run the job", repr(error)))
         finally:
             with self._lock:
                 self._entries.pop(job_id, None)
             entry.done.set()
             self._dispatch()
 
-    def _finish(self, job_id: int, status: str, stats: list[dict[str, Any]] | None, failure: Failure | None) -> None:
+    def _finish(self, entry: _Entry, status: str, stats: list[dict[str, Any]] | None, failure: Failure | None) -> None:
         """Write down how a job ended, if need be again and again: a full disk must not leave it running for ever."""
+        hide = entry.redactor.text
+        if failure is not None:
+            failure = replace(failure, message=hide(failure.message), internal=hide(failure.internal))
         while True:
             try:
-                self._jobs.end(job_id, status, stats, _failure(failure))
+                self._jobs.end(entry.job.id, status, stats, _failure(failure))
             except OperationalError:
                 if self._ending.wait(_SECONDS_BETWEEN_TRIES):
                     return  # the next start fails what is still active
@@ -234,12 +237,12 @@ class JobRunner:
             active = set(self._entries)
         joblogs.prune(self._home.logs, active)
         try:
-            request = self._request(entry.job)
+            request = self._request(entry)
             if entry.job.type == "reset":
                 # First the states, then the tables: an interrupted reset must not leave states for rows that are gone.
                 self._states.forget(entry.job.connection_id)
         except UnknownConnector as error:
-            return Outcome(failure=Failure(f"There is no connector {error}", kind="config_error"))
+            return Outcome(failure=Failure(definitions.unknown_source(str(error)), kind="config_error"))
         except ConnectorFailed as error:
             return Outcome(failure=Failure(str(error), origin="source"))
         except ApiError as error:
@@ -255,17 +258,19 @@ class JobRunner:
             self._states.settle(entry.job.connection_id, request.streams)
         return outcome
 
-    def _request(self, job: Job) -> JobRequest:
+    def _request(self, entry: _Entry) -> JobRequest:
+        job = entry.job
         connection = self._store.connection(job.connection_id)
         source = self._store.actor("source", connection.source_id)
         destination = self._store.actor("destination", connection.destination_id)
+        secrets = (
+            *configuration.secret_values(source.configuration, source.secret_paths),
+            *configuration.secret_values(destination.configuration, destination.secret_paths),
+        )
+        entry.redactor = Redactor(secrets)
         if job.type == "sync" and connection.schema_updates.startswith("propagate"):
             connection = self._with_current_schema(connection, source.type, source.configuration)
-        warehouse = configuration.warehouse(destination.configuration, self._home.root, self._allowed)
-        secrets = [
-            *configuration.secrets_in(source.configuration, source.secret_paths),
-            *configuration.secrets_in(destination.configuration, destination.secret_paths),
-        ]
+        warehouse = destinations.warehouse(destination.type, destination.configuration, self._places)
         return JobRequest(
             job_id=job.id,
             job_type=job.type,
@@ -277,7 +282,7 @@ class JobRunner:
             states=tuple(self._states.of_connection(connection.id)),
             log=self._home.job_log(job.id),
             scratch=self._home.scratch / f"job-{job.id}",
-            secrets=configuration.secret_values(secrets),
+            secrets=secrets,
             keep_states=lambda states: self._states.keep(connection.id, states),
         )
 
@@ -292,7 +297,7 @@ class JobRunner:
         connection = self._store.connection(connection_id)
         try:
             destination = self._store.actor("destination", connection.destination_id)
-            return configuration.warehouse(destination.configuration, self._home.root, self._allowed).key
+            return destinations.warehouse(destination.type, destination.configuration, self._places).key
         except ApiError:
             return ""  # the job will fail with the reason when it runs
 

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from airbyte_dagster.local import problems
-from airbyte_dagster.local.records import ACTIVE, Job
-from airbyte_dagster.local.store import Database
+from airbyte_dagster.local.database import Database
+from airbyte_dagster.local.records import ACTIVE, Connection, Job
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,8 @@ class JobStore:
             return bool(ids.all())
 
     def _add(self, session: Session, connection_id: str, workspace_id: str, kind: str) -> Job:
+        if session.get_one(Connection, connection_id).status == "deprecated":  # since the caller has looked
+            raise problems.state_conflict("Could not fulfill request")
         now = self._clock()
         job = Job(
             connection_id=connection_id,

@@ -65,9 +65,12 @@ def bad_request(message: str) -> ApiError:
     )
 
 
-def value_not_found(value: str) -> ApiError:
-    """400: no such name, as for an unknown ``sourceType``."""
-    return problem(400, "value-not-found", "", "The submitted value could not be found.", {"value": value})
+def value_not_found(value: str, message: str | None = None) -> ApiError:
+    """400: no such name, as for an unknown ``sourceType``; ``message`` is an addition of local Airbyte's."""
+    found = problem(400, "value-not-found", "", "The submitted value could not be found.", {"value": value})
+    if message is not None:
+        found.body["message"] = message
+    return found
 
 
 def forbidden(message: str) -> ApiError:

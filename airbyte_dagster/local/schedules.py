@@ -1,7 +1,7 @@
 """Starting the syncs of connections that have a schedule, while the server is up.
 
 What came due while it was down is not made up for. A machine that slept, or a clock that jumped, gets one sync for all
-times that it missed.
+times that it missed; when a clock that was wrong is set back, schedules count from the right time on.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from airbyte_dagster.local.quartz import BadCron, Cron
 from airbyte_dagster.local.store import Store
 
 _SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_OF_CORRECTION = 60.0
+"""A clock is set back by less to correct it, which must not make anything due twice."""
 
 
 class Scheduler:
@@ -36,6 +38,8 @@ class Scheduler:
         self._clock = clock
         self._due: dict[str, tuple[str, float | None]] = {}
         """Per connection, its expression and when it is due next."""
+        self._latest = 0.0
+        """The time of the last look."""
         self._crons: dict[str, Cron | None] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="schedules", daemon=True)
@@ -53,6 +57,9 @@ class Scheduler:
     def tick(self) -> None:
         """Start what came due since the last look; a schedule that is new or changed counts from now on."""
         now = self._clock()
+        if now < self._latest - _SECONDS_OF_CORRECTION:
+            self._due = {}  # reckoned from a time that was wrong
+        self._latest = now
         due: dict[str, tuple[str, float | None]] = {}
         for connection_id, workspace_id, expression in self._store.scheduled():
             known, at = self._due.get(connection_id, ("", None))

@@ -6,8 +6,10 @@ import math
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 from pydantic.alias_generators import to_camel
+
+from airbyte_dagster.local.guard import MOST_BYTES
 
 _DEEPEST = 64
 
@@ -30,40 +32,87 @@ def _representable(value: Any, depth: int = 0) -> Any:
     return value
 
 
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("blank")
+    return value
+
+
+JsonValue = Annotated[Any, AfterValidator(_representable)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_representable)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
 
 
 class Body(BaseModel):
     """A body with camelCase names."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        # No body is that long; but a text with any limit is looked at, so that half characters are refused.
+        str_max_length=MOST_BYTES,
+    )
 
 
 class TokenRequest(BaseModel):
     """What a client signs in with. ``grant_type`` is accepted and not looked at."""
 
+    model_config = ConfigDict(str_max_length=MOST_BYTES)  # as in `Body`
+
     client_id: str
     client_secret: str = Field(repr=False)
+
+
+class EmailNotification(Body):
+    """Whether Airbyte writes an email; local Airbyte sends none."""
+
+    enabled: StrictBool | None = None
+
+
+class WebhookNotification(Body):
+    """Where Airbyte sends a notice to."""
+
+    enabled: StrictBool | None = None
+    url: str | None = None
+
+
+class Notification(Body):
+    """How one kind of notice is sent."""
+
+    email: EmailNotification | None = None
+    webhook: WebhookNotification | None = None
+
+
+class Notifications(Body):
+    """The notices of a workspace, by what happened."""
+
+    failure: Notification | None = None
+    success: Notification | None = None
+    connection_update: Notification | None = None
+    connection_update_action_required: Notification | None = None
+    sync_disabled: Notification | None = None
+    sync_disabled_warning: Notification | None = None
 
 
 class WorkspaceCreate(Body):
     """A new workspace."""
 
-    name: str = Field(min_length=1, examples=["My second workspace"])
-    notifications: JsonObject = Field(default_factory=dict)
+    name: Name = Field(examples=["My second workspace"])
+    notifications: Annotated[Notifications, BeforeValidator(_representable)] = Field(default_factory=Notifications)
 
 
 class WorkspaceUpdate(Body):
     """Changes to a workspace."""
 
-    name: str | None = Field(default=None, min_length=1)
-    notifications: JsonObject | None = None
+    name: Name | None = None
+    notifications: Annotated[Notifications | None, BeforeValidator(_representable)] = None
 
 
 class ActorCreate(Body):
     """A new source or destination; ``configuration`` has the type key unless ``definitionId`` is given."""
 
-    name: str = Field(min_length=1)
+    name: Name
     workspace_id: UUID
     configuration: JsonObject = Field(repr=False)
     definition_id: UUID | None = None
@@ -72,14 +121,14 @@ class ActorCreate(Body):
 class ActorPut(Body):
     """A source's or destination's new name and configuration; both replace what is there."""
 
-    name: str = Field(min_length=1)
+    name: Name
     configuration: JsonObject = Field(repr=False)
 
 
 class ActorPatch(Body):
     """Changes to a source or destination; the configuration is merged into the stored one."""
 
-    name: str | None = Field(default=None, min_length=1)
+    name: Name | None = None
     configuration: JsonObject | None = Field(default=None, repr=False)
 
 
@@ -128,7 +177,7 @@ class Tag(Body):
 class TagCreate(Body):
     """A new tag."""
 
-    name: str = Field(examples=["nightly"])
+    name: Name = Field(examples=["nightly"])
     color: str = Field(examples=["75DCFF"])
     workspace_id: UUID
 
@@ -136,7 +185,7 @@ class TagCreate(Body):
 class TagChange(Body):
     """A tag's new name and colour."""
 
-    name: str
+    name: Name
     color: str
 
 
@@ -188,7 +237,7 @@ class ConnectionCreate(Body):
 
     source_id: UUID
     destination_id: UUID
-    name: str | None = None
+    name: Name | None = None
     configurations: Streams | None = None
     schedule: Schedule | None = None
     namespace_definition: NamespaceDefinition | None = None
@@ -202,7 +251,7 @@ class ConnectionCreate(Body):
 class ConnectionPatch(Body):
     """Changes to a connection; absent fields stay as they are."""
 
-    name: str | None = None
+    name: Name | None = None
     configurations: Streams | None = None
     schedule: Schedule | None = None
     namespace_definition: NamespaceDefinition | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -43,6 +44,7 @@ class Options:
         allow_paths: Directories besides the home that warehouse files may be in.
         prepare: Connectors that are installed, and asked for what is kept of their answers, before requests are
             accepted: clients wait 5 s at most.
+        command: What the user started the server with, for messages that name one of its options.
     """
 
     host: str = DEFAULT_HOST
@@ -52,6 +54,7 @@ class Options:
     connectors: Mapping[str, Path] = field(default_factory=dict)
     allow_paths: Sequence[Path] = ()
     prepare: Sequence[str] = ()
+    command: str = "airbyte-dagster local serve"
 
 
 def make_context(
@@ -73,22 +76,30 @@ def make_context(
 
     Returns:
         The `Context`.
+
+    Raises:
+        CannotServe: A newer version of this package has been here.
     """
-    from airbyte_dagster.local.declarative import OwnConnectors  # noqa: PLC0415 - the command line loads without them
+    from airbyte_dagster.local.database import Database, NewerDatabase  # noqa: PLC0415 - the command line loads without them
+    from airbyte_dagster.local.declarative import OwnConnectors  # noqa: PLC0415
     from airbyte_dagster.local.deps import Context, Tokens  # noqa: PLC0415
+    from airbyte_dagster.local.destinations import Places  # noqa: PLC0415
     from airbyte_dagster.local.environments import Environments  # noqa: PLC0415
     from airbyte_dagster.local.jobs import INTERRUPTED, JobRunner  # noqa: PLC0415
     from airbyte_dagster.local.jobstore import JobStore  # noqa: PLC0415
     from airbyte_dagster.local.schedules import Scheduler  # noqa: PLC0415
     from airbyte_dagster.local.statestore import StateStore  # noqa: PLC0415
-    from airbyte_dagster.local.store import Database, Store  # noqa: PLC0415
+    from airbyte_dagster.local.store import Store  # noqa: PLC0415
     from airbyte_dagster.local.workers import ConnectorEngine  # noqa: PLC0415
 
     home.make()
     shutil.rmtree(home.scratch, ignore_errors=True)  # what a killed server left has configurations in it
     home.make()
     credentials = settings.ensure_credentials(home)
-    database = Database(home.database)
+    try:
+        database = Database(home.database)
+    except NewerDatabase as error:
+        raise CannotServe(str(error)) from None
     store, jobs = Store(database, credentials.workspace_id, clock), JobStore(database, clock)
     jobs.fail_interrupted(INTERRUPTED)
     own = OwnConnectors(home.definitions, options.connectors)
@@ -96,7 +107,8 @@ def make_context(
         environments = Environments(home.environments)
         engine = ConnectorEngine(environments, home.scratch, own, on_progress)
     states = StateStore(database)
-    runner = JobRunner(store, jobs, states, engine, home, allowed=options.allow_paths, workers=options.workers)
+    places = Places(home, tuple(options.allow_paths), options.command)
+    runner = JobRunner(store, jobs, states, engine, places, workers=options.workers)
     schedules = Scheduler(store, runner, clock)
     return Context(
         home=home,
@@ -107,8 +119,8 @@ def make_context(
         schedules=schedules,
         engine=engine,
         tokens=Tokens(credentials),
+        places=places,
         strict=options.strict,
-        allowed=tuple(options.allow_paths),
         connectors=own,
     )
 
@@ -208,6 +220,7 @@ def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with
     """
     from airbyte_dagster.local.app import create_app  # noqa: PLC0415 - the command line loads without it
 
+    say = _whoever_listens(say)
     with only_server(home), contextlib.closing(listen(options.host, options.port)) as bound:
         url = url_of(bound)
 
@@ -260,6 +273,28 @@ def _prepare(engine: Any, names: Sequence[str], say: Callable[[str], None]) -> N
                 engine.discover(name, {})
         except (UnknownConnector, ConnectorFailed) as error:
             say(f"the connector {name} is not ready, its first use will try again: {error}")
+
+
+def _whoever_listens(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Say it as long as somebody reads it: `serve | head -1` is no reason to end."""
+
+    def say_it(line: str) -> None:
+        try:
+            say(line)
+        except BrokenPipeError:
+            _drop_what_nobody_reads()
+
+    return say_it
+
+
+def _drop_what_nobody_reads() -> None:
+    """Let go of stdout and stderr where their reader has gone, so that nothing fails of writing to them."""
+    with Path(os.devnull).open("wb") as nowhere:
+        for number in (1, 2):
+            watch = select.poll()
+            watch.register(number, 0)
+            if any(event & select.POLLERR for _, event in watch.poll(0)):
+                os.dup2(nowhere.fileno(), number)
 
 
 def _stop_at_end_of_stdin(stop: Callable[[int, FrameType | None], None]) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from airbyte_dagster.local.database import Database
 from airbyte_dagster.local.engine import Json, StreamPlan
 from airbyte_dagster.local.records import State
-from airbyte_dagster.local.store import Database
 
 #: Namespace and name.
 StreamKey = tuple[str | None, str]

@@ -1,74 +1,22 @@
-"""The state of local Airbyte in SQLite: workspaces, sources, destinations, connections, and the rules they follow."""
+"""Workspaces, sources, destinations, connections, and the rules that they follow."""
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, ColumnElement, create_engine, event, func, literal_column, select, text, update
+from sqlalchemy import ColumnElement, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from airbyte_dagster.local import problems
+from airbyte_dagster.local.database import Database
 from airbyte_dagster.local.records import Actor, Base, Connection, Workspace
 
-_SCHEDULES = (
-    "CREATE INDEX IF NOT EXISTS connections_by_schedule ON connections (json_extract(schedule, '$.scheduleType'))"
-)
 DEFAULT_WORKSPACE = "Default Workspace"
 RESOURCE = {"source": "SOURCE_CONNECTION", "destination": "DESTINATION_CONNECTION"}
 R = TypeVar("R", bound=Base)
-
-
-class Database:
-    """The SQLite file: readable by the user only, write-ahead log, one writer at a time.
-
-    Args:
-        path: The file; made when missing.
-    """
-
-    def __init__(self, path: Path) -> None:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite would make it world-readable
-        self._engine = create_engine(
-            URL.create("sqlite", database=str(path)),  # as text, a ? in the path would begin something else
-            pool_size=50,
-            max_overflow=-1,
-            connect_args={"timeout": 30, "check_same_thread": False},
-        )
-        event.listen(self._engine, "connect", _set_up)
-        # The server is the only process that writes, so a lock here means SQLite never says "database is locked".
-        self._writing = threading.RLock()
-        Base.metadata.create_all(self._engine)
-        with self._engine.begin() as connection:  # tables that were there already don't get new indexes by that
-            connection.execute(text(_SCHEDULES))
-
-    @contextmanager
-    def read(self) -> Iterator[Session]:
-        """A session to read in. What it gives stays usable afterwards."""
-        with Session(self._engine, expire_on_commit=False) as session:
-            yield session
-
-    @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A session to write in, committed at the end of the block; keep the block short."""
-        with self._writing, Session(self._engine, expire_on_commit=False) as session, session.begin():
-            yield session
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._engine.dispose()
-
-
-def _set_up(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 class Store:
@@ -194,8 +142,11 @@ class Store:
         configuration: dict[str, Any],
         secret_paths: list[Any],
     ) -> Actor:
-        """Make a source or destination. Names need not be unique, as with Airbyte."""
-        self.workspace(workspace_id)
+        """Make a source or destination. Names need not be unique, as with Airbyte.
+
+        Raises:
+            ApiError: 404: its workspace was deleted meanwhile.
+        """
         made = Actor(
             id=str(uuid.uuid4()),
             kind=kind,
@@ -209,6 +160,8 @@ class Store:
             deleted=False,
         )
         with self.database.write() as session:
+            if session.get_one(Workspace, workspace_id).deleted:
+                raise problems.not_found("WORKSPACE", workspace_id)
             session.add(made)
         return made
 
@@ -294,15 +247,32 @@ class Store:
         return found
 
     def add_connection(self, **columns: Any) -> Connection:
-        """Make a connection."""
+        """Make a connection.
+
+        Raises:
+            ApiError: 404: its source or its destination was deleted meanwhile.
+        """
         made = Connection(id=str(uuid.uuid4()), created_at=int(self._clock()), **columns)
         with self.database.write() as session:
+            for kind, actor_id in (("source", made.source_id), ("destination", made.destination_id)):
+                if session.get_one(Actor, actor_id).deleted:
+                    raise problems.not_found(RESOURCE[kind], actor_id)
             session.add(made)
         return made
 
     def change_connection(self, connection_id: str, **changes: Any) -> Connection:
-        """Change some columns of a connection."""
-        return self._change(Connection, connection_id, changes)
+        """Change some columns of a connection.
+
+        Raises:
+            ApiError: 404: it was deleted meanwhile.
+        """
+        with self.database.write() as session:
+            record = session.get_one(Connection, connection_id)
+            if record.status == "deprecated":
+                raise problems.not_found("STANDARD_SYNC", connection_id)
+            for column, value in changes.items():
+                setattr(record, column, value)
+        return record
 
     def edit_connection(self, connection_id: str, edit: Callable[[Connection], dict[str, Any]]) -> Connection:
         """Change the columns that ``edit`` gives for the connection as it is now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import shutil
@@ -16,7 +17,6 @@ from typing import IO, Any
 
 from airbyte_dagster.local import joblogs
 from airbyte_dagster.local.children import signal_group
-from airbyte_dagster.local.configuration import MASK
 from airbyte_dagster.local.connectors import Connector, Connectors, connector_environment
 from airbyte_dagster.local.engine import (
     ConnectorFailed,
@@ -31,6 +31,7 @@ from airbyte_dagster.local.engine import (
 )
 from airbyte_dagster.local.environments import EnvironmentFailed, Environments, Progress
 from airbyte_dagster.local.joblogs import JobLog
+from airbyte_dagster.local.redaction import Redactor
 
 _MODULE = "airbyte_dagster.local.work"
 
@@ -214,16 +215,18 @@ class _WorkerRun:
 
     def _keep_log(self, pipe: IO[bytes]) -> None:
         with pipe, contextlib.closing(JobLog(self._request.log)) as log:
-            for line in pipe:  # to its end, even if nothing can be kept any more, or the worker would hang
-                log.write(self._redact(line.decode(errors="replace")).rstrip())
+            lines = Redactor(self._request.secrets).stream(lambda line: log.write(line.rstrip()))
+            decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+            # To its end, even if nothing can be kept any more, or the worker would hang.
+            while block := pipe.read1(65536):  # type: ignore[attr-defined]
+                lines.write(decoder.decode(block))
+            lines.close()
 
     def _log_tail(self, lines: int = 20) -> str:
         return "\n".join(joblogs.read(self._request.log).splitlines()[-lines:])
 
     def _redact(self, text: str) -> str:
-        for secret in self._request.secrets:
-            text = text.replace(secret, MASK)
-        return text
+        return Redactor(self._request.secrets).text(text)
 
 
 _CANCELLED = Failure("The job was cancelled", kind="manual_cancellation")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from airbyte_dagster.local import connectors as connectors_module
 from airbyte_dagster.local import environments
 from airbyte_dagster.local.connectors import Connectors, connector_environment
 from airbyte_dagster.local.engine import ConnectorFailed, UnknownConnector
@@ -195,13 +198,54 @@ def test_discovery_is_cached_per_configuration(tmp_path: Path) -> None:
     assert names(refresh=True) == ["b"]
 
 
-def test_connectors_do_not_get_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of a connector lacks the server's credentials and Python's own settings."""
-    for name in ("AIRBYTE_CLIENT_SECRET", "MOTHERDUCK_APIKEY", "PYTHONPATH", "VIRTUAL_ENV", "KEPT"):
+def test_connectors_get_named_variables_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the server's environment a connector gets what programs need; any other variable may hold a secret."""
+    ours = ("AIRBYTE_CLIENT_SECRET", "MOTHERDUCK_APIKEY", "PYTHONPATH", "VIRTUAL_ENV", "AWS_SECRET_ACCESS_KEY", "OTHER")
+    for name in (*ours, "LC_ALL", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "value")
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     found = connector_environment("/scratch")
-    assert found["KEPT"] == "value"
+    assert not {*ours} & found.keys()
     assert found["TMPDIR"] == "/scratch"
-    assert not {"AIRBYTE_CLIENT_SECRET", "MOTHERDUCK_APIKEY", "PYTHONPATH", "VIRTUAL_ENV"} & found.keys()
-    assert "PYTHONDONTWRITEBYTECODE" not in found  # their bytecode is made as they run, not when they are installed
+    assert (found["LC_ALL"], found["HTTPS_PROXY"], found["PATH"]) == ("value", "value", os.environ["PATH"])
+
+
+def test_endless_line_is_refused(tmp_path: Path) -> None:
+    """A connector that writes one line without an end is ended when that is too long; it is not kept in memory."""
+    tool = script(tmp_path / "connector", "exec tr '\\0' x </dev/zero")
+    with pytest.raises(ConnectorFailed, match="wrote a line of more than 32 MB"):
+        Connectors(Environments(tmp_path / "e"), tmp_path / "s", {"x": tool}).spec("x")
+
+
+def test_endless_output_is_not_kept(tmp_path: Path) -> None:
+    """Many lines, and errors without an end of line, are read and forgotten; the answer among them is found."""
+    answer = json.dumps({"type": "CONNECTION_STATUS", "connectionStatus": {"status": "SUCCEEDED"}})
+    noise = "head -c 100000000 /dev/zero | tr '\\0' x"
+    tool = script(tmp_path / "connector", f"{noise} >&2\n{noise} | fold -w 1000\necho\necho '{answer}'")
+    connectors = Connectors(Environments(tmp_path / "e"), tmp_path / "s", {"x": tool})
+    tracemalloc.start()
+    try:
+        assert connectors.check("x", {}) is None
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_silent_connector_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that never answers is ended after its time, even if a process that it left behind holds its output."""
+    monkeypatch.setattr(connectors_module, "_SPEC_SECONDS", 0.2)
+    tool = script(tmp_path / "connector", "setsid sleep 5 & exit 0")
+    with pytest.raises(ConnectorFailed, match="did not answer in 0 s"):
+        Connectors(Environments(tmp_path / "e"), tmp_path / "s", {"x": tool}).spec("x")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[" * 100_000, '{"type":' + "[" * 100_000, '{"type": "TRACE", "trace": "x"}', '{"type": "SPEC", "spec": 1}'],
+)
+def test_odd_lines_are_no_messages(line: str, tmp_path: Path) -> None:
+    """What only looks like a message is passed over."""
+    (tmp_path / "lines").write_text(line + "\n")
+    tool = script(tmp_path / "connector", f"cat {tmp_path}/lines")
+    with pytest.raises(ConnectorFailed, match="gave no spec"):
+        Connectors(Environments(tmp_path / "e"), tmp_path / "s", {"x": tool}).spec("x")

@@ -16,7 +16,7 @@ from airbyte_dagster.local.server import Options, make_context
 from airbyte_dagster.local.settings import PUBLIC_API, ensure_credentials, resolve_home
 from airbyte_dagster_tests.local.fakes import PATIENCE, ScriptedEngine
 
-NAMES = st.text(min_size=1, max_size=12)
+NAMES = st.text(min_size=1, max_size=12).filter(str.strip)
 COLOURS = st.from_regex(r"[0-9A-Fa-f]{6}", fullmatch=True)
 STREAMS = st.lists(st.sampled_from(["users", "products", "purchases"]), min_size=1, unique=True)
 LIMITS = st.integers(1, 100)

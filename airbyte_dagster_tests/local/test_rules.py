@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from airbyte_dagster.destinations.tables import Place
-from airbyte_dagster.local import configuration, plan, settings
-from airbyte_dagster.local.configuration import MASK
+from airbyte_dagster.local import configuration, destinations, plan, settings
+from airbyte_dagster.local.destinations import Places
 from airbyte_dagster.local.engine import Warehouse
 from airbyte_dagster.local.problems import ApiError
 from airbyte_dagster.local.records import Connection
+from airbyte_dagster.local.redaction import MASK
 from airbyte_dagster.local.work import reporting
 from airbyte_dagster_tests.local.client import PATIENCE
 from airbyte_dagster_tests.local.processes import environment
@@ -58,6 +59,22 @@ def test_secrets_are_found_through_alternatives_and_arrays() -> None:
     assert configuration.masked({"key": ""}, paths) == {"key": ""}
 
 
+def test_secrets_are_found_through_references() -> None:
+    """Also through a reference that leads in circles or nowhere, and through what is no schema."""
+    spec = {
+        "definitions": {
+            "login": {"properties": {"key": {"airbyte_secret": True}, "next": {"$ref": "#/definitions/login"}}}
+        },
+        "properties": {
+            "login": {"$ref": "#/definitions/login"},
+            "nowhere": {"$ref": "#/definitions/none/at/all"},
+            "odd": {"properties": ["x"], "oneOf": {"y": 1}, "items": [1], "$ref": 1},
+        },
+    }
+    assert ["login", "key"] in configuration.secret_paths(spec)
+    assert configuration.masked({"login": {"key": "k"}}, configuration.secret_paths(spec)) == {"login": {"key": MASK}}
+
+
 def test_masks_sent_back_keep_the_secrets() -> None:
     """What was read and sent back unchanged is what is stored, by PUT's rule and by PATCH's."""
     masked = configuration.masked(CONFIG, configuration.secret_paths(SPEC))
@@ -79,30 +96,52 @@ def test_validation_never_repeats_a_value() -> None:
 
 
 def test_spec_that_python_cannot_follow_does_not_stop_anyone() -> None:
-    """A pattern in another regex language or a dangling reference leaves the judgement to the connector."""
+    """A pattern of another regex language, a dangling reference, an unknown type, or anything else that is no schema
+    leaves the judgement to the connector.
+    """
     configuration.validate({"a": "x"}, {"properties": {"a": {"pattern": r"^\p{L}(?<n>x)$"}}})
     configuration.validate({"a": "x"}, {"properties": {"a": {"$ref": "#/definitions/nowhere"}}})
+    configuration.validate({"a": "x"}, {"properties": {"a": {"type": "text"}}})
+    configuration.validate({"a": "x"}, {"properties": ["a"]})
 
 
 @pytest.mark.parametrize(
-    ("config", "expected"),
+    ("kind", "config", "expected"),
     [
-        ({"destination_path": "x.duckdb"}, Warehouse("duckdb", path="/h/x.duckdb")),
-        ({"destination_path": "/h/a/../x.duckdb", "schema": "s"}, Warehouse("duckdb", path="/h/x.duckdb", schema="s")),
+        ("duckdb", {"destination_path": "x.duckdb"}, Warehouse("duckdb", path="/h/x.duckdb")),
         (
+            "duckdb",
+            {"destination_path": "/h/a/../x.duckdb", "schema": "s"},
+            Warehouse("duckdb", path="/h/x.duckdb", schema="s"),
+        ),
+        (
+            "duckdb",
             {"destination_path": "md:lms", "motherduck_api_key": "k"},
             Warehouse("motherduck", database="lms", api_key="k"),
         ),
         (
+            "duckdb",
             {"destination_path": "md:", "motherduck_api_key": "k"},
             Warehouse("motherduck", database="my_db", api_key="k"),
         ),
-        ({"db": "lms", "motherduck_api_key": "k"}, Warehouse("motherduck", database="lms", api_key="k")),
+        ("motherduck", {"db": "lms", "motherduck_api_key": "k"}, Warehouse("motherduck", database="lms", api_key="k")),
+        (
+            "motherduck",
+            {"destination_path": "lms", "motherduck_api_key": "k"},
+            Warehouse("motherduck", database="lms", api_key="k"),
+        ),
+        (
+            "postgres",
+            {"host": "h", "username": "u", "database": "d"},
+            Warehouse("postgres", database="d", schema="public", host="h", port=5432, username="u"),
+        ),
     ],
 )
-def test_warehouse_of_a_destination(config: dict[str, Any], expected: Warehouse) -> None:
-    """A path is a file in the home, `md:` a MotherDuck database; only files have a key that makes jobs wait."""
-    found = configuration.warehouse(config, Path("/h"), [])
+def test_warehouse_of_a_destination(kind: str, config: dict[str, Any], expected: Warehouse) -> None:
+    """The type says the kind: a path is a file in the home, with `md:`, or of type motherduck, a MotherDuck database;
+    only files have a key that makes jobs wait.
+    """
+    found = destinations.warehouse(kind, config, Places(settings.Home(Path("/h"))))
     assert found == expected
     assert found.key == (f"file:{found.path}" if found.kind == "duckdb" else "")
     assert "api_key" not in repr(found)

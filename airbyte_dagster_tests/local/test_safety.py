@@ -12,10 +12,10 @@ from sqlalchemy.exc import OperationalError
 
 from airbyte_dagster.local import jobs as jobs_module
 from airbyte_dagster.local import settings
+from airbyte_dagster.local.database import Database
 from airbyte_dagster.local.engine import StreamPlan
 from airbyte_dagster.local.environments import Environments
 from airbyte_dagster.local.statestore import StateStore
-from airbyte_dagster.local.store import Database
 from airbyte_dagster.local.workers import ConnectorEngine
 from airbyte_dagster_tests.local.fakes import RunningAirbyte, running_local_airbyte
 from airbyte_dagster_tests.local.processes import TINY

@@ -94,6 +94,41 @@ def test_nothing_is_made_up_for_after_a_restart(tmp_path: Path, clock: Clock) ->
         assert jobs(api) == []
 
 
+@pytest.mark.parametrize("jump", [48 * HOUR, 300 * 365 * 24 * HOUR], ids=["days", "centuries"])
+def test_a_clock_that_jumped_ahead_and_was_set_right(
+    jump: float, running: RunningAirbyte, api: Api, clock: Clock
+) -> None:
+    """The jump is one sync at most; once the clock is right again, the next hour is, by the right time."""
+    connection = scheduled(api)
+    running.context.schedules.tick()
+    right, clock.now = clock.now, clock.now + jump
+    running.context.schedules.tick()
+    for job in range(1, len(jobs(api)) + 1):
+        api.finish(job)
+    before = len(jobs(api))
+    assert before <= 1
+    clock.now = right + 1
+    running.context.schedules.tick()
+    assert len(jobs(api)) == before
+    clock.now = MIDNIGHT + HOUR
+    running.context.schedules.tick()
+    assert jobs(api) == [connection] * (before + 1)
+
+
+def test_a_small_correction_starts_nothing_twice(running: RunningAirbyte, api: Api, clock: Clock) -> None:
+    """A clock that is set back by seconds, just after a sync was due, makes it due no second time."""
+    connection = scheduled(api)
+    running.context.schedules.tick()
+    clock.now = MIDNIGHT + HOUR
+    running.context.schedules.tick()
+    api.finish(1)
+    clock.now -= 5
+    running.context.schedules.tick()
+    clock.now += 10
+    running.context.schedules.tick()
+    assert jobs(api) == [connection]
+
+
 def test_running_sync_is_not_started_twice(running: RunningAirbyte, api: Api, clock: Clock) -> None:
     """While a sync runs, its next time is left out."""
     connection = scheduled(api)

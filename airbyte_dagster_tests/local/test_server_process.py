@@ -58,6 +58,26 @@ def test_ctrl_c_ends_with_zero(start_server: Start, tmp_path: Path) -> None:
     assert "Traceback" not in "".join(server.output)
 
 
+@pytest.mark.parametrize("errors_too", [False, True], ids=["stdout", "stdout and stderr"])
+def test_nobody_has_to_read_what_it_says(errors_too: bool, tmp_path: Path) -> None:
+    """`serve | head -1`: the server goes on when nobody reads its output any more, and ends with 0."""
+    home = settings.resolve_home(tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    arguments = command("serve", "--home", str(tmp_path), "--port", "0")
+    errors = writer if errors_too else subprocess.DEVNULL
+    with subprocess.Popen(arguments, stdout=writer, stderr=errors, env=environment()) as process:
+        os.close(writer)
+        try:
+            wait_for(lambda: settings.running_server(home) or process.poll() is not None, lambda: "it never was ready")
+            with Api(str(settings.running_server(home)), settings.ensure_credentials(home)) as api:
+                assert api.ok("GET", "/workspaces")["data"]
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+
+
 def test_second_server_of_a_home_is_refused(start_server: Start, tmp_path: Path) -> None:
     """The second says where the first runs, in one sentence, and ends with an error."""
     server = start_server(tmp_path)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from airbyte_dagster import AirbytePipeline, Connection, Destination, Source
 from airbyte_dagster.local import settings
+from airbyte_dagster.local.database import Database
 from airbyte_dagster.local.records import Job
-from airbyte_dagster.local.store import Database
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
 from benchmarks.local_airbyte import fill
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Request
 
-from airbyte_dagster.local import configuration, definitions, problems, views
+from airbyte_dagster.local import configuration, definitions, destinations, problems, views
 from airbyte_dagster.local.deps import (
     Context,
     Ctx,
@@ -64,13 +64,16 @@ def spec_of(context: Context, kind: str, type_name: str) -> Json:
         ApiError: 400 value-not-found for an unknown type; 500 when its connector can't be installed or run.
     """
     if kind == "destination":
-        if type_name not in configuration.DESTINATION_SPECS:
-            raise problems.value_not_found(type_name)
-        return configuration.DESTINATION_SPECS[type_name]
+        if type_name not in destinations.SPECS:
+            there = ", ".join(sorted(destinations.SPECS))
+            raise problems.value_not_found(
+                type_name, f"There is no destination {type_name!r} here; there are: {there}."
+            )
+        return destinations.SPECS[type_name]
     try:
         return context.engine.spec(type_name)
     except UnknownConnector:
-        raise problems.value_not_found(type_name) from None
+        raise problems.value_not_found(type_name, definitions.unknown_source(type_name)) from None
     except ConnectorFailed as error:
         raise problems.unexpected(str(error)) from error
 
@@ -84,7 +87,7 @@ def checked(context: Context, kind: str, type_name: str, config: Json) -> config
     spec = spec_of(context, kind, type_name)
     configuration.validate(config, spec)
     if kind == "destination":
-        configuration.warehouse(config, context.home.root, context.allowed)
+        destinations.warehouse(type_name, config, context.places)
     return configuration.secret_paths(spec)
 
 

@@ -16,6 +16,7 @@ from airbyte_dagster.local.schemas import TokenRequest
 
 router = APIRouter()
 
+_MOST_FIELDS = 100
 _BODY = {
     "requestBody": {
         "required": True,
@@ -38,12 +39,15 @@ async def _credentials(request: Request) -> TokenRequest:
     if "json" in request.headers.get("content-type", "json"):
         try:
             raw: Any = await request.json()
-        except (ValueError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             raise problems.error_id(422, "the body is not JSON") from None
     else:
         from urllib.parse import parse_qsl  # noqa: PLC0415 - one use
 
-        raw = dict(parse_qsl((await request.body()).decode(errors="replace")))
+        try:
+            raw = dict(parse_qsl((await request.body()).decode(errors="replace"), max_num_fields=_MOST_FIELDS))
+        except ValueError:
+            raise problems.error_id(422, f"the form has more than {_MOST_FIELDS} fields") from None
     try:
         return TokenRequest.model_validate(raw)
     except ValidationError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from airbyte_dagster.local import configproblems, configuration, configviews, destinations
+from airbyte_dagster.local import configproblems, configviews, definitions, destinations
 from airbyte_dagster.local.configschemas import DestinationId, SourceDiscover, SourceId
 from airbyte_dagster.local.deps import Context, Ctx
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
@@ -28,7 +28,7 @@ def check_source(context: Ctx, body: SourceId) -> dict[str, Any]:
     except ConnectorFailed as error:
         reason = str(error)
     except UnknownConnector:
-        reason = f"There is no connector {source.type}"
+        reason = definitions.unknown_source(source.type)
     return _checked(source, reason, started)
 
 
@@ -38,7 +38,7 @@ def check_destination(context: Ctx, body: DestinationId) -> dict[str, Any]:
     destination = _actor(context, "destination", str(body.destination_id))
     started = time.time()
     try:
-        where = configuration.warehouse(destination.configuration, context.home.root, context.allowed)
+        where = destinations.warehouse(destination.type, destination.configuration, context.places)
         reason = destinations.reason_against(where)
     except ApiError as error:
         reason = str((error.body.get("data") or {}).get("message"))
@@ -53,7 +53,7 @@ def discover_schema(context: Ctx, body: SourceDiscover) -> dict[str, Any]:
     try:
         found = context.engine.discover(source.type, source.configuration, refresh=body.disable_cache)
     except (ConnectorFailed, UnknownConnector) as error:
-        reason = f"There is no connector {error}" if isinstance(error, UnknownConnector) else str(error)
+        reason = definitions.unknown_source(source.type) if isinstance(error, UnknownConnector) else str(error)
         return {"jobInfo": _job_info(source, "discover_schema", started, reason)}
     return {
         "catalog": configviews.discovered_catalog(found),

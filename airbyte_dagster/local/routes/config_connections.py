@@ -42,7 +42,8 @@ def update_web_connection(context: Ctx, body: WebConnectionUpdate) -> dict[str, 
         # Without a selected stream there is nothing to check; the check would take the streams that it suggests.
         changes["streams"], changes["catalog"] = streams.select(given, settings) if settings else ([], [])
     if changes:
-        record = context.store.change_connection(record.id, **changes)
+        with configproblems.in_its_words():
+            record = context.store.change_connection(record.id, **changes)
     if body.status == "deprecated":
         context.runner.cancel([record.id])
     return _web_connection(context, record)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request
 
-from airbyte_dagster.local import problems, streams, views
+from airbyte_dagster.local import definitions, problems, streams, views
 from airbyte_dagster.local.deps import (
     Context,
     Ctx,
@@ -56,7 +56,7 @@ def discovered(context: Context, source: Actor, *, refresh: bool = False) -> lis
     try:
         return context.engine.discover(source.type, source.configuration, refresh=refresh)
     except UnknownConnector:
-        raise problems.value_not_found(source.type) from None
+        raise problems.value_not_found(source.type, definitions.unknown_source(source.type)) from None
     except ConnectorFailed as error:
         raise problems.unexpected(str(error)) from error
 
@@ -176,7 +176,10 @@ def patch_connection(context: Ctx, connection_id: UUID, body: ConnectionPatch) -
         source = context.store.actor("source", record.source_id)
         changes["streams"], changes["catalog"] = _selected(context, source, body.configurations)
     given = {key: value for key, value in changes.items() if value is not None}
-    return views.connection(context.store.change_connection(record.id, **given))
+    changed = context.store.change_connection(record.id, **given)
+    if changed.status == "deprecated":  # it is deleted by that, as with DELETE
+        context.runner.cancel([record.id])
+    return views.connection(changed)
 
 
 @router.delete("/{connection_id}", status_code=204, summary="Delete a connection")

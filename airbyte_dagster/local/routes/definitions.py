@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from airbyte_dagster.local import configuration, definitions, problems
+from airbyte_dagster.local import definitions, destinations, problems
 from airbyte_dagster.local.deps import Context, Ctx
 from airbyte_dagster.local.environments import PINS, pinned
 from airbyte_dagster.local.schemas import DeclarativeChange, DeclarativeCreate, DefinitionChange, DefinitionCreate
@@ -24,11 +24,8 @@ _RESOURCE = {"source": "STANDARD_SOURCE_DEFINITION", "destination": "STANDARD_DE
 def _known(context: Context, kind: str) -> list[dict[str, Any]]:
     """Types that are pinned, configured or in use. Any package is a source, but their list is the registry's."""
     used = {name for name in context.store.actor_types(kind) if not definitions.custom_id(name)}
-    if kind == "destination":
-        names = {*configuration.DESTINATION_SPECS, *used}
-    else:
-        named = {name for name in context.connectors if not definitions.custom_id(name)}
-        names = {*pinned(), *named, *used}
+    named = {name for name in context.connectors if not definitions.custom_id(name)}
+    names = {*destinations.SPECS, *used} if kind == "destination" else {*pinned(), *named, *used}
     return [definitions.view(kind, name, _tag(context, kind, name)) for name in sorted(names)]
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from airbyte_dagster.local import configuration, joblogs, pages, plan
+from airbyte_dagster.local import destinations, joblogs, pages, plan
 from airbyte_dagster.local.deps import Context, Ctx
 from airbyte_dagster.local.jobstore import JobFilter
 from airbyte_dagster.local.problems import ApiError
@@ -140,7 +140,7 @@ def _tables(context: Context, record: Connection, destination: Actor | None) -> 
     if destination is None or destination.deleted:  # its configuration is gone
         return []
     try:
-        warehouse = configuration.warehouse(destination.configuration, context.home.root, context.allowed)
+        warehouse = destinations.warehouse(destination.type, destination.configuration, context.places)
     except ApiError:  # a directory that was allowed once
         return []
     places = [plan.place_of(record, warehouse, stream.get("namespace"), stream["name"]) for stream in record.catalog]

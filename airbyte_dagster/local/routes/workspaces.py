@@ -35,7 +35,8 @@ def list_workspaces(
 @router.post("", summary="Create a workspace")
 def create_workspace(context: Ctx, body: WorkspaceCreate) -> dict[str, Any]:
     """Make a workspace."""
-    return views.workspace(context.store.add_workspace(body.name, body.notifications))
+    notifications = body.notifications.model_dump(by_alias=True, exclude_none=True)
+    return views.workspace(context.store.add_workspace(body.name, notifications))
 
 
 @router.get("/{workspace_id}", summary="Get a workspace")
@@ -46,8 +47,8 @@ def get_workspace(context: Ctx, workspace_id: UUID) -> dict[str, Any]:
 
 @router.patch("/{workspace_id}", summary="Change a workspace")
 def patch_workspace(context: Ctx, workspace_id: UUID, body: WorkspaceUpdate) -> dict[str, Any]:
-    """Change its name."""
-    changes = body.model_dump(exclude_none=True)
+    """Change its name, or where notices go."""
+    changes = body.model_dump(by_alias=True, exclude_none=True)
     return views.workspace(context.store.change_workspace(str(workspace_id), **changes))
 
 

@@ -18,7 +18,7 @@ dev: $(VENV)/ready ## Start local Airbyte and Dagster's UI together, until Ctrl-
 	@$(BIN)/airbyte-dagster dev
 
 test: $(VENV)/ready ## Run every test but those of the heavy clients
-	@scripts/system-packages initdb=postgresql chromium=chromium curl=curl openssl=openssl
+	@scripts/system-packages initdb=postgresql mariadbd=mariadb-server chromium=chromium curl=curl openssl=openssl
 	@$(BIN)/airbyte-dagster local connectors install faker file
 	$(BIN)/python -m pytest -m "not clients" $(PYTEST_ARGS)
 

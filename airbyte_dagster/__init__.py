@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airbyte_dagster.resources import AirbyteResource as AirbyteResource
     from airbyte_dagster.resources import MotherDuckResource as MotherDuckResource
     from airbyte_dagster.resources import PostgresWarehouseResource as PostgresWarehouseResource
+    from airbyte_dagster.resources import SqlWarehouseResource as SqlWarehouseResource
     from airbyte_dagster.resources import WarehouseResource as WarehouseResource
     from airbyte_dagster.runs.single import CompletedSync as CompletedSync
     from airbyte_dagster.sensors import build_file_sensor as build_file_sensor
@@ -55,6 +56,7 @@ _MODULES = {
     "Reconcile": "pipelines.spec",
     "Schedule": "pipelines.spec",
     "Source": "pipelines.spec",
+    "SqlWarehouseResource": "resources",
     "Stream": "pipelines.spec",
     "SyncMode": "pipelines.spec",
     "WarehouseResource": "resources",

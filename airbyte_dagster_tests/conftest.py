@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import os
 import ssl
 from collections.abc import Iterator
@@ -106,18 +105,6 @@ def environments(cache: Path) -> Path:
     root = cache / "environments"
     prepare(root, ["faker", "file"])
     return root
-
-
-@pytest.fixture(scope="session")
-def duckdb_extensions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with DuckDB's extension for PostgreSQL, from the package that brings it: no download in tests."""
-    directory = tmp_path_factory.mktemp("duckdb-extensions")
-    package = importlib.resources.files("duckdb_extension_postgres_scanner")
-    with duckdb.connect() as connection:
-        connection.execute(f"SET extension_directory = '{directory}'")
-        [file] = Path(str(package)).rglob("*.duckdb_extension")
-        connection.execute(f"INSTALL '{file}'")
-    return directory
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from airbyte_dagster import AirbyteResource, Checks, MotherDuckResource, PostgresWarehouseResource
+from airbyte_dagster import AirbyteResource, Checks, MotherDuckResource, PostgresWarehouseResource, SqlWarehouseResource
 from airbyte_dagster.checks.specs import Check
 from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster.local import settings
@@ -324,7 +324,12 @@ def test_examples_run(page: str, block: str, monkeypatch: pytest.MonkeyPatch, re
 
 @pytest.mark.parametrize(
     ("resource", "name"),
-    [(AirbyteResource, "pipelines"), (MotherDuckResource, "pipelines"), (PostgresWarehouseResource, "checks")],
+    [
+        (AirbyteResource, "pipelines"),
+        (MotherDuckResource, "pipelines"),
+        (PostgresWarehouseResource, "warehouses"),
+        (SqlWarehouseResource, "warehouses"),
+    ],
 )
 def test_every_setting_is_described(resource: type[dg.ConfigurableResource[object]], name: str) -> None:
     """In its page, and by a description that Dagster's UI shows."""

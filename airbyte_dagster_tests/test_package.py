@@ -41,6 +41,7 @@ def test_public_names() -> None:
         "Reconcile",
         "Schedule",
         "Source",
+        "SqlWarehouseResource",
         "Stream",
         "SyncMode",
         "WarehouseResource",

@@ -19,7 +19,7 @@ from dagster._core.remote_representation.external_data import JobDataSnap, Repos
 from dagster._serdes import serialize_value
 from pydantic import ValidationError
 
-from airbyte_dagster import AirbyteResource, MotherDuckResource, build_pipeline_defs
+from airbyte_dagster import AirbyteResource, MotherDuckResource, SqlWarehouseResource, build_pipeline_defs
 from airbyte_dagster_tests.conftest import pipeline_of, resource_of
 from airbyte_dagster_tests.http_server import HttpServer, Reply
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
@@ -242,6 +242,23 @@ def test_a_variable_stays_a_variable_until_a_run_reads_it(
     assert seen.in_run(instance).motherduck_token == PLANTED
     assert PLANTED not in seen.snapshots()
     assert "TOKEN_OF_TODAY" in seen.snapshots()
+
+
+def test_an_address_and_what_the_driver_gets_are_secrets(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As plain text or by reference, alone or beside what is no secret."""
+    monkeypatch.setenv("KEY_OF_TODAY", "read")
+    resource = SqlWarehouseResource(
+        url=f"snowflake://me:{PLANTED}@account/RAW",
+        connect_args={"password": PLANTED, "token": dg.EnvVar("KEY_OF_TODAY"), "timeout": 3},
+    )
+    seen = Seen(r=resource)
+    inside = seen.in_run(instance)
+
+    assert (inside.url, inside.connect_args) == (resource.url, {"password": PLANTED, "token": "read", "timeout": 3})
+    assert PLANTED not in seen.snapshots()
+    assert PLANTED not in f"{resource!r}{resource.warehouse()!r}"
 
 
 def test_run_config_changes_what_is_no_secret(instance: dg.DagsterInstance) -> None:

@@ -21,7 +21,7 @@ from airbyte_dagster.checks.rules import Finding, ReportedStats, Verdict
 from airbyte_dagster.checks.specs import Check
 from airbyte_dagster.destinations.tables import TableRef, apart, key_columns
 from airbyte_dagster.errors import ConfigurationError, WarehouseError
-from airbyte_dagster.warehouse import Inspection, QueryFailed, Table, Warehouse, WarehouseSession, quoted
+from airbyte_dagster.warehouse import Inspection, QueryFailed, Table, Warehouse, WarehouseSession
 
 #: An asset, and one of its streams by namespace and name.
 TableKey: TypeAlias = tuple[dg.AssetKey, StreamKey]
@@ -339,8 +339,7 @@ def _not_null_columns(check: specs.NotNull, primary_key: tuple[str, ...]) -> tup
 
 
 def _custom(check: specs.CustomSQL, table: Table, session: WarehouseSession) -> Finding:
-    place = ".".join(map(quoted, (table.database, table.schema, table.name)))
     try:
-        return rules.no_rows(table, session.count(check.query.replace("{table}", place)))
+        return rules.no_rows(table, session.count(check.query.replace("{table}", table.sql)))
     except QueryFailed as error:
         return Finding(Verdict.FAILED, f"The query can't be run: {error}")

@@ -33,8 +33,9 @@ from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.declared import DeclaredPipeline, declared_in
 from airbyte_dagster.pipelines.last_applied import InMemoryAppliedStore, LastAppliedConfiguration
 from airbyte_dagster.pipelines.plan import ActorAction, ConnectionAction, Plan, plan
-from airbyte_dagster.resources import AirbyteResource, SecretFieldsResource, WarehouseResource, plain
-from airbyte_dagster.warehouse import DuckDBWarehouse
+from airbyte_dagster.resources import AirbyteResource, AnyWarehouse, WarehouseResource, is_elsewhere, plain
+from airbyte_dagster.warehouse import DuckDBWarehouse, kind_of_resource, warehouse_of
+from airbyte_dagster.warehouse.motherduck_errors import CLIENT_VERSIONS, NEWEST_CLIENT, OLDEST_CLIENT, is_supported
 
 _OWN_MODULE = "airbyte_dagster.definitions"
 _VARIABLES = (
@@ -65,13 +66,13 @@ def diagnose(report: Report, home: Path, *, module: str | None, file: Path | Non
     if definitions is None:
         return
     reached: dict[str, tuple[Contents, bool]] = {}
-    warehouses: dict[str, WarehouseResource] = {}
+    warehouses: dict[str, AnyWarehouse] = {}
     for key, resource in (definitions.resources or {}).items():
         if isinstance(resource, AirbyteResource) and has_airbyte:
             report.about = f"Airbyte {key!r}"
             if _settings(report, resource) and (found := examine_airbyte(report, resource, write=write)):
                 reached[key] = found
-        elif isinstance(resource, WarehouseResource):
+        elif _is_warehouse(resource):
             report.about = f"Warehouse {key!r}"
             if _settings(report, resource):
                 warehouses[key] = resource
@@ -112,7 +113,7 @@ def _local_address(found: Mapping[str, str] | None) -> str:
 
 def _overview(definitions: dg.Definitions) -> str:
     resources = definitions.resources or {}
-    names = [key for key, item in resources.items() if isinstance(item, AirbyteResource | WarehouseResource)]
+    names = [key for key, item in resources.items() if isinstance(item, AirbyteResource) or _is_warehouse(item)]
     if not names:
         raise ConfigurationError(
             "There is no AirbyteResource and no warehouse among the resources.",
@@ -122,7 +123,11 @@ def _overview(definitions: dg.Definitions) -> str:
     return f"resources: {', '.join(names)}; pipelines: {', '.join(pipelines) or 'none'}"
 
 
-def _settings(report: Report, resource: SecretFieldsResource) -> bool:
+def _is_warehouse(resource: object) -> bool:
+    return isinstance(resource, WarehouseResource) or kind_of_resource(resource) is not None
+
+
+def _settings(report: Report, resource: AnyWarehouse) -> bool:
     """Check the variables that a resource is configured with; return whether all are set."""
     variables: dict[str, dg.EnvVar] = {}
     for name, field in type(resource).model_fields.items():
@@ -152,24 +157,30 @@ def _judge_settings(unset: Sequence[str], odd: Sequence[str]) -> str:
     return "complete"
 
 
-def open_warehouse(resource: WarehouseResource) -> str:
+def open_warehouse(resource: AnyWarehouse) -> str:
     """Open a warehouse and query it; return what it is called.
 
     Raises:
-        NeedsAttention: There is no file yet.
+        NeedsAttention: There is no file yet, or MotherDuck is not known to take the installed DuckDB.
         AirbyteDagsterError: It can't be read.
     """
-    warehouse = resource.warehouse()
+    warehouse = warehouse_of(resource)
     is_file = isinstance(warehouse, DuckDBWarehouse) and not warehouse.is_motherduck
     if isinstance(warehouse, DuckDBWarehouse):
         warehouse = replace(warehouse, lock_timeout=0.0)  # who holds it is reported at once
     try:
         with warehouse.session() as session:
-            session.count("SELECT 1")
+            session.count("SELECT 1 AS one")
     except WarehouseMissing as error:
         if is_file:  # the first sync makes it
             raise NeedsAttention(error.message, guidance=error.guidance) from None
         raise
+    if isinstance(warehouse, DuckDBWarehouse) and warehouse.is_motherduck and not is_supported(version("duckdb")):
+        raise NeedsAttention(
+            f"{warehouse.database} can be read, but MotherDuck is known to take DuckDB {OLDEST_CLIENT} to "
+            f"{NEWEST_CLIENT}, and {version('duckdb')} is installed.",
+            guidance=f"See {CLIENT_VERSIONS}; if it is not listed there, install one that is.",
+        )
     return warehouse.database
 
 
@@ -177,7 +188,7 @@ def _pipeline(
     report: Report,
     pipeline: spec.AirbytePipeline,
     contents: Contents,
-    warehouse: WarehouseResource | None,
+    warehouse: AnyWarehouse | None,
     *,
     is_local: bool,
 ) -> None:
@@ -226,7 +237,7 @@ def _changes(todo: Plan) -> str:
 
 
 def same_database(
-    destination_type: str, configuration: Mapping[str, Any], resource: WarehouseResource, *, is_local: bool
+    destination_type: str, configuration: Mapping[str, Any], resource: AnyWarehouse, *, is_local: bool
 ) -> str:
     """Return where a destination writes, if that is the warehouse.
 
@@ -237,8 +248,8 @@ def same_database(
     # A token may stand in an address after the question mark.
     path = str(configuration.get("destination_path") or "").partition("?")[0]
     there = path or str(configuration.get("database") or f"a {destination_type or 'custom'} destination")
-    here = resource.warehouse().database
-    if resource.is_elsewhere(destination_type, {**configuration, **({"destination_path": path} if path else {})}):
+    here = warehouse_of(resource).database
+    if is_elsewhere(resource, destination_type, {**configuration, **({"destination_path": path} if path else {})}):
         raise ConfigurationError(
             f"Airbyte writes to {there}, but the checks look into {here}.",
             guidance="Give the destination and the warehouse the same database.",

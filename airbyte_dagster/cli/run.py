@@ -208,7 +208,7 @@ def _summary(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
 
 def _preview(console: Console, warehouse: Warehouse, result: dg.ExecuteInProcessResult) -> None:
     from airbyte_dagster.errors import AirbyteDagsterError  # noqa: PLC0415
-    from airbyte_dagster.warehouse import quoted  # noqa: PLC0415
+    from airbyte_dagster.warehouse.dialects import DUCKDB  # noqa: PLC0415
 
     names = [
         event.materialization.metadata["dagster/table_name"].value
@@ -219,11 +219,9 @@ def _preview(console: Console, warehouse: Warehouse, result: dg.ExecuteInProcess
         return
     name = str(names[0])
     try:
-        with warehouse.connect() as connection:
-            found = connection.execute(f"SELECT * FROM {'.'.join(map(quoted, name.split('.')))} LIMIT 3")  # noqa: S608
-            columns = [column[0] for column in found.description or ()]
-            shown = found.fetchall()
+        with warehouse.session() as session:
+            found = session.sample(f"SELECT * FROM {DUCKDB.name(*name.split('.'))}", 3)  # noqa: S608 - quoted
     except AirbyteDagsterError as error:
         console.print(f"No preview: {error}", highlight=False)
         return
-    console.print(preview_table(name, columns, shown))
+    console.print(preview_table(name, list(found.columns), list(found.rows)))

@@ -19,6 +19,7 @@ from airbyte_dagster.resources import (
     MotherDuckResource,
     PostgresWarehouseResource,
     SecretFieldsResource,
+    SqlWarehouseResource,
     WarehouseResource,
 )
 
@@ -35,11 +36,12 @@ def _fields_of(resource: type[SecretFieldsResource]) -> dict[str, Any]:
 
 
 if TYPE_CHECKING:
-    AirbyteSettings = PostgresSettings = WarehouseSettings = Declaration
+    AirbyteSettings = PostgresSettings = SqlSettings = WarehouseSettings = Declaration
 else:
     # The models say what is wrong, and where, and what there is; the resources are made of what was given.
     AirbyteSettings = create_model("AirbyteSettings", __base__=Declaration, **_fields_of(AirbyteResource))
     PostgresSettings = create_model("PostgresSettings", __base__=Declaration, **_fields_of(PostgresWarehouseResource))
+    SqlSettings = create_model("SqlSettings", __base__=Declaration, **_fields_of(SqlWarehouseResource))
     WarehouseSettings = create_model(
         "WarehouseSettings",
         __base__=Declaration,
@@ -53,8 +55,18 @@ else:
                 PostgresSettings | None,
                 Field(default=None, description="A PostgreSQL database, in place of all other settings."),
             ),
+            "sql": (
+                SqlSettings | None,
+                Field(default=None, description="Any database that SQLAlchemy knows, in place of all other settings."),
+            ),
         },
     )
+
+
+_KINDS: tuple[tuple[str, type[Declaration], type[WarehouseResource]], ...] = (
+    ("postgres", PostgresSettings, PostgresWarehouseResource),
+    ("sql", SqlSettings, SqlWarehouseResource),
+)
 
 
 def airbyte_of(values: Mapping[str, Any]) -> AirbyteResource:
@@ -76,15 +88,18 @@ def warehouse_of(values: Mapping[str, Any]) -> WarehouseResource:
     Raises:
         SpecError: The settings are not valid.
     """
-    postgres = values.get("postgres")
-    if isinstance(postgres, Mapping) and len(values) == 1:
-        return PostgresWarehouseResource(**_valid(PostgresSettings, postgres, at="postgres."))
+    for key, settings, resource in _KINDS:
+        kind = values.get(key)
+        if isinstance(kind, Mapping) and len(values) == 1:
+            return resource(**_valid(settings, kind, at=f"{key}."))
     given = _valid(WarehouseSettings, values)
-    if "postgres" in given:
-        other = ", ".join(sorted(given.keys() - {"postgres"}))
-        raise SpecError("Two warehouses are given.", problems=(f"{other} has no place beside postgres",))
+    for key, _, _ in _KINDS:
+        if key in given:
+            other = ", ".join(sorted(given.keys() - {key}))
+            raise SpecError("Two warehouses are given.", problems=(f"{other} has no place beside {key}",))
     if "database" not in given:
-        raise SpecError("No warehouse is given.", problems=("database: required, but missing; or give postgres",))
+        problem = "database: required, but missing; or give postgres or sql"
+        raise SpecError("No warehouse is given.", problems=(problem,))
     return MotherDuckResource(**given)
 
 

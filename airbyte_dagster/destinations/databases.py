@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from airbyte_dagster.destinations.kinds import kind_of
 
@@ -13,7 +13,7 @@ _MOTHERDUCK_PREFIXES = ("md:", "motherduck:")
 #: What ``md:`` means (MotherDuck's documentation on connecting).
 _MOTHERDUCK_DEFAULT = "my_db"
 #: Settings of a destination that say where its tables are; none of them is a secret, see `place_of`.
-_PLACE_SETTINGS = ("destination_path", "schema", "database", "host", "port")
+_PLACE_SETTINGS = ("destination_path", "schema", "database", "dataset_id", "project_id", "host", "port")
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Database:
     """A database, as its address names it: there may be several addresses of one.
 
     Attributes:
-        engine: ``duckdb`` is a file.
+        engine: As `DestinationKind.engine`, where ``duckdb`` is a file, and ``motherduck``.
         name: Path of a file, or the bare name.
         host: Of a server, where it is known.
         port: Of a server.
     """
 
-    engine: Literal["duckdb", "motherduck", "postgres"]
+    engine: str
     name: str
     host: str = ""
     port: str = "5432"
@@ -40,7 +40,7 @@ class Database:
             return _file_name(self.name) != _file_name(other.name)
         # An address without a name may mean the one that the account used last.
         is_vague = self.engine == "motherduck" and _MOTHERDUCK_DEFAULT in (self.name, other.name)
-        return self.name != other.name and not is_vague
+        return self.name.casefold() != other.name.casefold() and not is_vague
 
 
 def is_motherduck(path: str) -> bool:
@@ -66,15 +66,15 @@ def database_of(destination_type: str, configuration: Mapping[str, Any]) -> Data
         configuration: Its configuration, or the part of it that `place_of` returns.
     """
     kind = kind_of(destination_type)
-    path, name = configuration.get("destination_path"), configuration.get("database")
     if kind is None:
         return None
+    path, name = configuration.get("destination_path"), configuration.get(kind.database_setting or "")
     if kind.engine == "duckdb" and isinstance(path, str) and path:
         is_bare = destination_type == "motherduck" and not is_motherduck(path)
         return duckdb_database(f"md:{path}" if is_bare else path)
-    if kind.engine == "postgres" and isinstance(name, str) and name:
+    if kind.engine != "duckdb" and isinstance(name, str) and name:
         host, port = configuration.get("host") or "", configuration.get("port") or 5432
-        return Database("postgres", name, str(host), str(port))
+        return Database(kind.engine, name, str(host), str(port))
     return None
 
 
@@ -92,7 +92,7 @@ def is_elsewhere(destination_type: str, configuration: Mapping[str, Any], here: 
     """
     if destination_type:
         kind = kind_of(destination_type)
-        engine = "postgres" if here.engine == "postgres" else "duckdb"
+        engine = "duckdb" if here.engine == "motherduck" else here.engine
         if kind is None or kind.engine != engine:
             return True
     there = database_of(destination_type, configuration)

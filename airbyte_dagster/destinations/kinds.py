@@ -15,7 +15,7 @@ class DestinationKind:
 
     Attributes:
         type: Airbyte's ``destinationType``.
-        engine: What its tables are read with: ``duckdb`` (a file or MotherDuck) or ``postgres``.
+        engine: What its tables are read with: ``duckdb`` (a file or MotherDuck), ``postgres``, ``snowflake`` …
         default_schema: Where its configuration names none.
         tables: What it makes of a stream's name, its own way first, then those of its older versions and of local
             Airbyte.
@@ -24,15 +24,22 @@ class DestinationKind:
             Airbyte's own connector puts all tables into the configured schema.
         cdc_deletes: What becomes of a row that the source deleted, in deduped modes: ``soft`` keeps it and sets
             ``_ab_cdc_deleted_at``, ``hard`` removes it; ``None``: not known.
+        schema_setting: Key of the configuration that has the schema.
+        database_setting: Key of the configuration that has the database; ``None`` where the schemas of a server are all
+            that it has.
+        tells_case: Whether names that differ by case alone are two.
     """
 
     type: str
-    engine: Literal["duckdb", "postgres"]
+    engine: str
     default_schema: str
     tables: tuple[Normaliser, ...]
     schemas: tuple[Normaliser, ...]
     namespaces: Literal["yes", "no", "mixed"]
     cdc_deletes: Literal["soft", "hard"] | None
+    schema_setting: str = "schema"
+    database_setting: str | None = "database"
+    tells_case: bool = False
 
 
 _DUCKDB_TABLES = (names.motherduck, names.pyairbyte, names.as_it_is, names.raw_records)
@@ -50,7 +57,81 @@ KINDS = {
         # destination-postgres: PostgresTableSchemaMapper.kt (`desc.namespace ?: config.schema`); `cdc_deletion_mode`
         # of its PostgresSpecification.kt, whose default is a hard delete.
         DestinationKind(
-            "postgres", "postgres", "public", _POSTGRES_TABLES, (names.postgres, *_LOCAL_SCHEMAS), "yes", "hard"
+            "postgres",
+            "postgres",
+            "public",
+            _POSTGRES_TABLES,
+            (names.postgres, *_LOCAL_SCHEMAS),
+            "yes",
+            "hard",
+            tells_case=True,
+        ),
+        # destination-snowflake: SnowflakeTableSchemaMapper.kt (toFinalTableName); SnowflakeSpecification.kt, whose
+        # `cdc_deletion_mode` has a hard delete as its default..
+        DestinationKind("snowflake", "snowflake", "", (names.snowflake,), (names.snowflake,), "yes", "hard"),
+        # destination-bigquery: BigqueryNameGenerators.kt; BigquerySpecification.kt (`dataset_id`, `project_id`,
+        # `cdc_deletion_mode`). Datasets and tables are case-sensitive, columns are not.
+        DestinationKind(
+            "bigquery",
+            "bigquery",
+            "",
+            (names.bigquery,),
+            (names.bigquery_dataset,),
+            "yes",
+            "hard",
+            schema_setting="dataset_id",
+            database_setting="project_id",
+            tells_case=True,
+        ),
+        # destination-redshift: RedshiftTableSchemaMapper.kt; RedshiftSpecification.kt has no deletion mode.
+        DestinationKind(
+            "redshift",
+            "redshift",
+            "public",
+            (names.redshift, names.alphanumeric_lower),
+            (names.redshift, names.alphanumeric_lower),
+            "yes",
+            None,
+        ),
+        # destination-databricks: DatabricksTableSchemaMapper.kt; DatabricksSpecification.kt (`database` is the catalog,
+        # `cdc_deletion_mode`).
+        DestinationKind(
+            "databricks",
+            "databricks",
+            "default",
+            (names.databricks, names.alphanumeric_lower),
+            (names.databricks, names.alphanumeric_lower),
+            "yes",
+            "hard",
+        ),
+        # destination-mysql: MysqlSqlGenerator.kt (buildStreamId, cdcDeletedAtNotNullCondition).
+        DestinationKind(
+            "mysql",
+            "mysql",
+            "",
+            (names.mysql,),
+            (names.mysql,),
+            "yes",
+            "hard",
+            schema_setting="database",
+            database_setting=None,
+        ),
+        # destination-mssql: MSSQLQueryBuilder.kt (outputSchema and tableName as they are, deleteCdc);
+        # MSSQLSpecification.kt.
+        DestinationKind("mssql", "mssql", "public", (names.as_it_is,), (names.as_it_is,), "yes", "hard"),
+        # destination-clickhouse: ClickhouseTableSchemaMapper.kt; ClickhouseSpecification.kt has no deletion mode, and
+        # its ReplacingMergeTree keeps a deletion as any other record.
+        DestinationKind(
+            "clickhouse",
+            "clickhouse",
+            "default",
+            (names.bigquery,),
+            (names.bigquery,),
+            "yes",
+            "soft",
+            schema_setting="database",
+            database_setting=None,
+            tells_case=True,
         ),
     )
 }

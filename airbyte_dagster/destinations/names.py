@@ -12,6 +12,9 @@ Normaliser = Callable[[str], str]
 
 _ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _POSTGRES_LENGTH = 63
+_REDSHIFT_LENGTH = 127
+_DATABRICKS_LENGTH = 255
+_MYSQL_LENGTH = 44
 _BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -60,6 +63,75 @@ def postgres_before_3(name: str) -> str:
     return f"{kept[:52]}{_to_base_36(abs(_java_hash(kept)))}" if len(kept) >= 60 else kept  # noqa: PLR2004
 
 
+def snowflake(name: str) -> str:
+    """Upper-case, and nothing else; ``_`` for the signs of ``${…}``.
+
+    destination-snowflake 4 (``SnowflakeNamingUtils.kt``, ``toSnowflakeCompatibleName``), for all names.
+    """
+    return (re.sub(r"[${}]", "_", name) if "${" in name else name).upper()
+
+
+def bigquery(name: str) -> str:
+    """Keep the case; strip accents; ``_`` for what is no ASCII letter or digit then, and before a digit.
+
+    destination-bigquery (``BigQuerySQLNameTransformer.kt``, ``convertStreamName``), for tables and columns;
+    destination-clickhouse 2 (``ClickhouseNamingUtils.kt``, ``toClickHouseCompatibleName``), for databases, too.
+    """
+    return _after_digit(_alphanumeric(name))
+
+
+def bigquery_dataset(name: str) -> str:
+    """As `bigquery`, but a digit may come first, and ``n`` is put before an underscore: such datasets are hidden.
+
+    destination-bigquery (``BigQuerySQLNameTransformer.kt``, ``getNamespace``; ``NAMESPACE_PREFIX`` of
+    ``BigQueryConsts.kt``). What stands before a colon is the project.
+    """
+    kept = _alphanumeric(name.rpartition(":")[2])
+    return kept if kept[:1].isalnum() else f"n{kept}"
+
+
+def redshift(name: str) -> str:
+    """As `bigquery`, lower-case; more than 127 characters become 118, ``_`` and a hash.
+
+    destination-redshift 4 (``RedshiftNamingUtils.kt``, ``toRedshiftCompatibleName``), for schemas, tables and columns.
+    """
+    kept = _after_digit(_alphanumeric(name).lower())
+    if len(kept) <= _REDSHIFT_LENGTH:
+        return kept
+    return f"{kept[:118]}_{f'{_java_hash(kept) & 0xFFFFFFFF:x}'[-8:]}"
+
+
+def alphanumeric_lower(name: str) -> str:
+    """Lower-case; strip accents; ``_`` for what is no ASCII letter or digit then.
+
+    destination-redshift before 4 (``RedshiftSQLNameTransformer.kt``) and destination-databricks before 4
+    (``DatabricksNamingTransformer.kt``).
+    """
+    return _alphanumeric(name).lower()
+
+
+def databricks(name: str) -> str:
+    """As `bigquery`, lower-case; more than 255 characters become 246, ``_`` and the last 8 digits of a hash.
+
+    destination-databricks 4 (``DatabricksNamingUtils.kt``, ``toDatabricksCompatibleNameLowercase``), for schemas and
+    tables; columns keep their case.
+    """
+    kept = _after_digit(_alphanumeric(name))
+    if len(kept) > _DATABRICKS_LENGTH:
+        kept = f"{kept[:246]}_{str(_java_hash(kept))[-8:]}"
+    return kept.lower()
+
+
+def mysql(name: str) -> str:
+    """As `alphanumeric_lower`; more than 44 characters become their first 21, ``__``, and their last 21.
+
+    destination-mysql 1 (``MySQLNameTransformer.kt``, ``getIdentifier`` and ``truncateName``), for databases, tables and
+    columns.
+    """
+    kept = alphanumeric_lower(name)
+    return kept if len(kept) <= _MYSQL_LENGTH else f"{kept[:21]}__{kept[-21:]}"
+
+
 def local_schema(name: str) -> str:
     """``_`` for what is no ASCII letter, digit or underscore, and before a digit.
 
@@ -83,7 +155,18 @@ def raw_records(name: str) -> str:
 
 def column_names(name: str) -> Iterator[str]:
     """Yield what a column may be called in a table of any destination, the name itself first."""
-    for normalise in (as_it_is, motherduck, postgres, pyairbyte, postgres_before_3, pyairbyte_in_postgres):
+    for normalise in (
+        as_it_is,
+        motherduck,
+        postgres,
+        pyairbyte,
+        postgres_before_3,
+        pyairbyte_in_postgres,
+        snowflake,
+        redshift,
+        databricks,
+        mysql,
+    ):
         yield normalise(name)
 
 

@@ -41,6 +41,9 @@ class TableRef:
         keys: Keys whose distinct values are to be counted.
         not_null: Columns whose nulls are to be counted.
         newest: A date or timestamp whose largest value is wanted.
+        values: Whether the values of each column are to be counted.
+        changes: Whether rows are to be counted whose ``_airbyte_meta`` lists changed values.
+        generations: Whether the least and largest ``_airbyte_generation_id`` are wanted.
     """
 
     places: tuple[Place, ...]
@@ -49,6 +52,9 @@ class TableRef:
     keys: tuple[Key, ...] = ()
     not_null: tuple[str, ...] = ()
     newest: str | None = None
+    values: bool = False
+    changes: bool = False
+    generations: bool = False
 
 
 class NamedStream(Protocol):
@@ -141,7 +147,8 @@ class TablePlaces:
         streams: Iterable[NamedStream] = (),
     ) -> TablePlaces:
         """Return the places of a connection's tables, by the configuration of its destination."""
-        schema = configuration.get("schema")
+        kind = kind_of(destination_type)
+        schema = configuration.get(kind.schema_setting if kind else "schema")
         names = tuple((stream.namespace, stream.name) for stream in streams)
         return cls(destination_type, str(schema) if schema else None, connection, names)
 
@@ -151,6 +158,8 @@ class TablePlaces:
         if kind is None:
             return TableRef((), unknown=f"it is not known where the destination {self.destination_type} writes")
         key = (stream.namespace, stream.name)
+        if not any(self._schemas(kind, stream.namespace)):
+            return TableRef((), unknown="the destination's configuration does not say into which schema it writes")
         own, shared = list[Place](), list[Place]()
         for rank, place in enumerate(self._candidates(kind, *key)):
             rivals = [
@@ -159,8 +168,7 @@ class TablePlaces:
                 if other_rank <= rank and not _may_be_one(key, other_key)
             ]
             shared += rivals
-            # PostgreSQL tells names apart by case, DuckDB does not.
-            if not rivals or (kind.engine == "postgres" and place not in rivals):
+            if not rivals or (kind.tells_case and place not in rivals):
                 own.append(place)
         return TableRef(tuple(own), tuple(dict.fromkeys(shared)))
 
@@ -174,7 +182,10 @@ class TablePlaces:
         kind = self._kind
         if kind is None:
             return None
-        schema = kind.schemas[0](self._schemas(kind, namespace)[0])
+        schema = self._schemas(kind, namespace)[0]
+        if not schema:
+            return None
+        schema = kind.schemas[0](schema)
         return Place(schema, kind.tables[0](f"{self.connection.prefix}{name}"))
 
     @property
@@ -218,10 +229,11 @@ def collisions(connections: Mapping[str, TablePlaces]) -> list[Collision]:
     writers = defaultdict(list)
     first: dict[Place, Place] = {}
     for connection, places in connections.items():
+        kind = kind_of(places.destination_type)
         for namespace, name in dict.fromkeys(places.streams):
             place = places.first(namespace, name)
             if place is not None:
-                known = place if places.destination_type == "postgres" else place.folded
+                known = place if kind is not None and kind.tells_case else place.folded
                 first.setdefault(known, place)
                 writers[known].append(f"{connection}: {namespace}.{name}" if namespace else f"{connection}: {name}")
     return [Collision(first[known], tuple(found)) for known, found in writers.items() if len(found) > 1]

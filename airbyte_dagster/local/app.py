@@ -25,7 +25,9 @@ from airbyte_dagster.local.routes import (
     config_actors,
     config_api,
     config_connections,
+    config_lists,
     config_organizations,
+    config_runs,
     connections,
     definitions,
     jobs,
@@ -84,7 +86,7 @@ def create_app(context: Context, *, hosts: Iterable[str] = ()) -> FastAPI:
     ):
         public.include_router(router, dependencies=signed_in)
     app.include_router(public)
-    for part in (config_api, config_connections, config_actors, config_organizations):
+    for part in (config_api, config_connections, config_lists, config_runs, config_actors, config_organizations):
         app.include_router(part.router, prefix=CONFIG_API, dependencies=signed_in)
     # The configuration API's token call takes and gives the same.
     app.add_api_route(f"{CONFIG_API}/applications/token", auth.token, methods=["POST"], include_in_schema=False)

@@ -161,6 +161,54 @@ class Pagination(Body):
     row_offset: int = Field(default=0, ge=0)
 
 
+class WorkspaceConnections(WorkspaceId):
+    """A workspace, and which of its connections."""
+
+    source_id: list[UUID] | None = None
+    destination_id: list[UUID] | None = None
+    cursor: UUID | None = None
+    """The last connection of the page before."""
+    page_size: int = Field(default=100, ge=1, le=1000)
+
+
+class ConnectionIds(Body):
+    """Some connections."""
+
+    connection_ids: list[UUID] = Field(max_length=1000)
+
+
+class ConnectionStream(Body):
+    """A stream of a connection."""
+
+    stream_name: str
+    stream_namespace: str | None = None
+
+
+class ConnectionStreams(ConnectionId):
+    """Some streams of a connection."""
+
+    streams: list[ConnectionStream]
+
+
+class ConnectionRefresh(ConnectionId):
+    """A refresh; no streams mean all."""
+
+    refresh_mode: Literal["Truncate", "Merge"]
+    streams: list[ConnectionStream] = Field(default_factory=list)
+
+
+class StreamStatuses(WorkspaceId):
+    """Which statuses of streams to list."""
+
+    pagination: Pagination
+    connection_id: UUID | None = None
+    job_id: int | None = None
+    job_type: Literal["SYNC", "RESET"] | None = None
+    attempt_number: int | None = None
+    stream_name: str | None = None
+    stream_namespace: str | None = None
+
+
 class OrganizationWorkspaces(OrganizationId):
     """An organization, and which of its workspaces."""
 

@@ -16,6 +16,7 @@ from airbyte_dagster.local.configschemas import CatalogEntry, SyncCatalog, WebCo
 from airbyte_dagster.local.configuration import masked
 from airbyte_dagster.local.engine import Json
 from airbyte_dagster.local.records import ACTIVE, Actor, Connection, Job
+from airbyte_dagster.local.schemachanges import schema_change
 
 # The public API's mode, and the configuration API's source and destination modes for it.
 _MODES = {
@@ -50,9 +51,19 @@ def catalog_of(connection: Connection, discovered: Sequence[Json] = ()) -> Json:
     return {"streams": [*shown, *(_stream(stream, {**suggestion(stream), "selected": False}) for stream in others)]}
 
 
-def discovered_catalog(discovered: Sequence[Json]) -> Json:
-    """What a source has, each stream with the settings that Airbyte proposes for it."""
-    return {"streams": [_stream(stream, suggestion(stream)) for stream in discovered]}
+def discovered_catalog(discovered: Sequence[Json], suggested: Sequence[Json]) -> Json:
+    """What a source has, each stream with the settings that Airbyte proposes for it.
+
+    Args:
+        discovered: The streams.
+        suggested: Those of them that a connection gets by default; they are shown as selected.
+    """
+
+    def config(stream: Json) -> Json:
+        chosen = any(stream is other for other in suggested)
+        return {**suggestion(stream), "selected": chosen, "suggested": chosen}
+
+    return {"streams": [_stream(stream, config(stream)) for stream in discovered]}
 
 
 def suggestion(stream: Json) -> Json:
@@ -103,11 +114,17 @@ def read_catalog(catalog: SyncCatalog) -> tuple[list[Json], list[Json]]:
         ApiError: 400 for two modes that don't go together.
     """
     chosen = [entry for entry in catalog.streams if entry.config.selected]
-    streams = []
-    for entry in chosen:
-        given = entry.stream.model_dump(exclude_none=True)
-        streams.append({to_snake(key): value for key, value in given.items()})
-    return [_settings(entry) for entry in chosen], streams
+    return [_settings(entry) for entry in chosen], [_protocol(entry) for entry in chosen]
+
+
+def streams_of(catalog: SyncCatalog) -> list[Json]:
+    """The ``AirbyteStream`` object of each stream of a ``syncCatalog``, selected or not."""
+    return [_protocol(entry) for entry in catalog.streams]
+
+
+def _protocol(entry: CatalogEntry) -> Json:
+    given = entry.stream.model_dump(exclude_none=True)
+    return {to_snake(key): value for key, value in given.items()}
 
 
 def _settings(entry: CatalogEntry) -> Json:
@@ -145,10 +162,11 @@ def connection(record: Connection, catalog: Json) -> Json:
         "syncCatalog": catalog,
         "scheduleType": schedule["scheduleType"],
         "status": record.status,
-        "breakingChange": False,
+        "breakingChange": schema_change(record) == "breaking",
         "notifySchemaChanges": False,
         "nonBreakingChangesPreference": _CHANGES[record.schema_updates],
         "createdAt": record.created_at,
+        "workspaceId": record.workspace_id,
         "tags": record.tags,
     }
     if schedule["scheduleType"] == "cron":
@@ -167,17 +185,61 @@ def web_connection(record: Connection, catalog: Json, source: Actor, destination
         destination: Its destination.
         latest: Its newest sync, if there is one.
     """
-    shown = {
+    return {
         **connection(record, catalog),
         "source": actor(source),
         "destination": actor(destination),
         "operations": [],
-        "isSyncing": latest is not None and latest.status in ACTIVE,
-        "schemaChange": "no_change",
+        "schemaChange": schema_change(record),
+        **_latest(latest),
     }
-    if latest is not None:
-        shown |= {"latestSyncJobCreatedAt": int(latest.created_at), "latestSyncJobStatus": latest.status}
-    return shown
+
+
+def _latest(job: Job | None) -> Json:
+    """What is shown of a connection's newest sync."""
+    if job is None:
+        return {"isSyncing": False}
+    return {
+        "isSyncing": job.status in ACTIVE,
+        "latestSyncJobCreatedAt": int(job.created_at),
+        "latestSyncJobStatus": job.status,
+    }
+
+
+def list_item(record: Connection, source: Actor | None, destination: Actor | None, latest: Job | None) -> Json:
+    """A connection in ``web_backend/connections/list``, without its catalog."""
+    whole = connection(record, {})
+    kept = ("connectionId", "name", "scheduleType", "scheduleData", "status", "tags")
+    return {
+        **{key: whole[key] for key in kept if key in whole},
+        **{end.kind: _snippet(end) for end in (source, destination) if end is not None},
+        **{f"{end.kind}ActorDefinitionVersion": _version(end) for end in (source, destination) if end is not None},
+        "schemaChange": schema_change(record),
+        "onDemandEnabled": False,
+        **_latest(latest),
+    }
+
+
+def _snippet(record: Actor) -> Json:
+    return {
+        f"{record.kind}Id": record.id,
+        "name": record.name,
+        f"{record.kind}DefinitionId": record.definition_id,
+        f"{record.kind}Name": record.type,
+    }
+
+
+def _version(record: Actor) -> Json:
+    """What there is to say of a connector's version; the tag is not known here."""
+    return {
+        "dockerRepository": f"airbyte/{record.kind}-{record.type}",
+        "dockerImageTag": "unknown",
+        "supportsRefreshes": record.kind == "destination",
+        "supportState": "supported",
+        "isVersionOverrideApplied": False,
+        "supportsFileTransfer": False,
+        "supportsDataActivation": False,
+    }
 
 
 def actor(record: Actor) -> Json:

@@ -13,8 +13,10 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
-from airbyte_dagster.local import configuration, definitions, destinations, joblogs, plan
+from airbyte_dagster.local import configuration, definitions, destinations, joblogs, plan, refreshes
+from airbyte_dagster.local.beforehand import Beforehand
 from airbyte_dagster.local.destinations import Places
+from airbyte_dagster.local.drift import Disabled
 from airbyte_dagster.local.engine import (
     ConnectorFailed,
     Engine,
@@ -25,12 +27,15 @@ from airbyte_dagster.local.engine import (
     StreamStats,
     UnknownConnector,
 )
-from airbyte_dagster.local.jobstore import JobStore
+from airbyte_dagster.local.generations import Generations
+from airbyte_dagster.local.jobstore import JobStore, failure_of, stats_of
+from airbyte_dagster.local.notices import Notices
 from airbyte_dagster.local.problems import ApiError
 from airbyte_dagster.local.records import Connection, Job
 from airbyte_dagster.local.redaction import Redactor
-from airbyte_dagster.local.statestore import StateStore
+from airbyte_dagster.local.statestore import StateStore, without
 from airbyte_dagster.local.store import Store
+from airbyte_dagster.local.tableclaims import Key
 
 STOPPED = "The server was stopped while the job was active"
 INTERRUPTED = "The server ended while the job was active"
@@ -52,6 +57,8 @@ class _Entry:
     run: Run | None = None
     ending: tuple[str, Failure] | None = None
     """How the job ends if it is ended from outside."""
+    unread: frozenset[Key] = frozenset()
+    """Streams that are read from their beginning and have told no state since."""
     redactor: Redactor = field(default_factory=lambda: Redactor(()))
     """Hides the secrets of the job in its reason."""
     done: threading.Event = field(default_factory=threading.Event)
@@ -86,6 +93,10 @@ class JobRunner:
         self._places = places
         self._home = places.home
         self._workers = workers
+        self._generations = Generations(store.database)
+        self._notices = Notices(store, jobs, places.home)
+        self.beforehand = Beforehand(store, engine, places)
+        """What is done about jobs before they run; it knows which tables are shared."""
         self._lock = threading.Lock()
         self._entries: dict[int, _Entry] = {}
         self._closed = False
@@ -112,6 +123,28 @@ class JobRunner:
             self.submit(job)
         return job
 
+    def refresh(self, connection: Connection, mode: str, streams: Iterable[Key] | None = None) -> Job:
+        """Ask for a sync that reads streams from their beginning.
+
+        Args:
+            connection: The connection.
+            mode: ``Truncate``, so that only rows of this reading are left, or ``Merge``.
+            streams: Namespace and name of those to refresh, the others sync as usual; None for all.
+
+        Raises:
+            ApiError: 409: a sync runs or waits.
+        """
+        job = self._jobs.add_refresh(connection.id, connection.workspace_id, mode, streams)
+        self.submit(job)
+        return job
+
+    def clear(self, connection: Connection, streams: Iterable[Key] | None = None) -> Job:
+        """Empty the tables of streams, None for all; what runs on the connection is cancelled first."""
+        self.cancel([connection.id])
+        job = self._jobs.add_reset(connection.id, connection.workspace_id, streams)
+        self.submit(job)
+        return job
+
     def cancel(self, connection_ids: Iterable[str]) -> None:
         """End all active jobs of these connections; returns when none of them runs."""
         wanted = set(connection_ids)
@@ -121,7 +154,7 @@ class JobRunner:
         # A job that another request is just about to submit has no entry yet; it must not start any more either.
         for connection_id in wanted:
             for job in self._jobs.active(connection_id):
-                self._jobs.end(job.id, "cancelled", None, _failure(CANCELLED))
+                self._jobs.end(job.id, "cancelled", None, failure_of(CANCELLED))
 
     def close(self) -> None:
         """End all active jobs as failed and take no more."""
@@ -153,7 +186,8 @@ class JobRunner:
         self._end(entry, *entry.ending)
 
     def _end(self, entry: _Entry, status: str, failure: Failure) -> None:
-        self._jobs.end(entry.job.id, status, None, _failure(failure))
+        if self._jobs.end(entry.job.id, status, None, failure_of(failure)):
+            self._notices.send(entry.job.id)
         entry.done.set()
 
     def _dispatch(self) -> None:
@@ -205,7 +239,7 @@ class JobRunner:
                 ending = entry.ending
             own = "failed" if outcome.failure else "succeeded"
             status, failure = ending or (own, outcome.failure)
-            self._finish(entry, status, _stats(outcome.streams), failure)
+            self._finish(entry, status, stats_of(outcome.streams) or None, failure)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the job must not stay active
             self._finish(entry, "failed", None, Failure("Local Airbyte failed to run the job", repr(error)))
         finally:
@@ -221,32 +255,38 @@ class JobRunner:
             failure = replace(failure, message=hide(failure.message), internal=hide(failure.internal))
         while True:
             try:
-                self._jobs.end(entry.job.id, status, stats, _failure(failure))
+                ended = self._jobs.end(entry.job.id, status, stats, failure_of(failure))
             except OperationalError:
                 if self._ending.wait(_SECONDS_BETWEEN_TRIES):
                     return  # the next start fails what is still active
             else:
+                if ended:
+                    self._notices.send(entry.job.id)
                 return
 
     def _progress(self, job_id: int, streams: Sequence[StreamStats]) -> None:
         with contextlib.suppress(OperationalError):  # the next one may get through; the job goes on without
-            self._jobs.progress(job_id, _stats(streams))
+            self._jobs.progress(job_id, stats_of(streams))
 
     def _run(self, entry: _Entry) -> Outcome:
         with self._lock:
             active = set(self._entries)
         joblogs.prune(self._home.logs, active)
         try:
+            look = self.beforehand.begin(entry.job)
             request = self._request(entry)
-            if entry.job.type == "reset":
-                # First the states, then the tables: an interrupted reset must not leave states for rows that are gone.
-                self._states.forget(entry.job.connection_id)
+        except Disabled as error:
+            with self._lock:  # as Airbyte does: the sync of a connection that was disabled is cancelled
+                reason = Failure(str(error), origin="source", kind="config_error")
+                entry.ending = entry.ending or ("cancelled", reason)
+            return Outcome()
         except UnknownConnector as error:
             return Outcome(failure=Failure(definitions.unknown_source(str(error)), kind="config_error"))
         except ConnectorFailed as error:
-            return Outcome(failure=Failure(str(error), origin="source"))
+            return Outcome(failure=Failure(str(error), origin="source", kind="refresh_schema"))
         except ApiError as error:
-            return Outcome(failure=Failure(str((error.body.get("data") or {}).get("message") or error.body)))
+            message = str((error.body.get("data") or {}).get("message") or error.body)
+            return Outcome(failure=Failure(message, kind="config_error"))
         run = self._engine.start(request)
         with self._lock:
             entry.run = run
@@ -254,8 +294,11 @@ class JobRunner:
         if ended:
             run.cancel()
         outcome = run.wait(lambda streams: self._progress(entry.job.id, streams))
-        if outcome.failure is None and entry.job.type == "sync":
+        if outcome.failure is None and entry.job.type != "reset":
             self._states.settle(entry.job.connection_id, request.streams)
+            self._states.forget_streams(entry.job.connection_id, entry.unread)
+        if look is not None:
+            look.join(lambda: entry.ending is not None)
         return outcome
 
     def _request(self, entry: _Entry) -> JobRequest:
@@ -268,29 +311,36 @@ class JobRunner:
             *configuration.secret_values(destination.configuration, destination.secret_paths),
         )
         entry.redactor = Redactor(secrets)
-        if job.type == "sync" and connection.schema_updates.startswith("propagate"):
-            connection = self._with_current_schema(connection, source.type, source.configuration)
         warehouse = destinations.warehouse(destination.type, destination.configuration, self._places)
+        about = refreshes.chosen(job, connection)
+        self._generations.begin(connection.id, refreshes.begins_again(job, connection))
+        if job.type != "reset":
+            entry.unread = about
+        # First the states, then the tables: an interrupted reset must not leave states for rows that are gone.
+        elif job.streams is None:
+            self._states.forget(connection.id)
+        else:
+            self._states.forget_streams(connection.id, about)
+
+        def keep(states: Sequence[dict[str, Any]]) -> None:
+            self._states.keep(connection.id, states)
+            entry.unread -= refreshes.spoken_of(states, about)
+
         return JobRequest(
             job_id=job.id,
-            job_type=job.type,
+            job_type="reset" if job.type == "reset" else "sync",
             connection_id=connection.id,
             source_type=source.type,
             source_config=source.configuration,
             warehouse=warehouse,
-            streams=plan.streams(connection, warehouse),
-            states=tuple(self._states.of_connection(connection.id)),
+            streams=refreshes.planned(
+                plan.streams(connection, warehouse), job, about, self._generations.of(connection.id)
+            ),
+            states=without(self._states.of_connection(connection.id), about),
             log=self._home.job_log(job.id),
             scratch=self._home.scratch / f"job-{job.id}",
             secrets=secrets,
-            keep_states=lambda states: self._states.keep(connection.id, states),
-        )
-
-    def _with_current_schema(self, connection: Connection, kind: str, config: dict[str, Any]) -> Connection:
-        discovered = self._engine.discover(kind, config, refresh=True)
-        # Of the streams as they are after that, since a client may have changed them meanwhile.
-        return self._store.edit_connection(
-            connection.id, lambda now: {"catalog": plan.refreshed_catalog(now, discovered)}
+            keep_states=keep,
         )
 
     def _key(self, connection_id: str) -> str:
@@ -300,28 +350,3 @@ class JobRunner:
             return destinations.warehouse(destination.type, destination.configuration, self._places).key
         except ApiError:
             return ""  # the job will fail with the reason when it runs
-
-
-def _stats(streams: Sequence[StreamStats]) -> list[dict[str, Any]]:
-    return [
-        {
-            "streamName": stream.name,
-            "streamNamespace": stream.namespace,
-            "recordsEmitted": stream.records_emitted,
-            "bytesEmitted": stream.bytes_emitted,
-            "recordsCommitted": stream.records_committed,
-            "bytesCommitted": stream.bytes_committed,
-        }
-        for stream in streams
-    ]
-
-
-def _failure(failure: Failure | None) -> dict[str, Any] | None:
-    if failure is None:
-        return None
-    return {
-        "message": failure.message,
-        "internal": failure.internal,
-        "origin": failure.origin,
-        "kind": failure.kind,
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 
 from airbyte_dagster.local import problems
 from airbyte_dagster.local.database import Database
+from airbyte_dagster.local.engine import Failure, StreamStats
 from airbyte_dagster.local.records import ACTIVE, Connection, Job
+from airbyte_dagster.local.tableclaims import Key
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,15 @@ class JobStore:
         Raises:
             ApiError: 409, which is what Airbyte answers for an unknown job.
         """
-        with self._database.read() as session:
-            found = session.get(Job, job_id) if 0 < job_id < 2**63 else None
+        found = self.find(job_id)
         if found is None:
             raise problems.state_conflict("Job is not currently running")
         return found
+
+    def find(self, job_id: int) -> Job | None:
+        """A job, None if there is none of this id."""
+        with self._database.read() as session:
+            return session.get(Job, job_id) if 0 < job_id < 2**63 else None
 
     def page(self, wanted: JobFilter, limit: int, offset: int) -> list[Job]:
         """A page of jobs."""
@@ -98,9 +104,11 @@ class JobStore:
         with self._database.read() as session:
             return _active(session, connection_id)
 
-    def last(self, connection_ids: Sequence[str]) -> dict[str, Job]:
-        """The newest job of each of these connections that has any."""
+    def last(self, connection_ids: Sequence[str], *, reading: bool = False) -> dict[str, Job]:
+        """The newest job of each of these connections that has any; with ``reading`` the newest sync or refresh."""
         newest = select(func.max(Job.id)).where(Job.connection_id.in_(connection_ids)).group_by(Job.connection_id)
+        if reading:
+            newest = newest.where(Job.type != "reset")
         with self._database.read() as session:
             return {job.connection_id: job for job in session.scalars(select(Job).where(Job.id.in_(newest)))}
 
@@ -119,10 +127,21 @@ class JobStore:
                 raise problems.try_again_later(f"A sync is already running for: {connection_id}")
             return self._add(session, connection_id, workspace_id, "sync"), True
 
-    def add_reset(self, connection_id: str, workspace_id: str) -> Job:
-        """Make a reset. End the connection's active jobs first."""
+    def add_refresh(self, connection_id: str, workspace_id: str, mode: str, streams: Iterable[Key] | None) -> Job:
+        """Ask for a refresh: ``Truncate`` or ``Merge``, of some streams or, with None, of all.
+
+        Raises:
+            ApiError: 409 try-again-later while the connection has another job.
+        """
         with self._database.write() as session:
-            return self._add(session, connection_id, workspace_id, "reset")
+            if _active(session, connection_id):
+                raise problems.try_again_later(f"A sync is already running for: {connection_id}")
+            return self._add(session, connection_id, workspace_id, "refresh", streams=streams, refresh_mode=mode)
+
+    def add_reset(self, connection_id: str, workspace_id: str, streams: Iterable[Key] | None = None) -> Job:
+        """Make a reset, of some streams or, with None, of all. End the connection's active jobs first."""
+        with self._database.write() as session:
+            return self._add(session, connection_id, workspace_id, "reset", streams=streams)
 
     def start(self, job_id: int) -> bool:
         """Make a pending job a running one; False if it is not pending any more."""
@@ -155,7 +174,16 @@ class JobStore:
             ids = session.scalars(update(Job).where(which, Job.status.in_(states)).values(**values).returning(Job.id))
             return bool(ids.all())
 
-    def _add(self, session: Session, connection_id: str, workspace_id: str, kind: str) -> Job:
+    def _add(
+        self,
+        session: Session,
+        connection_id: str,
+        workspace_id: str,
+        kind: str,
+        *,
+        streams: Iterable[Key] | None = None,
+        refresh_mode: str | None = None,
+    ) -> Job:
         if session.get_one(Connection, connection_id).status == "deprecated":  # since the caller has looked
             raise problems.state_conflict("Could not fulfill request")
         now = self._clock()
@@ -167,6 +195,8 @@ class JobStore:
             created_at=now,
             updated_at=now,
             stats=[],
+            streams=None if streams is None else [list(key) for key in streams],
+            refresh_mode=refresh_mode,
         )
         session.add(job)
         session.flush()
@@ -176,3 +206,32 @@ class JobStore:
 def _active(session: Session, connection_id: str) -> Sequence[Job]:
     query = select(Job).where(Job.connection_id == connection_id, Job.status.in_(ACTIVE)).order_by(Job.id)
     return session.scalars(query).all()
+
+
+def stats_of(streams: Sequence[StreamStats]) -> list[dict[str, Any]]:
+    """Counts per stream as `Job.stats` keeps them."""
+    return [
+        {
+            "streamName": stream.name,
+            "streamNamespace": stream.namespace,
+            "recordsEmitted": stream.records_emitted,
+            "bytesEmitted": stream.bytes_emitted,
+            "recordsCommitted": stream.records_committed,
+            "bytesCommitted": stream.bytes_committed,
+            "status": stream.status,
+        }
+        for stream in streams
+    ]
+
+
+def failure_of(failure: Failure | None) -> dict[str, Any] | None:
+    """A reason as `Job.failure` keeps it, but for its time."""
+    if failure is None:
+        return None
+    return {
+        "message": failure.message,
+        "internal": failure.internal,
+        "origin": failure.origin,
+        "kind": failure.kind,
+        "stream": list(failure.stream) if failure.stream else None,
+    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from airbyte_dagster.destinations.tables import Place, TablePlaces
 from airbyte_dagster.local.engine import Json, StreamPlan, Warehouse
 from airbyte_dagster.local.records import Connection
@@ -32,12 +30,6 @@ def streams(connection: Connection, warehouse: Warehouse) -> tuple[StreamPlan, .
         _stream_plan(shown, stream, place_of(connection, warehouse, stream.get("namespace"), stream["name"]))
         for shown, stream in zip(connection.streams, connection.catalog, strict=True)
     )
-
-
-def refreshed_catalog(connection: Connection, discovered: Sequence[Json]) -> list[Json]:
-    """The connection's catalog with the streams as they are now; a stream that is gone stays as it was."""
-    now = {(stream["name"], stream.get("namespace")): stream for stream in discovered}
-    return [now.get((stream["name"], stream.get("namespace")), stream) for stream in connection.catalog]
 
 
 def _stream_plan(shown: Json, stream: Json, place: Place) -> StreamPlan:

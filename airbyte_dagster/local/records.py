@@ -74,6 +74,35 @@ class Connection(Base):
     """Their ``AirbyteStream`` objects, as discovered when they were selected, in the same order."""
     tags: Mapped[list[Any]]
     created_at: Mapped[int]
+    known: Mapped[list[Any] | None] = mapped_column(JSON)
+    """``[namespace, name]`` of all streams that the source had when the connection's were chosen; None: not noted."""
+    drift: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """``change`` (``non_breaking`` or ``breaking``) and ``words``, a sentence for each stream: how the source's
+    catalog differs from the connection's; None while it is not known to."""
+
+
+class Claim(Base):
+    """A table that a connection writes, so that others that write it are found."""
+
+    __tablename__ = "claims"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    table: Mapped[str] = mapped_column(primary_key=True, index=True)
+    """Its schema and name, as far as its database tells names apart."""
+    label: Mapped[str]
+    """The same for people."""
+
+
+class Generation(Base):
+    """How often a stream of a connection was read from its beginning, or emptied."""
+
+    __tablename__ = "generations"
+
+    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    namespace: Mapped[str] = mapped_column(primary_key=True)
+    """Empty for none."""
+    name: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int]
 
 
 class Tag(Base):
@@ -103,7 +132,7 @@ class State(Base):
 
 
 class Job(Base):
-    """A sync or a reset."""
+    """A sync, a refresh or a reset."""
 
     __tablename__ = "jobs"
     # autoincrement in SQLite means that an id is never given twice, not even after a deletion
@@ -121,4 +150,8 @@ class Job(Base):
     stats: Mapped[list[Any]]
     """Counts per stream, in the shape of Airbyte's ``streamAggregatedStats``."""
     failure: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    """``message``, ``internal``, ``origin``, ``kind`` and ``timestamp`` in milliseconds."""
+    """``message``, ``internal``, ``origin``, ``kind``, ``stream`` and ``timestamp`` in milliseconds."""
+    streams: Mapped[list[Any] | None] = mapped_column(JSON)
+    """``[namespace, name]`` of the streams that a refresh or a reset is about; None for all of the connection's."""
+    refresh_mode: Mapped[str | None]
+    """Of a refresh: ``Truncate`` or ``Merge``."""

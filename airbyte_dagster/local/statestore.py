@@ -48,10 +48,7 @@ class StateStore:
 
     def forget_streams(self, connection_id: str, keys: Collection[StreamKey]) -> None:
         """Forget where the reading of some streams stopped, so that it starts from their beginning."""
-        self._change(
-            connection_id,
-            lambda states: [kept for state in states if (kept := _without(state, keys)) is not None],
-        )
+        self._change(connection_id, lambda states: list(without(states, keys)))
 
     def write(self, connection_id: str, states: Sequence[Json]) -> None:
         """Replace all states of a connection by what a client gives."""
@@ -72,6 +69,11 @@ class StateStore:
             session.execute(delete(State).where(State.connection_id == connection_id))
             session.expunge_all()
             session.add(State(connection_id=connection_id, part=_WHOLE, states=changed))
+
+
+def without(states: Iterable[Json], keys: Collection[StreamKey]) -> tuple[Json, ...]:
+    """States without what they say of some streams."""
+    return tuple(kept for state in states if (kept := _without(state, keys)) is not None)
 
 
 def _all(session: Session, connection_id: str) -> Sequence[State]:

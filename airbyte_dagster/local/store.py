@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from airbyte_dagster.local import problems
+from airbyte_dagster.local import problems, tableclaims
 from airbyte_dagster.local.database import Database
 from airbyte_dagster.local.records import Actor, Base, Connection, Workspace
 
@@ -250,37 +250,68 @@ class Store:
         """Make a connection.
 
         Raises:
-            ApiError: 404: its source or its destination was deleted meanwhile.
+            ApiError: 404: its source or its destination was deleted meanwhile; 400: two of its streams would be written
+                into one table, or one into none.
         """
         made = Connection(id=str(uuid.uuid4()), created_at=int(self._clock()), **columns)
         with self.database.write() as session:
             for kind, actor_id in (("source", made.source_id), ("destination", made.destination_id)):
                 if session.get_one(Actor, actor_id).deleted:
                     raise problems.not_found(RESOURCE[kind], actor_id)
+            tableclaims.refuse(session.get_one(Actor, made.destination_id), made, made.streams)
             session.add(made)
+            session.flush()
+            tableclaims.rewrite(session, made)
         return made
 
     def change_connection(self, connection_id: str, **changes: Any) -> Connection:
         """Change some columns of a connection.
 
         Raises:
-            ApiError: 404: it was deleted meanwhile.
+            ApiError: 404: it was deleted meanwhile; 400 as `add_connection`.
+        """
+
+        def edit(record: Connection) -> dict[str, Any]:
+            if record.status == "deprecated":
+                raise problems.not_found("STANDARD_SYNC", connection_id)
+            return changes
+
+        return self.edit_connection(connection_id, edit)
+
+    def edit_connection(self, connection_id: str, edit: Callable[[Connection], dict[str, Any]]) -> Connection:
+        """Change the columns that ``edit`` gives for the connection as it is now.
+
+        Raises:
+            ApiError: As `add_connection`.
         """
         with self.database.write() as session:
             record = session.get_one(Connection, connection_id)
-            if record.status == "deprecated":
-                raise problems.not_found("STANDARD_SYNC", connection_id)
+            changes = edit(record)
             for column, value in changes.items():
                 setattr(record, column, value)
+            if tableclaims.COLUMNS & changes.keys():
+                tableclaims.refuse(session.get_one(Actor, record.destination_id), record, record.streams)
+                tableclaims.rewrite(session, record)
         return record
 
-    def edit_connection(self, connection_id: str, edit: Callable[[Connection], dict[str, Any]]) -> Connection:
-        """Change the columns that ``edit`` gives for the connection as it is now."""
+    def note_tables(self, connection_id: str) -> Connection:
+        """Note which tables a connection writes, as its destination's schema may have changed.
+
+        Raises:
+            ApiError: As `add_connection`, for one that was made before that was refused.
+        """
         with self.database.write() as session:
             record = session.get_one(Connection, connection_id)
-            for column, value in edit(record).items():
-                setattr(record, column, value)
+            tableclaims.refuse(session.get_one(Actor, record.destination_id), record, record.streams)
+            tableclaims.rewrite(session, record)
         return record
+
+    def shared_tables(
+        self, connection: Connection, database_of: Callable[[Actor], object]
+    ) -> list[tableclaims.Sharing]:
+        """The tables of a connection that others write, too; ``database_of`` as in `tableclaims.shared`."""
+        with self.database.read() as session:
+            return tableclaims.shared(session, connection, database_of)
 
     def delete_connection(self, connection_id: str) -> None:
         """Mark a connection as deleted."""
@@ -301,8 +332,6 @@ class Store:
         return record
 
     def _page(self, table: type[R], conditions: list[ColumnElement[bool]], limit: int, offset: int) -> list[R]:
-        from sqlalchemy import literal_column  # noqa: PLC0415 - one use
-
         query = select(table).where(*conditions).order_by(literal_column("rowid")).limit(limit).offset(offset)
         with self.database.read() as session:
             return list(session.scalars(query))

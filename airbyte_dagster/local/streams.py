@@ -53,13 +53,15 @@ def _fields(schema: Json, path: list[str]) -> Iterator[list[str]]:
             yield from _fields(child, [*path, name])
 
 
-def select(discovered: Sequence[Json], wanted: Sequence[Mapping[str, Any]]) -> tuple[list[Json], list[Json]]:
+def select(
+    discovered: Sequence[Json], wanted: Sequence[Mapping[str, Any]], default: Sequence[Json] = ()
+) -> tuple[list[Json], list[Json]]:
     """Check what a connection asks for and fill in the defaults.
 
     Args:
         discovered: The source's streams.
-        wanted: The request's ``configurations.streams``. Empty means what Airbyte then takes: the streams that the
-            source suggests, or its only stream, in ``full_refresh_overwrite``.
+        wanted: The request's ``configurations.streams``. Empty means the default.
+        default: Streams to take if none is named, in ``full_refresh_overwrite``.
 
     Returns:
         The streams as the connection's answers show them, and the discovered stream of each.
@@ -68,10 +70,7 @@ def select(discovered: Sequence[Json], wanted: Sequence[Mapping[str, Any]]) -> t
         ApiError: 400 that names the stream and says what would be valid.
     """
     if not wanted:
-        chosen = [stream for stream in discovered if stream.get("suggested")] or (
-            list(discovered) if len(discovered) == 1 else []
-        )
-        return [_shown(stream, DEFAULT_MODE, {}) for stream in chosen], chosen
+        return [_shown(stream, DEFAULT_MODE, {}) for stream in default], list(default)
     shown: list[Json] = []
     catalog: list[Json] = []
     for entry in wanted:

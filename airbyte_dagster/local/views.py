@@ -107,29 +107,58 @@ def job(record: Job, *, with_counts: bool) -> Json:
 
 
 def _synced(record: Job, what: str) -> int:
-    return _total(record, f"{what}Emitted" if record.status in ACTIVE else f"{what}Committed")
+    return total(record, f"{what}Emitted" if record.status in ACTIVE else f"{what}Committed")
 
 
-def _total(record: Job, key: str) -> int:
+def total(record: Job, key: str) -> int:
+    """A count of all streams of a job, by its name in ``streamAggregatedStats``."""
     return sum(int(stream[key]) for stream in record.stats)
 
 
 _COUNTS = ("recordsEmitted", "bytesEmitted", "recordsCommitted", "bytesCommitted")
 
 
+def config_type(record: Job) -> str:
+    """What the configuration API calls a job's type: ``sync``, ``refresh``, or ``reset_connection`` for a clear."""
+    return record.type if record.type != "reset" else "reset_connection"
+
+
 def config_api_job(record: Job) -> Json:
     """A job as the configuration API shows it, with counts in total and per stream."""
     return {
         "id": record.id,
-        "configType": record.type if record.type != "reset" else "reset_connection",
+        "configType": config_type(record),
         "configId": record.connection_id,
         "createdAt": int(record.created_at),
         "updatedAt": int(record.updated_at),
         **({"startedAt": int(record.started_at)} if record.started_at else {}),
         "status": record.status,
-        "aggregatedStats": {key: _total(record, key) for key in _COUNTS},
-        "streamAggregatedStats": [_without_nulls(stream) for stream in record.stats],
+        "aggregatedStats": {key: total(record, key) for key in _COUNTS},
+        "streamAggregatedStats": [
+            _descriptor_keys(stream) | {key: stream[key] for key in _COUNTS} for stream in record.stats
+        ],
+        **_about(record),
     }
+
+
+def _about(record: Job) -> Json:
+    """Which streams a refresh or a reset is about, if it is about some only."""
+    if record.streams is None or record.type == "sync":
+        return {}
+    found = [descriptor((key[0], key[1])) for key in record.streams]
+    if record.type == "refresh":
+        return {"refreshConfig": {"streamsToRefresh": found}}
+    return {"resetConfig": {"streamsToReset": found}}
+
+
+def descriptor(key: tuple[str | None, str]) -> Json:
+    """A stream's ``StreamDescriptor``."""
+    namespace, name = key
+    return {"name": name} if namespace is None else {"name": name, "namespace": namespace}
+
+
+def _descriptor_keys(stream: Mapping[str, Any]) -> Json:
+    return {key: stream[key] for key in ("streamName", "streamNamespace") if stream[key] is not None}
 
 
 def config_api_attempt(record: Job, events: Sequence[Mapping[str, Any]]) -> Json:
@@ -141,35 +170,33 @@ def config_api_attempt(record: Job, events: Sequence[Mapping[str, Any]]) -> Json
         "updatedAt": int(record.updated_at),
         "bytesSynced": _synced(record, "bytes"),
         "recordsSynced": _synced(record, "records"),
-        "totalStats": {key: _total(record, key) for key in _COUNTS},
+        "totalStats": {key: total(record, key) for key in _COUNTS},
         "streamStats": [
-            {
-                **{key: stream[key] for key in ("streamName", "streamNamespace") if stream[key] is not None},
-                "stats": {key: stream[key] for key in _COUNTS},
-            }
-            for stream in record.stats
+            {**_descriptor_keys(stream), "stats": {key: stream[key] for key in _COUNTS}} for stream in record.stats
         ],
     }
     if record.status not in ACTIVE:
         attempt["endedAt"] = int(record.updated_at)
     if record.failure is not None:
         attempt["failureSummary"] = {
-            "failures": [
-                {
-                    "failureOrigin": record.failure["origin"],
-                    "failureType": record.failure["kind"],
-                    "externalMessage": record.failure["message"],
-                    "internalMessage": record.failure["internal"],
-                    "timestamp": record.failure["timestamp"],
-                }
-            ],
+            "failures": [failure_reason(record.failure)],
             "partialSuccess": any(stream["recordsCommitted"] for stream in record.stats),
         }
     return {"attempt": attempt, "logType": "structured", "logs": {"events": list(events), "version": "1"}}
 
 
-def _without_nulls(value: Mapping[str, Any]) -> Json:
-    return {key: item for key, item in value.items() if item is not None}
+def failure_reason(failure: Mapping[str, Any]) -> Json:
+    """A `Job.failure` as Airbyte's ``FailureReason``."""
+    shown = {
+        "failureOrigin": failure["origin"],
+        "failureType": failure["kind"],
+        "externalMessage": failure["message"],
+        "internalMessage": failure["internal"],
+        "timestamp": failure["timestamp"],
+    }
+    if stream := failure.get("stream"):
+        shown["streamDescriptor"] = descriptor((stream[0], stream[1]))
+    return shown
 
 
 def page(

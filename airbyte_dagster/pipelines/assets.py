@@ -42,7 +42,7 @@ def airbyte_assets(
     Args:
         pipeline: What to sync.
         airbyte_key: Key of the `AirbyteResource`.
-        warehouse_key: Key of the `WarehouseResource`; ``None`` if there is none to look into.
+        warehouse_key: Key of the warehouse; ``None`` if there is none to look into.
 
     Returns:
         A decorator of a function that takes the context and the results as they come, and yields them on.
@@ -68,7 +68,7 @@ def pipeline_op(
 
     Args:
         airbyte_key: Key of the `AirbyteResource`.
-        warehouse_key: Key of the `WarehouseResource`; ``None`` if there is none to look into.
+        warehouse_key: Key of the warehouse; ``None`` if there is none to look into.
         execute: A body around the sync.
         now: Returns the time.
     """

@@ -14,7 +14,7 @@ from airbyte_dagster.pipelines.assets import pipeline_op, sync_op_name
 from airbyte_dagster.pipelines.declared import DeclaredPipeline, metadata_of
 from airbyte_dagster.pipelines.jobs import build_provision_job, build_reset_job
 from airbyte_dagster.pipelines.schedules import build_sync_schedule
-from airbyte_dagster.resources import AirbyteResource, WarehouseResource, keyed
+from airbyte_dagster.resources import AirbyteResource, AnyWarehouse, keyed
 from airbyte_dagster.runs.sync_op import Execute, build_sync_op
 
 _LOG = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def build_pipeline_defs(
     pipeline: spec.AirbytePipeline,
     *,
     airbyte: AirbyteResource | str,
-    warehouse: WarehouseResource | str | None,
+    warehouse: AnyWarehouse | str | None,
     schedule: str | spec.Schedule | None = None,
     executor: dg.ExecutorDefinition | None = None,
     execute: Execute | None = None,
@@ -42,8 +42,9 @@ def build_pipeline_defs(
     Args:
         pipeline: What to run.
         airbyte: Where to run it; or the key of a resource that the project has.
-        warehouse: Where its destination writes, to check there; or the key of a resource that the project has. Without
-            it nothing is checked.
+        warehouse: Where its destination writes, to check there: one of this package's resources, or the
+            ``DuckDBResource``, ``SnowflakeResource`` or ``BigQueryResource`` that the project has already; or the key
+            of a resource. Without it nothing is checked.
         schedule: In place of the pipeline's own: a cron expression in UTC for ``sync_NAME``, such as ``"0 6 * * *"``,
             or a `Schedule`.
         executor: Of these jobs alone; in-process by default, since the work is waiting, and a process costs 100 MB.

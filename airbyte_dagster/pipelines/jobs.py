@@ -19,11 +19,12 @@ from airbyte_dagster.pipelines.connection_plan import with_refreshed_streams
 from airbyte_dagster.pipelines.names import by_name
 from airbyte_dagster.pipelines.plan import DeclaredActor, plan_actor, plan_connection
 from airbyte_dagster.pipelines.reconcile import reconciler
-from airbyte_dagster.resources import AirbyteResource, WarehouseResource
+from airbyte_dagster.resources import AirbyteResource
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.events import emptied
 from airbyte_dagster.runs.reported import reported_stats
 from airbyte_dagster.runs.single import run_job
+from airbyte_dagster.warehouse import Warehouse, warehouse_at
 
 
 class ListWorkspacesConfig(dg.Config):
@@ -79,7 +80,7 @@ def build_reset_job(
 
     Args:
         airbyte_key: Key of the `AirbyteResource`.
-        warehouse_key: Key of the `WarehouseResource`; ``None`` if there is none to count in.
+        warehouse_key: Key of the warehouse; ``None`` if there is none to count in.
     """
     reset = _reset_op(pipeline, airbyte_key, warehouse_key)
 
@@ -227,7 +228,7 @@ def _reset_op(pipeline: spec.AirbytePipeline, airbyte_key: str, warehouse_key: s
                 allow_retries=False,
             )
         airbyte: AirbyteResource = getattr(context.resources, airbyte_key)
-        warehouse: WarehouseResource | None = getattr(context.resources, warehouse_key) if warehouse_key else None
+        warehouse = warehouse_at(context.resources, warehouse_key) if warehouse_key else None
         client, workspace = airbyte.client(), airbyte.find_workspace()
         connection = by_name("connection", pipeline.connection.name, client.connections(workspace.id))
         if connection is None:
@@ -265,7 +266,7 @@ def _count(
     context: dg.OpExecutionContext,
     pipeline: spec.AirbytePipeline,
     connection: records.Connection,
-    warehouse: WarehouseResource | None,
+    warehouse: Warehouse | None,
 ) -> dict[str, int | None]:
     """Count the rows of each stream; ``None`` where there is no table, or where the warehouse can't be read."""
     streams = [stream for asset in stream_assets(pipeline) for stream in asset.matching(connection)]
@@ -273,7 +274,7 @@ def _count(
         return {_label(stream.key): None for stream in streams}
     try:
         places = table_places(pipeline, connection.streams)
-        tables = warehouse.warehouse().inspect({stream.key: places.ref(stream) for stream in streams})
+        tables = warehouse.inspect({stream.key: places.ref(stream) for stream in streams})
     except (WarehouseError, ConfigurationError) as error:
         context.log.warning(f"The rows could not be counted: {error}")
         return {_label(stream.key): None for stream in streams}

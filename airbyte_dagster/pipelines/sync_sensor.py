@@ -40,7 +40,7 @@ def build_airbyte_sync_sensor(
         pipelines: Their definitions have to be in the same code location.
         name: Letters, digits and underscores. The checks run in a job ``NAME_checks``, which is made with the sensor.
         airbyte_key: Key of the `AirbyteResource`, the same for all of the pipelines.
-        warehouse_key: Key of the `WarehouseResource`, the same for all of them.
+        warehouse_key: Key of the warehouse, the same for all of them.
         minimum_interval_seconds: Time between ticks.
         default_status: Whether the sensor is on from the start; by default it is to be turned on in Dagster.
         executor: Of the checks; the in-process executor by default.

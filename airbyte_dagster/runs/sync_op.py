@@ -17,7 +17,7 @@ from airbyte_dagster.runs.slots import PoolSlots
 from airbyte_dagster.runs.sync_run import FoundConnection, SyncRun
 from airbyte_dagster.runs.targets import TargetsOf
 from airbyte_dagster.sync.settings import SyncSettings
-from airbyte_dagster.warehouse import Warehouse
+from airbyte_dagster.warehouse import Warehouse, warehouse_at
 
 #: ``inline``: the run waits for its syncs. ``deferred``: it starts them, and the sync sensor records their ends.
 Wait = Literal["inline", "deferred"]
@@ -44,13 +44,6 @@ class AirbyteConnector(Protocol):
         """Return how jobs are to be run."""
 
 
-class WarehouseConnector(Protocol):
-    """What an op needs of a `WarehouseResource`."""
-
-    def warehouse(self) -> Warehouse:
-        """Return the reader of the warehouse."""
-
-
 @dataclass(frozen=True)
 class Found:
     """The connections of a run.
@@ -74,7 +67,7 @@ class SyncOp:
         find: Returns the connections of the selected assets, as they are when the run begins.
         targets_of: Returns the assets of a connection.
         airbyte_key: Key of the `AirbyteResource`.
-        warehouse_key: Key of the `WarehouseResource`; ``None`` if there is no warehouse to look into.
+        warehouse_key: Key of the warehouse; ``None`` if there is no warehouse to look into.
         wait: Whether the run waits for its syncs.
         max_concurrent_syncs: How many a run has on their way at once; all if ``None``.
         pool: Dagster pool of the op; each sync takes a slot of it.
@@ -128,7 +121,7 @@ def build_sync_op(op: SyncOp) -> dg.AssetsDefinition:
 def _results(
     op: SyncOp, targets: Sequence[CheckTarget], context: dg.AssetExecutionContext, config: SyncConfig
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    warehouse = getattr(context.resources, op.warehouse_key).warehouse() if op.warehouse_key else None
+    warehouse = warehouse_at(context.resources, op.warehouse_key) if op.warehouse_key else None
     yield from _checks_alone(context, targets, warehouse, op.now)
     if not context.selected_asset_keys:
         return
@@ -197,7 +190,7 @@ def build_check_op(op: SyncOp, name: str) -> list[dg.AssetChecksDefinition]:
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         wanted = context.op_execution_context.selected_asset_check_keys
         selected = [target for target in targets if target.spec.key in wanted]
-        warehouse = getattr(context.resources, warehouse_key).warehouse()
+        warehouse = warehouse_at(context.resources, warehouse_key)
         yield from Evaluation(InstanceHistory(context.instance), selected, op.now()).run(warehouse)
 
     return [checks]

@@ -14,7 +14,7 @@ from airbyte_dagster.airbyte.redaction import redact, secrets_of
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.resources import plain
 from airbyte_dagster.sensors.tick import SkipTick
-from airbyte_dagster.warehouse import DuckDBWarehouse, Warehouse
+from airbyte_dagster.warehouse import DuckDBWarehouse, QueryFailed, Warehouse, WarehouseSession
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -65,18 +65,21 @@ class WarehouseQuery(Query):
         if isinstance(warehouse, DuckDBWarehouse):
             warehouse = replace(warehouse, lock_timeout=min(warehouse.lock_timeout, _LOCK_SECONDS))
         self._warehouse = warehouse
+        self._session: WarehouseSession | None = None
 
     def rows(self) -> Sequence[Sequence[Any]]:
         """Run it where the data is, and return the first two rows at most."""
-        import duckdb  # noqa: PLC0415 - heavy
-
-        limited = f"SELECT * FROM (\n{self.text.strip().rstrip(';')}\n) AS watermark LIMIT {_MOST_ROWS}"  # noqa: S608
-        with self._warehouse.connect() as connection:
-            self._connection = connection
+        with self._warehouse.session() as session:
+            self._session = session
             try:
-                return self._warehouse.run(connection, limited)
-            except duckdb.Error as error:
-                raise SkipTick(f"The query failed: {self._warehouse.said(str(error))}") from None
+                return session.sample(self.text, _MOST_ROWS).rows
+            except QueryFailed as error:
+                raise SkipTick(f"The query failed: {error}") from None
+
+    def stop(self) -> None:
+        """End it early, from another thread, if the warehouse can do that."""
+        if self._session is not None:
+            self._session.stop()
 
 
 class DatabaseQuery(Query):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -12,6 +13,7 @@ from airbyte_dagster.runs.targets import TargetsOf
 from airbyte_dagster.sensors.cursor import digest
 from airbyte_dagster.sensors.job_recorder import JobRecorder
 from airbyte_dagster.sensors.target import check_declaration
+from airbyte_dagster.warehouse import warehouse_at
 
 
 def build_job_sensor(
@@ -33,7 +35,7 @@ def build_job_sensor(
         keys: All assets that it may find.
         name: Of the sensor.
         airbyte_key: Key of the `AirbyteResource`.
-        warehouse_key: Key of the `WarehouseResource`; ``None`` if there is none to look into.
+        warehouse_key: Key of the warehouse; ``None`` if there is none to look into.
         minimum_interval_seconds: Time between ticks.
         default_status: Whether it is on from the start.
         executor: Of the checks.
@@ -60,7 +62,7 @@ def build_job_sensor(
         try:
             outcome = recorder.tick(
                 getattr(context.resources, airbyte_key),
-                getattr(context.resources, warehouse_key).warehouse if warehouse_key else None,
+                partial(warehouse_at, context.resources, warehouse_key) if warehouse_key else None,
                 context.instance,
                 context.cursor,
                 warn=context.log.warning,

@@ -8,12 +8,12 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
-from airbyte_dagster.resources import WarehouseResource
 from airbyte_dagster.sensors.cursor import SensorCursor
 from airbyte_dagster.sensors.databases import DatabaseQuery, Query, WarehouseQuery, database_url, shown
 from airbyte_dagster.sensors.target import SensorTarget, check_declaration, target_arguments, target_name
 from airbyte_dagster.sensors.tick import SkipTick, TimeLimitedCall
 from airbyte_dagster.sensors.watermark import Watermark
+from airbyte_dagster.warehouse import warehouse_of
 
 #: Tags of the runs.
 WATERMARK = "airbyte_dagster/watermark"
@@ -45,7 +45,7 @@ def build_watermark_sensor(
             by character. It should be cheap: it may take 40 s, and runs again with every tick.
         target: What to run: an `AirbytePipeline` (its ``sync_NAME``), a job, the name of a job, or an
             ``AssetSelection``.
-        warehouse_key: Key of the `WarehouseResource` to query; ``"motherduck"`` by default.
+        warehouse_key: Key of the warehouse to query; ``"motherduck"`` by default.
         url: A database to query in place of the warehouse, as SQLAlchemy's address, from an ``EnvVar`` if it holds a
             password: ``postgresql+psycopg://…``. The driver's package has to be installed.
         minimum_interval_seconds: Time between ticks.
@@ -86,8 +86,7 @@ def build_watermark_sensor(
 def _query(text: str, url: str | dg.EnvVar | None, resources: Any, warehouse_key: str) -> Query:
     if url is not None:
         return DatabaseQuery(database_url(url), text)
-    resource: WarehouseResource = getattr(resources, warehouse_key)
-    return WarehouseQuery(resource.warehouse(), text)
+    return WarehouseQuery(warehouse_of(getattr(resources, warehouse_key)), text)
 
 
 def _compared(name: str, cursor: SensorCursor, rows: Sequence[Sequence[Any]]) -> dg.SensorResult | dg.SkipReason:

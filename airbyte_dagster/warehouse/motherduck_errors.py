@@ -11,8 +11,15 @@ from dataclasses import dataclass
 
 from airbyte_dagster.errors import MotherDuckUnavailable, WarehouseError, WarehouseMissing
 
+#: Versions of DuckDB that MotherDuck takes, by its documentation as of November 2026, and where that is.
+OLDEST_CLIENT, NEWEST_CLIENT = "1.4.0", "1.5.6"
+CLIENT_VERSIONS = "https://motherduck.com/docs/troubleshooting/version-lifecycle-schedules/"
+
 _FRAME = 'threw an exception: "'
-_NEWER_OR_OLDER = "Install a version of the duckdb package that MotherDuck supports; its documentation lists them."
+_NEWER_OR_OLDER = (
+    f"Install a version of the duckdb package that MotherDuck supports: {OLDEST_CLIENT} to {NEWEST_CLIENT}, or as its "
+    f"documentation lists them ({CLIENT_VERSIONS})."
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,14 @@ _KINDS = (
         "Delete its files below ~/.duckdb/extensions, so that they are downloaded again.",
     ),
 )
+
+
+def is_supported(version: str) -> bool:
+    """Whether MotherDuck is known to take a version of DuckDB."""
+    oldest, newest, installed = (
+        tuple(map(int, re.findall(r"\d+", text)[:3])) for text in (OLDEST_CLIENT, NEWEST_CLIENT, version)
+    )
+    return oldest <= installed <= newest
 
 
 def own_words(text: str) -> str:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from airbyte_dagster.destinations.names import column_names
-from airbyte_dagster.destinations.tables import Key
+from airbyte_dagster.destinations.tables import Key, Place
+from airbyte_dagster.warehouse.dialects import DUCKDB, Column, Dialect, find_column
 
 _Name = TypeVar("_Name", bound=Hashable)
+
+#: Where destinations note what they had to change of a record.
+META = "_airbyte_meta"
+#: Counts the refreshes of a stream.
+GENERATION_ID = "_airbyte_generation_id"
 
 
 class KeyCount(NamedTuple):
@@ -26,10 +31,26 @@ class KeyCount(NamedTuple):
 
 
 @dataclass(frozen=True)
+class FoundTable:
+    """A table that is there.
+
+    Attributes:
+        database: Its database; ``""`` where names have no such part.
+        place: Its schema and name.
+        columns: Name and type in the warehouse's own words, in order.
+    """
+
+    database: str
+    place: Place
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True)
 class Table:
     """A table as it is. Columns are found without case, and with ``_`` for what a destination may have replaced.
 
     Attributes:
+        database: Its database; ``""`` where names have no such part.
         columns: Name and type in the warehouse's own words, in order.
         rows: Count of rows.
         keys: Counts of the keys that were asked for, where all of their columns are there.
@@ -37,30 +58,61 @@ class Table:
         newest: The largest value of the column that was asked for, UTC; ``None`` if there are no rows, or no such
             column, it is neither a date nor a timestamp, or no `datetime` can hold it.
         newest_text: That value in the warehouse's words, where no `datetime` can hold it: ``infinity``, the year 12000.
+        values: Column → count of its values that are not null; empty if that was not asked for.
+        changed_rows: Rows whose ``_airbyte_meta`` lists changed values; ``None`` if there is no such column, or it was
+            not asked for.
+        generations: The least and the largest ``_airbyte_generation_id``; ``None`` if there are none, or it was not
+            asked for.
+        dialect: Of the queries that may name it.
     """
 
     database: str
     schema: str
     name: str
-    columns: tuple[tuple[str, str], ...]
+    columns: tuple[Column, ...]
     rows: int
     keys: Mapping[Key, KeyCount] = field(default_factory=dict)
     nulls: Mapping[str, int] = field(default_factory=dict)
     newest: dt.datetime | None = None
     newest_text: str | None = None
+    values: Mapping[str, int] = field(default_factory=dict)
+    changed_rows: int | None = None
+    generations: tuple[int, int] | None = None
+    dialect: Dialect = field(default=DUCKDB, repr=False)
 
     @property
     def full_name(self) -> str:
-        """``database.schema.table``."""
-        return f"{self.database}.{self.schema}.{self.name}"
+        """``database.schema.table``, as far as its names have these parts."""
+        return ".".join(part for part in (self.database, self.schema, self.name) if part)
 
-    def column(self, name: str) -> tuple[str, str] | None:
+    @property
+    def sql(self) -> str:
+        """The full name for a query, quoted as the warehouse has it."""
+        return self.dialect.name(self.database, self.schema, self.name)
+
+    def column(self, name: str) -> Column | None:
         """Return the name and type of a column, found as the class says."""
         return find_column(self.columns, name)
 
+    def column_sql(self, name: str) -> str | None:
+        """Return what selects a column in a query, or, of a table of raw records, a field; ``None`` if neither is."""
+        return self.dialect.column(self.columns, name)
+
     def has(self, name: str) -> bool:
         """Whether there is such a column, or, in a table of raw records, whether there may be such a field."""
-        return column_sql(self.columns, name) is not None
+        return self.column_sql(name) is not None
+
+
+class Sample(NamedTuple):
+    """Some rows of a query.
+
+    Attributes:
+        columns: Their names.
+        rows: Their values, in that order.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
 
 
 class Inspection(dict[_Name, Table | None]):
@@ -73,40 +125,3 @@ class Inspection(dict[_Name, Table | None]):
     def __init__(self, tables: Mapping[_Name, Table | None], unknown: Mapping[_Name, str] | None = None) -> None:
         super().__init__(tables)
         self.unknown: Mapping[_Name, str] = unknown or {}
-
-
-#: When a record was read, and what destinations of the first generation call that.
-_EXTRACTED_AT = {"_airbyte_extracted_at": "_airbyte_emitted_at"}
-_RAW_DATA = "_airbyte_data"
-
-
-def find_column(columns: tuple[tuple[str, str], ...], name: str) -> tuple[str, str] | None:
-    """Return a column's own name and type: the name itself comes before those that a destination would make of it."""
-    own = next((column for column in columns if column[0] == name), None)
-    if own is not None:
-        return own
-    by_name = {column.lower(): (column, type_) for column, type_ in reversed(columns)}
-    names = (*column_names(name), _EXTRACTED_AT.get(name.lower(), ""))
-    return next((by_name[known.lower()] for known in names if known.lower() in by_name), None)
-
-
-def column_sql(columns: tuple[tuple[str, str], ...], name: str) -> str | None:
-    """Return what selects a column, or ``None`` if there is none such.
-
-    In a table of raw records (destination-duckdb of Airbyte writes such) a field is a part of the JSON.
-    """
-    own = find_column(columns, name)
-    if own is not None:
-        return quoted(own[0])
-    data = find_column(columns, _RAW_DATA)
-    return f"({quoted(data[0])} ->> {literal(name)})" if data is not None else None
-
-
-def quoted(identifier: str) -> str:
-    """Quote an SQL identifier."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Quote an SQL string."""
-    return "'" + text.replace("'", "''") + "'"

@@ -16,7 +16,7 @@ from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.destinations.tables import collisions_warning
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines.declared import DeclaredWorkspace, metadata_of
-from airbyte_dagster.resources import AirbyteResource, WarehouseResource, keyed
+from airbyte_dagster.resources import AirbyteResource, AnyWarehouse, is_elsewhere, keyed
 from airbyte_dagster.runs.keys import asset_key_part
 from airbyte_dagster.runs.sync_op import Execute, SyncOp, Wait, build_check_op, build_sync_op
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
@@ -36,7 +36,7 @@ def build_workspace_defs(
     *,
     connection_selector: Selector | None = None,
     translator: AirbyteTranslator | None = None,
-    warehouse: WarehouseResource | str | None = None,
+    warehouse: AnyWarehouse | str | None = None,
     checks: Checks | Mapping[str, Any] | None = None,
     name: str = "workspace",
     state_path: Path | str | None = None,
@@ -194,7 +194,7 @@ def workspace_defs(
     airbyte: AirbyteResource | None,
     connection_selector: Selector | None = None,
     translator: AirbyteTranslator | None = None,
-    warehouse: WarehouseResource | str | None = None,
+    warehouse: AnyWarehouse | str | None = None,
     checks: Checks | Mapping[str, Any] | None = None,
     name: str = "workspace",
     max_concurrent_syncs: int | None = None,
@@ -243,7 +243,9 @@ def workspace_defs(
             name=name,
             airbyte_key=airbyte_key,
             warehouse_key=warehouse_at,
-            elsewhere=_elsewhere(catalog, warehouse) if isinstance(warehouse, WarehouseResource) else frozenset(),
+            elsewhere=frozenset()
+            if warehouse is None or isinstance(warehouse, str)
+            else _elsewhere(catalog, warehouse),
             execute=execute,
             checks=checks,
             max_concurrent_syncs=max_concurrent_syncs,
@@ -284,13 +286,13 @@ def _nothing_collected() -> Iterator[None]:
             gc.enable()
 
 
-def _elsewhere(catalog: Catalog, warehouse: WarehouseResource) -> frozenset[str]:
+def _elsewhere(catalog: Catalog, warehouse: AnyWarehouse) -> frozenset[str]:
     """Return the destinations, by id, that write elsewhere: tables of the same names in the warehouse are others'."""
     destinations = {asset.connection.destination.id: asset.connection.destination for asset in catalog.assets}
     found = {
         destination.id: destination.name
         for destination in destinations.values()
-        if warehouse.is_elsewhere(destination.type, destination.place)
+        if is_elsewhere(warehouse, destination.type, destination.place)
     }
     if found:
         names = ", ".join(f"'{name}'" for name in sorted(set(found.values())))

@@ -98,6 +98,24 @@ def test_warehouse_that_can_not_be_read(resource: WarehouseResource, words: str)
 
 
 MD = MotherDuckResource(database="md:lms", motherduck_token="PLANTED")
+
+
+@pytest.mark.parametrize(
+    ("installed", "status"), [("1.5.5", OK), ("1.5.6", OK), ("1.3.2", WARNING), ("2.0.0", WARNING)]
+)
+def test_motherduck_takes_some_versions_of_duckdb(
+    monkeypatch: pytest.MonkeyPatch, installed: str, status: Status
+) -> None:
+    """One that its documentation does not list is a warning, with where that is, even if it worked just now."""
+    real = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", lambda *_, **__: real())
+    monkeypatch.setattr(diagnosis, "version", lambda _name: installed)
+    found = opened(MD)
+
+    assert found.status is status
+    assert ("version-lifecycle-schedules" in found.advice) == (status is WARNING)
+
+
 FILE = MotherDuckResource(database="/data/lms.duckdb")
 PG = PostgresWarehouseResource(database="raw", host="db", username="reader")
 

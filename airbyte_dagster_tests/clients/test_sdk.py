@@ -45,3 +45,11 @@ def test_the_token_by_an_absolute_url(version: str, client: Client, airbyte: Run
     seen = client(f"airbyte-api-{version}", "sdk", TOKEN_URL=f"{airbyte.server_url}/applications/token")
 
     assert seen["gone"] == "deprecated"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_connection_that_names_no_streams(version: str, client: Client) -> None:
+    """``ConnectionCreateRequest(name, source_id, destination_id)`` takes what Faker suggests, and 105 rows arrive."""
+    seen = client(f"airbyte-api-{version}", "sdk_defaults", TOKEN_URL="v1/applications/token")
+
+    assert seen == {"streams": ["users", "products", "purchases"], "status": "succeeded", "rows": 105}

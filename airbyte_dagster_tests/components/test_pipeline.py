@@ -25,6 +25,7 @@ from airbyte_dagster import (
     PostgresWarehouseResource,
     Schedule,
     Source,
+    SqlWarehouseResource,
     Stream,
 )
 from airbyte_dagster.airbyte.configuration import resolve
@@ -623,6 +624,10 @@ def test_the_warehouse_is_the_one_behind_the_destination(
         (
             "{postgres: {host: '{{ env.H }}', database: d, username: u}}",
             PostgresWarehouseResource(host=dg.EnvVar("H"), database="d", username="u"),
+        ),
+        (
+            "{sql: {url: 'snowflake://u@a/RAW', query_timeout: 5}}",
+            SqlWarehouseResource(url="snowflake://u@a/RAW", query_timeout=5),
         ),
     ],
 )

@@ -15,7 +15,12 @@ from airbyte_dagster.checks import specs
 from airbyte_dagster.components import AirbytePipelineComponent
 from airbyte_dagster.errors import SpecError
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.resources import AirbyteResource, MotherDuckResource, PostgresWarehouseResource
+from airbyte_dagster.resources import (
+    AirbyteResource,
+    MotherDuckResource,
+    PostgresWarehouseResource,
+    SqlWarehouseResource,
+)
 from airbyte_dagster_tests.dg_project import TYPE, Project
 from airbyte_dagster_tests.test_secrets import PLANTED
 
@@ -354,6 +359,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "airbyte.": AirbyteResource,
     "warehouse.": MotherDuckResource,
     "warehouse.postgres.": PostgresWarehouseResource,
+    "warehouse.sql.": SqlWarehouseResource,
 }
 
 

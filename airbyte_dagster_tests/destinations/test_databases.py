@@ -8,6 +8,8 @@ import pytest
 
 from airbyte_dagster.destinations.databases import Database, database_of, place_of, writes_to_motherduck
 
+RAW_IN_SNOWFLAKE = Database("snowflake", "RAW", "a.snowflakecomputing.com")
+
 
 @pytest.mark.parametrize(
     ("kind", "configuration", "database"),
@@ -19,7 +21,10 @@ from airbyte_dagster.destinations.databases import Database, database_of, place_
         ("", {"destination_path": "motherduck:lms"}, Database("motherduck", "lms")),
         ("postgres", {"database": "raw", "host": "db", "port": 5433}, Database("postgres", "raw", "db", "5433")),
         ("motherduck", {}, None),
-        ("snowflake", {"database": "raw"}, None),
+        ("snowflake", {"database": "RAW", "host": "a.snowflakecomputing.com"}, RAW_IN_SNOWFLAKE),
+        ("bigquery", {"project_id": "shop-1", "dataset_id": "raw"}, Database("bigquery", "shop-1")),
+        ("mysql", {"database": "raw"}, None),
+        ("elasticsearch", {"database": "raw"}, None),
     ],
 )
 def test_database(kind: str, configuration: dict[str, Any], database: Database | None) -> None:

@@ -36,6 +36,32 @@ def test_postgres(name: str, becomes: str) -> None:
     assert names.postgres(name) == becomes
 
 
+@pytest.mark.parametrize(
+    ("normalise", "name", "becomes"),
+    [
+        (names.snowflake, "2024 open-orders", "2024 OPEN-ORDERS"),
+        (names.snowflake, "Größe (cm)", "GRÖSSE (CM)"),
+        (names.snowflake, "a${b}", "A__B_"),
+        (names.bigquery, "2024 Größe", "_2024_Gro_e"),
+        (names.bigquery, "_x", "_x"),
+        (names.bigquery_dataset, "2024_q1", "2024_q1"),
+        (names.bigquery_dataset, "_raw", "n_raw"),
+        (names.bigquery_dataset, "my-project:Sales EU", "Sales_EU"),
+        (names.redshift, "2024 Orders", "_2024_orders"),
+        (names.redshift, "X" * 127, "x" * 127),
+        # String.hashCode() of 128 x is -1896103936, which is 8efbc000 without a sign.
+        (names.redshift, "X" * 128, "x" * 118 + "_8efbc000"),
+        (names.databricks, "2024 Orders", "_2024_orders"),
+        (names.alphanumeric_lower, "2024 Orders", "2024_orders"),
+        (names.mysql, "Open-Orders", "open_orders"),
+        (names.mysql, "a" * 30 + "b" * 30, "a" * 21 + "__" + "b" * 21),
+    ],
+)
+def test_other_warehouses(normalise: names.Normaliser, name: str, becomes: str) -> None:
+    """As the source of each connector has it, which its docstring names."""
+    assert normalise(name) == becomes
+
+
 def test_postgres_before_3_cuts_at_60_characters() -> None:
     """To 52, and Java's hash to the base 36; of 60 characters that begin alike, each has its own."""
     assert names.postgres_before_3("ab" * 29) == "ab" * 29

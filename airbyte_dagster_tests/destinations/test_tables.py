@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airbyte_dagster.airbyte.records import Stream
-from airbyte_dagster.destinations.tables import Place, TablePlaces, collisions
+from airbyte_dagster.destinations.tables import Place, TablePlaces, TableRef, collisions
 from airbyte_dagster.pipelines.spec import Connection
 from airbyte_dagster_tests.destinations.test_names import CASES
 
@@ -30,6 +30,12 @@ ONE, TWO = (Stream(key.partition(".")[2], key.partition(".")[0]) for key in CASE
         ("motherduck", SOURCE, ONE, "main.account"),
         ("postgres", {}, Stream("My-Users"), "public.My_Users"),
         ("postgres", SOURCE, Stream("orders", "sales-eu"), "sales_eu.orders"),
+        ("snowflake", {"schema": "raw"}, Stream("open-orders"), "RAW.OPEN-ORDERS"),
+        ("snowflake", SOURCE, Stream("orders", "sales-eu"), "SALES-EU.ORDERS"),
+        ("redshift", {}, Stream("My-Users"), "public.my_users"),
+        ("databricks", {}, Stream("2024"), "default._2024"),
+        ("mssql", {"schema": "dbo"}, Stream("My-Users"), "dbo.My-Users"),
+        ("clickhouse", SOURCE, Stream("orders", "sales-eu"), "sales_eu.orders"),
     ],
 )
 def test_the_name_that_the_destination_gives_comes_first(
@@ -105,12 +111,24 @@ def test_two_connections_that_write_one_table_are_found() -> None:
     assert not collisions({"a": one, "b": places("postgres", Stream("users"), prefix="b_")})
 
 
+def test_where_a_schema_is_the_database() -> None:
+    """MySQL's and ClickHouse's databases, and BigQuery's datasets, each in its own setting; none is guessed."""
+    connection = Connection(name="c")
+    settings = {"mysql": {"database": "Raw"}, "clickhouse": {"database": "raw"}, "bigquery": {"dataset_id": "p:raw"}}
+    found = {kind: TablePlaces.of(kind, given, connection) for kind, given in settings.items()}
+
+    assert [item.table_name(Stream("Users")) for item in found.values()] == ["raw.users", "raw.Users", "raw.Users"]
+    assert TablePlaces.of("bigquery", {}, connection).ref(Stream("users")) == TableRef(
+        (), unknown="the destination's configuration does not say into which schema it writes"
+    )
+
+
 def test_a_destination_that_is_not_known_has_no_table() -> None:
     """It is said, not guessed; a connector without a type is looked for under any convention."""
     stream = Stream("My-Users")
-    snowflake, custom = places("snowflake"), places("")
+    unknown, custom = places("elasticsearch"), places("")
 
-    assert (snowflake.table_name(stream), snowflake.ref(stream).places) == (None, ())
-    assert snowflake.ref(stream).unknown == "it is not known where the destination snowflake writes"
+    assert (unknown.table_name(stream), unknown.ref(stream).places) == (None, ())
+    assert unknown.ref(stream).unknown == "it is not known where the destination elasticsearch writes"
     assert custom.table_name(stream) is None
     assert {place.table for place in custom.ref(stream).places} >= {"My-Users", "my_users", "My_Users"}

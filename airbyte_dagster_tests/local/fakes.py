@@ -27,6 +27,7 @@ from airbyte_dagster.local import settings
 from airbyte_dagster.local.app import create_app
 from airbyte_dagster.local.deps import Context
 from airbyte_dagster.local.engine import (
+    ConnectorFailed,
     Failure,
     JobRequest,
     OnProgress,
@@ -96,6 +97,7 @@ class ScriptedEngine:
         specs: How often a spec was asked for.
         slow_discovery: Set to an event, discovery waits for it.
         refused: Set to a reason, it is what every check of a configuration ends with.
+        unreachable: Set to a reason, it is what every discovery fails with.
     """
 
     def __init__(self) -> None:
@@ -105,7 +107,8 @@ class ScriptedEngine:
         self.specs = 0
         self.slow_discovery: threading.Event | None = None
         self.refused: str | None = None
-        self._failures: list[tuple[Failure, int]] = []
+        self.unreachable: str | None = None
+        self._failures: list[tuple[Failure, int, Sequence[str]]] = []
         self._gate: threading.Event | None = None
         self._changed = threading.Condition()
 
@@ -124,9 +127,14 @@ class ScriptedEngine:
         origin: str = "source",
         kind: str = "system_error",
         after_rows: int = 0,
+        stream: tuple[str | None, str] | None = None,
+        complete: Sequence[str] = (),
     ) -> None:
-        """Make the next sync fail after having read some rows, none of which reach the warehouse."""
-        self._failures.append((Failure(message, internal, origin, kind), after_rows))
+        """Make the next sync fail after having read some rows of its first stream, none of which reach the warehouse.
+
+        The streams that are ``complete`` are read and written before that; ``stream`` is the one to blame.
+        """
+        self._failures.append((Failure(message, internal, origin, kind, stream), after_rows, complete))
 
     def hold(self) -> None:
         """Make syncs that start from now on wait, as running, until `release` or until they are cancelled."""
@@ -163,6 +171,8 @@ class ScriptedEngine:
         self.discoveries += 1
         if self.slow_discovery is not None:
             assert self.slow_discovery.wait(PATIENCE)
+        if self.unreachable is not None:
+            raise ConnectorFailed(self.unreachable)
         return [_discovered(source, name, rows) for name, rows in source.rows(config).items()]
 
     def start(self, request: JobRequest) -> ScriptedRun:
@@ -184,7 +194,7 @@ class ScriptedRun:
         self,
         engine: ScriptedEngine,
         request: JobRequest,
-        failure: tuple[Failure, int] | None,
+        failure: tuple[Failure, int, Sequence[str]] | None,
         gate: threading.Event | None,
     ) -> None:
         self._engine = engine
@@ -206,9 +216,11 @@ class ScriptedRun:
         if self._cancelled.is_set():
             return Outcome(failure=Failure("The job was cancelled", kind="manual_cancellation"))
         if self._failure is not None:
-            failure, rows = self._failure
+            failure, rows, complete = self._failure
             first = self._request.streams[0]
-            return Outcome((StreamStats(first.name, first.namespace, rows, rows * 100),), failure)
+            with warehouse(self._request.warehouse.path) as connection:
+                done = [self._write(connection, plan) for plan in self._request.streams if plan.name in complete]
+            return Outcome((*done, StreamStats(first.name, first.namespace, rows, rows * 100)), failure)
         with warehouse(self._request.warehouse.path) as connection:
             stats = [self._write(connection, plan) for plan in self._request.streams]
         on_progress(stats)
@@ -229,7 +241,7 @@ class ScriptedRun:
                 self._request.keep_states([_state(plan, {cursor: max(row[cursor] for row in rows)})])
         _load(connection, plan, table, rows)
         size = sum(len(json.dumps(row)) for row in rows)
-        return StreamStats(plan.name, plan.namespace, len(rows), size, len(rows), size)
+        return StreamStats(plan.name, plan.namespace, len(rows), size, len(rows), size, "COMPLETE")
 
 
 def _state(plan: StreamPlan, value: dict[str, Any]) -> dict[str, Any]:

@@ -19,9 +19,9 @@ MODES = (
 )
 
 
-def connect(api: Api, source: str, *streams: dict[str, Any]) -> httpx.Response:
+def connect(api: Api, source: str, *streams: dict[str, Any], **more: Any) -> httpx.Response:
     body = {"sourceId": source, "destinationId": api.destination(), "configurations": {"streams": list(streams)}}
-    return api.post("/connections", json=body)
+    return api.post("/connections", json={**body, **more})
 
 
 def refused(answer: httpx.Response) -> str:
@@ -63,7 +63,8 @@ def test_the_namespace_decides_between_twins(airbyte: RunningAirbyte, api: Api) 
     discover = airbyte.engine.discover
     airbyte.engine.discover = lambda *a, **k: [{**discover(*a, **k)[0], "namespace": name} for name in ("x", "y")]
     source = api.source("twins")
-    both = connect(api, source, {"name": "t", "namespace": "x"}, {"name": "t", "namespace": "y"})
+    twins = [{"name": "t", "namespace": "x"}, {"name": "t", "namespace": "y"}]
+    both = connect(api, source, *twins, namespaceDefinition="source")
     assert [one["namespace"] for one in both.json()["configurations"]["streams"]] == ["x", "y"]
     assert refused(connect(api, source, {"name": "t", "namespace": "z"})) == (
         "No streams found with name [t] and namespace [z]. The streams are: [t in x, t in y]."

@@ -68,7 +68,7 @@ def test_postgresql_is_queried_in_its_own_types(postgres: Postgres) -> None:
     assert "no row" in Ticks(build_watermark_sensor("u", "SET search_path = public", target="j", url=url)).skip()
 
 
-def test_a_warehouse_in_postgresql_is_queried_in_its_own_words(postgres: Postgres, duckdb_extensions: Path) -> None:
+def test_a_warehouse_in_postgresql_is_queried_in_its_own_words(postgres: Postgres) -> None:
     """The query runs there as it is, functions of PostgreSQL included; so does what is wrong with it."""
     postgres.query("CREATE TABLE loads AS SELECT 1 AS v")
     resource = PostgresWarehouseResource(
@@ -77,7 +77,6 @@ def test_a_warehouse_in_postgresql_is_queried_in_its_own_words(postgres: Postgre
         database="postgres",
         username="airbyte",
         password=PASSWORD,
-        extension_directory=str(duckdb_extensions),
     )
     query = "SELECT max(v) FROM loads WHERE pg_backend_pid() > 0"
     ticks = Ticks(build_watermark_sensor("s", query, target="j", warehouse_key="pg"), resources={"pg": resource})

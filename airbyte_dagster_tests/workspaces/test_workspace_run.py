@@ -9,7 +9,8 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -177,10 +178,25 @@ def test_one_failure_stops_no_other_and_is_named_at_the_end(workspace: Workspace
 class FullDisk(DuckDBWarehouse):
     """A warehouse that breaks, in a way that nobody expects, when it looks for one of the tables."""
 
-    def run(self, connection: Any, query: str) -> Any:
+    @contextmanager
+    def connect(self) -> Iterator[Any]:
+        with super().connect() as connection:
+            yield FullConnection(connection)
+
+
+class FullConnection:
+    """A connection of it."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def execute(self, query: str) -> Any:
         if "shoes_users" in query:
             raise OSError("No space left on device")
-        return super().run(connection, query)
+        return self.connection.execute(query)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
 
 
 class FullDiskResource(MotherDuckResource):

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from airbyte_dagster.local import configproblems, configviews, definitions, destinations
+from airbyte_dagster.local import configproblems, configviews, definitions, destinations, drift, suggestions
 from airbyte_dagster.local.configschemas import DestinationId, SourceDiscover, SourceId
 from airbyte_dagster.local.deps import Context, Ctx
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
@@ -55,8 +55,10 @@ def discover_schema(context: Ctx, body: SourceDiscover) -> dict[str, Any]:
     except (ConnectorFailed, UnknownConnector) as error:
         reason = definitions.unknown_source(source.type) if isinstance(error, UnknownConnector) else str(error)
         return {"jobInfo": _job_info(source, "discover_schema", started, reason)}
+    if body.disable_cache:
+        drift.note(context.store, source.id, found)
     return {
-        "catalog": configviews.discovered_catalog(found),
+        "catalog": configviews.discovered_catalog(found, suggestions.suggested(source.type, found)),
         "catalogId": str(uuid.uuid5(uuid.UUID(source.id), repr(found))),
         "jobInfo": _job_info(source, "discover_schema", started, None),
     }

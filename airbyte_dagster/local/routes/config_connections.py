@@ -6,11 +6,10 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from airbyte_dagster.local import configproblems, configviews, connectionstate, problems, streams
+from airbyte_dagster.local import configproblems, configviews, connectionstate, problems, schemachanges, streams
 from airbyte_dagster.local.configschemas import ConnectionId, StateReplace, WebConnectionGet, WebConnectionUpdate
 from airbyte_dagster.local.deps import Context, Ctx
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
-from airbyte_dagster.local.jobstore import JobFilter
 from airbyte_dagster.local.records import Actor, Connection
 from airbyte_dagster.local.routes.connections import discovered
 
@@ -41,6 +40,7 @@ def update_web_connection(context: Ctx, body: WebConnectionUpdate) -> dict[str, 
         settings, given = configviews.read_catalog(body.sync_catalog)
         # Without a selected stream there is nothing to check; the check would take the streams that it suggests.
         changes["streams"], changes["catalog"] = streams.select(given, settings) if settings else ([], [])
+        changes |= schemachanges.reviewed(configviews.streams_of(body.sync_catalog))
     if changes:
         with configproblems.in_its_words():
             record = context.store.change_connection(record.id, **changes)
@@ -61,7 +61,7 @@ def replace_state(context: Ctx, body: StateReplace) -> dict[str, Any]:
     """All of it; its next sync goes on from there. Refused (423) while a sync runs."""
     record = _connection(context, body)
     states = connectionstate.from_api(body.connection_state)
-    if any(job.type == "sync" for job in context.jobs.active(record.id)):
+    if any(job.type != "reset" for job in context.jobs.active(record.id)):
         raise configproblems.sync_is_running()
     context.states.write(record.id, states)
     return connectionstate.to_api(record.id, context.states.of_connection(record.id))
@@ -75,9 +75,9 @@ def _connection(context: Context, body: ConnectionId) -> Connection:
 def _web_connection(context: Context, record: Connection, *, refresh: bool = False) -> Json:
     actors = context.store.actors_by_id([record.source_id, record.destination_id])
     source, destination = actors[record.source_id], actors[record.destination_id]
-    newest = context.jobs.page(JobFilter(connection_id=record.id, job_type="sync", descending=True), 1, 0)
+    newest = context.jobs.last([record.id], reading=True).get(record.id)
     catalog = configviews.catalog_of(record, _available(context, source, refresh=refresh))
-    return configviews.web_connection(record, catalog, source, destination, newest[0] if newest else None)
+    return configviews.web_connection(record, catalog, source, destination, newest)
 
 
 def _available(context: Context, source: Actor, *, refresh: bool) -> list[Json]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request
 
-from airbyte_dagster.local import definitions, problems, streams, views
+from airbyte_dagster.local import definitions, drift, problems, schemachanges, streams, suggestions, views
 from airbyte_dagster.local.deps import (
     Context,
     Ctx,
@@ -50,22 +50,33 @@ _EXAMPLE = {
 def discovered(context: Context, source: Actor, *, refresh: bool = False) -> list[Json]:
     """The streams of a source, from the cache if its configuration was asked before.
 
+    Args:
+        context: The parts of the server.
+        source: The source.
+        refresh: Ask the connector in any case, and note which connections differ from what it has now.
+
     Raises:
         ApiError: 500 unexpected-problem with the connector's message, as with Airbyte.
     """
     try:
-        return context.engine.discover(source.type, source.configuration, refresh=refresh)
+        found = context.engine.discover(source.type, source.configuration, refresh=refresh)
     except UnknownConnector:
         raise problems.value_not_found(source.type, definitions.unknown_source(source.type)) from None
     except ConnectorFailed as error:
         raise problems.unexpected(str(error)) from error
+    if refresh:
+        drift.note(context.store, source.id, found)
+    return found
 
 
-def _selected(context: Context, source: Actor, wanted: Streams | None) -> tuple[list[Json], list[Json]]:
+def _selected(context: Context, source: Actor, wanted: Streams | None) -> Json:
+    """The columns of a connection that say which streams it has."""
     entries: list[Mapping[str, Any]] = [
         entry.model_dump(by_alias=True) for entry in (wanted.streams if wanted else None) or []
     ]
-    return streams.select(discovered(context, source), entries)
+    found = discovered(context, source)
+    shown, catalog = streams.select(found, entries, suggestions.suggested(source.type, found))
+    return {"streams": shown, "catalog": catalog, **schemachanges.reviewed(found)}
 
 
 def _schedule(asked: Schedule | None) -> Json:
@@ -126,14 +137,14 @@ def list_connections(
 def create_connection(
     context: Ctx, body: Annotated[ConnectionCreate, Body(openapi_examples=_EXAMPLE)]
 ) -> dict[str, Any]:
-    """Name the streams: without them only those that the source suggests are taken, which may be none."""
+    """Without streams those are taken that the source suggests, or its only one, which may be none."""
     source = context.store.actor("source", str(body.source_id))
     destination = context.store.actor("destination", str(body.destination_id))
     if source.workspace_id != destination.workspace_id:
         raise problems.bad_request("Source and destination are in different workspaces.")
     schedule = _schedule(body.schedule)
     tags = _tags(context, body.tags or [], source.workspace_id)
-    shown, catalog = _selected(context, source, body.configurations)
+    selected = _selected(context, source, body.configurations)
     record = context.store.add_connection(
         workspace_id=source.workspace_id,
         source_id=source.id,
@@ -145,9 +156,8 @@ def create_connection(
         namespace_format=body.namespace_format,
         prefix=body.prefix or "",
         schema_updates=body.non_breaking_schema_updates_behavior or "ignore",
-        streams=shown,
-        catalog=catalog,
         tags=tags,
+        **selected,
     )
     return views.connection(record)
 
@@ -172,10 +182,11 @@ def patch_connection(context: Ctx, connection_id: UUID, body: ConnectionPatch) -
         "schedule": _schedule(body.schedule) if body.schedule else None,
         "tags": _tags(context, body.tags, record.workspace_id) if body.tags is not None else None,
     }
+    selected: Json = {}
     if body.configurations is not None and body.configurations.streams:
         source = context.store.actor("source", record.source_id)
-        changes["streams"], changes["catalog"] = _selected(context, source, body.configurations)
-    given = {key: value for key, value in changes.items() if value is not None}
+        selected = _selected(context, source, body.configurations)
+    given = {key: value for key, value in changes.items() if value is not None} | selected
     changed = context.store.change_connection(record.id, **given)
     if changed.status == "deprecated":  # it is deleted by that, as with DELETE
         context.runner.cancel([record.id])

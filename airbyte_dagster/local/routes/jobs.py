@@ -31,14 +31,10 @@ def create_job(context: Ctx, body: Annotated[JobCreate, Body(openapi_examples=_E
     if connection.status == "deprecated" or (body.job_type == "sync" and connection.status != "active"):
         raise problems.state_conflict("Could not fulfill request")
     if body.job_type == "sync":
-        job, is_new = context.jobs.add_sync(connection.id, connection.workspace_id)
+        job = context.runner.sync(connection.id, connection.workspace_id)
     else:
-        context.runner.cancel([connection.id])
-        job, is_new = context.jobs.add_reset(connection.id, connection.workspace_id), True
-    shown = views.job(job, with_counts=False)
-    if is_new:
-        context.runner.submit(job)
-    return shown
+        job = context.runner.clear(connection)
+    return views.job(job, with_counts=False)
 
 
 @router.get("", summary="List jobs")

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from airbyte_dagster.local import destinations, joblogs, pages, plan
+from airbyte_dagster.local.connectionwarnings import warnings_of
 from airbyte_dagster.local.deps import Context, Ctx
 from airbyte_dagster.local.jobstore import JobFilter
 from airbyte_dagster.local.problems import ApiError
@@ -131,6 +132,7 @@ def connection_page(context: Context, home: Workspace, record: Connection, messa
         context.forms.token,
         tables=_tables(context, record, destination),
         actions=ACTIONS,
+        warnings=warnings_of(context, record),
         message=message,
     )
 

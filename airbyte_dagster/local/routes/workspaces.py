@@ -47,8 +47,11 @@ def get_workspace(context: Ctx, workspace_id: UUID) -> dict[str, Any]:
 
 @router.patch("/{workspace_id}", summary="Change a workspace")
 def patch_workspace(context: Ctx, workspace_id: UUID, body: WorkspaceUpdate) -> dict[str, Any]:
-    """Change its name, or where notices go."""
+    """Change its name, or where notices of some events go; those of other events stay."""
     changes = body.model_dump(by_alias=True, exclude_none=True)
+    if "notifications" in changes:
+        there = context.store.workspace(str(workspace_id)).notifications
+        changes["notifications"] = {**there, **changes["notifications"]}
     return views.workspace(context.store.change_workspace(str(workspace_id), **changes))
 
 

@@ -2,6 +2,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 export AIRBYTE_DAGSTER_HOME ?= $(CURDIR)/.airbyte-dagster
+# Packages are installed without bytecode, which is written as they are used, also where this is set.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST_ARGS ?= -n 3 --dist loadgroup
 
 .PHONY: help run dev test test-clients lint format types benchmark screenshots pins clean

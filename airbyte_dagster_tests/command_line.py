@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from airbyte_dagster.local.settings import CACHE_VARIABLE
+
 PATIENCE = 300.0
 MARK = "AIRBYTE_DAGSTER_TEST_MARK"
 
@@ -25,7 +27,8 @@ class Commands:
         self.mark = uuid.uuid4().hex
         ours = ("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        self.environment = {**kept, MARK: self.mark, "COLUMNS": "200", "AIRBYTE_DAGSTER_HOME": str(home)}
+        own = {MARK: self.mark, "COLUMNS": "200", "AIRBYTE_DAGSTER_HOME": str(home)}
+        self.environment = {**kept, **own, CACHE_VARIABLE: os.environ[CACHE_VARIABLE]}
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

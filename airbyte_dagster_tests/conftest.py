@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from airbyte_dagster import AirbytePipeline, AirbyteResource, Connection, Destination, MotherDuckResource, Source
 from airbyte_dagster.airbyte import AirbyteClient, ClientSettings
 from airbyte_dagster.local.environments import prepare
+from airbyte_dagster.local.settings import CACHE_VARIABLE, cache_directory, resolve_home
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
 
 # How fast the machine is just now is no finding; in a fresh checkout the first text alone takes a second to draw.
@@ -84,11 +85,24 @@ def both_shapes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runn
         yield running
 
 
-@pytest.fixture(scope="session")
-def environments() -> Path:
-    """The engine and the pinned connectors, installed once and shared by all homes."""
+@pytest.fixture(scope="session", autouse=True)
+def cache() -> Iterator[Path]:
+    """The cache of connectors that all homes share, those in processes of their own too: the user's, as in the product.
+
+    ``AIRBYTE_DAGSTER_TEST_ENVIRONMENTS`` names its ``environments``.
+    """
     configured = os.environ.get("AIRBYTE_DAGSTER_TEST_ENVIRONMENTS")
-    root = Path(configured) if configured else Path(__file__).parents[1] / ".airbyte-dagster" / "environments"
+    checkout = resolve_home(Path(__file__).parents[1] / ".airbyte-dagster")
+    directory = Path(configured).parent if configured else cache_directory(checkout)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(directory))
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def environments(cache: Path) -> Path:
+    """The pinned connectors, installed once and shared by all homes."""
+    root = cache / "environments"
     prepare(root, ["faker", "file"])
     return root
 
@@ -122,10 +136,9 @@ def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def real_home(tmp_path: Path, environments: Path) -> Path:
-    """A new home with the shared environments."""
+    """A new home; the connectors are in the cache."""
     home = tmp_path / "home"
     home.mkdir()
-    (home / "environments").symlink_to(environments)
     return home
 
 

@@ -22,7 +22,7 @@ from airbyte_dagster.local import settings
 from airbyte_dagster_tests.command_line import Commands, wait_for
 from airbyte_dagster_tests.dg_project import Project
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, running_local_airbyte
-from airbyte_dagster_tests.local.processes import TINY
+from airbyte_dagster_tests.local.processes import MANIFEST, TINY
 from airbyte_dagster_tests.test_package import all_errors
 
 ROOT = Path(__file__).parents[1]
@@ -145,7 +145,8 @@ def point_a_client(shell: Shell, block: str) -> None:
 
 
 def serve_own_connector(shell: Shell, block: str) -> None:
-    shell.until(block.replace("/path/to/source-mine", str(TINY)), "http://127.0.0.1:")
+    given = block.replace("/path/to/source-mine", str(TINY)).replace("/path/to/manifest.yaml", str(MANIFEST))
+    shell.until(given, "http://127.0.0.1:")
 
 
 def look_after(shell: Shell, block: str) -> None:
@@ -174,7 +175,10 @@ def own_pipeline(shell: Shell, block: str) -> None:
 
 
 def connectors(shell: Shell, block: str) -> None:
-    assert "faker" in shell.block(block)
+    installing, listing, cleaning = block.strip().splitlines()
+    assert "faker" in shell.block(f"{installing}\n{listing}")
+    # Not in the cache that all tests share.
+    assert shell.block(cleaning, AIRBYTE_DAGSTER_CACHE=str(shell.home / "cache")) == "There is nothing to remove.\n"
 
 
 def doctor_of_own(shell: Shell, block: str) -> None:

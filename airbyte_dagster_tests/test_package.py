@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from uv import find_uv_bin
 
 import airbyte_dagster
 from airbyte_dagster import errors
+from airbyte_dagster.local.settings import CACHE_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "airbyte_dagster"
@@ -135,7 +137,11 @@ class Installed:
         return subprocess.run(
             [str(self.directory / "environment" / "bin" / program), *arguments],
             cwd=self.directory,
-            env={**kept, "AIRBYTE_DAGSTER_HOME": str(self.directory / "home")},
+            env={
+                **kept,
+                "AIRBYTE_DAGSTER_HOME": str(self.directory / "home"),
+                CACHE_VARIABLE: os.environ[CACHE_VARIABLE],
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -165,12 +171,40 @@ def test_wheel_says_what_it_lacks_and_does_the_main_job_with_it(tmp_path: Path, 
 
     installed.add("[local]")
     (tmp_path / "home").mkdir(exist_ok=True)
-    (tmp_path / "home" / "environments").symlink_to(environments)
 
     done = installed.run("airbyte-dagster", "run")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "What arrived" in done.stdout
+
+
+@pytest.mark.real
+def test_environment_of_make_is_made_with_progress_and_without_a_home_directory(tmp_path: Path) -> None:
+    """`make` shows what takes its time, not the list of all packages; uv's downloads have a place in any case."""
+    project = tmp_path / "project"
+    (project / "scripts").mkdir(parents=True)
+    shutil.copy(ROOT / "scripts" / "environment", project / "scripts")
+    pin = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("uv=="))
+    (project / "requirements.txt").write_text(f"{pin}\niniconfig==2.1.0\n")
+    (project / "pyproject.toml").write_text('[project]\nname = "nothing"\nversion = "0"\n')
+    (project / "nothing.py").touch()
+    without = {name: value for name, value in os.environ.items() if not name.startswith(("AIRBYTE_", "XDG_", "UV_C"))}
+
+    made = subprocess.run(
+        [str(project / "scripts" / "environment"), ".venv"],
+        env={**without, "HOME": "/dev/null/home", "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert made.returncode == 0, made.stdout + made.stderr
+    shown = made.stdout[made.stdout.index("Installing the pinned packages\n") :]
+    assert re.search(r"^  Resolved 2 packages in ", shown, re.MULTILINE), shown
+    assert re.search(r"^  Installed 1 package in ", shown, re.MULTILINE), shown
+    assert "iniconfig" not in shown
+    assert (project / ".airbyte-dagster" / "cache" / "uv").is_dir()
+    assert (project / ".venv" / "ready").is_file()
 
 
 @pytest.mark.xdist_group("probe")

@@ -58,7 +58,7 @@ def test_from_env_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values are read late; what is not set keeps its default; what is given wins."""
     for name in ("SERVER_URL", "CLIENT_ID", "CLIENT_SECRET", "WORKSPACE_ID"):
         monkeypatch.delenv(f"AIRBYTE_{name}", raising=False)
-    assert AirbyteResource.from_env().client().settings.server_url == CLOUD_SERVER_URL
+    assert AirbyteResource.from_env().server_url == CLOUD_SERVER_URL
 
     monkeypatch.setenv("AIRBYTE_CLIENT_ID", "before")
     monkeypatch.setenv("AIRBYTE_CLIENT_SECRET", "secret")
@@ -158,3 +158,16 @@ def test_client_and_resource_agree(airbyte: RunningAirbyte) -> None:
     """The resource's client sees what any other client sees."""
     with client_of(airbyte) as client:
         assert resource_of(airbyte).client().workspaces() == client.workspaces()
+
+
+def test_nothing_given_says_that_cloud_was_assumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any AIRBYTE_* variable the error says so, and how to start local Airbyte; nothing is called."""
+    for name in ("SERVER_URL", "CLIENT_ID", "CLIENT_SECRET", "WORKSPACE_ID"):
+        monkeypatch.delenv(f"AIRBYTE_{name}", raising=False)
+
+    with pytest.raises(ConfigurationError, match="so Airbyte Cloud was assumed") as caught:
+        AirbyteResource.from_env().find_workspace()
+
+    assert "`airbyte-dagster local serve`" in caught.value.guidance
+    signed = AirbyteResource(extra_headers={"Authorization": "Basic x"})
+    assert signed.client().settings.server_url.startswith("https://api.airbyte.com")

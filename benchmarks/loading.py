@@ -25,8 +25,8 @@ from rich.table import Table
 
 from airbyte_dagster.local.engine import StreamPlan, Warehouse
 from airbyte_dagster.local.environments import Environments
+from airbyte_dagster.local.settings import resolve_home
 from airbyte_dagster.local.work.source import configured_catalog
-from airbyte_dagster.paths import home_directory
 from airbyte_dagster_tests.clients.environments import python_environment
 from airbyte_dagster_tests.local.postgresql import PASSWORD, running_postgres
 
@@ -160,7 +160,7 @@ def measure(count: int = 100_000, *, with_pyairbyte: bool = True) -> Table:
         count: Users, and purchases.
         with_pyairbyte: Whether PyAirbyte is measured, too; its environment is made at the first time.
     """
-    faker = Environments(home_directory() / "environments").ensure("faker", print)
+    faker = Environments(resolve_home().environments).ensure("faker", print)
     with tempfile.TemporaryDirectory() as name, running_postgres() as postgres:
         work = Faker(str(faker.executable("source-faker")), Path(name), count)
         server = Warehouse(

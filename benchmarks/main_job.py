@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.table import Table
 
 from airbyte_dagster.local.environments import Environments
-from airbyte_dagster.paths import home_directory
+from airbyte_dagster.local.settings import resolve_home
 from benchmarks.loading import Faker
 
 _RUNS = 3
@@ -52,14 +52,13 @@ def seconds(command: list[str], environment: dict[str, str]) -> float:
 
 def measure() -> Table:
     """Measure and tabulate."""
-    root = home_directory() / "environments"
+    root = resolve_home().environments
     faker = Environments(root).ensure("faker", print)
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory) / "home"
         dagster_home = Path(directory) / "dagster"
         dagster_home.mkdir()
         home.mkdir()
-        (home / "environments").symlink_to(root)
         main_job = [sys.executable, "-m", "airbyte_dagster", "run", "--home", str(home)]
         subprocess.run(main_job, check=True, capture_output=True)
         connector = Faker(str(faker.executable("source-faker")), Path(directory), count=35)

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from airbyte_dagster.definitions import pipeline
 from airbyte_dagster.local.environments import prepare
-from airbyte_dagster.paths import home_directory
+from airbyte_dagster.local.settings import resolve_home
 from airbyte_dagster_tests.command_line import Commands
 from airbyte_dagster_tests.ui.browser import chromium, open_page
 from airbyte_dagster_tests.ui.dagster_process import free_port, wait_until_up
@@ -179,13 +179,11 @@ def running_product(home: Path) -> Iterator[str]:
 def main(directory: Path) -> None:
     """Make the pictures."""
     console = Console(highlight=False)
-    environments = home_directory() / "environments"
-    prepare(environments, ["faker"], console.print)
+    prepare(resolve_home().environments, ["faker"], console.print)
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary) / "home"
         home.mkdir()
-        (home / "environments").symlink_to(environments)
         with (
             running_product(home) as url,
             chromium() as browser,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -14,8 +15,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from airbyte_dagster.cli.dev_lock import only_dev
 from airbyte_dagster.cli.environment import airbyte_environment, prepare_dagster_home
 from airbyte_dagster.cli.terminal import Progress
+from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.local.children import Children
+from airbyte_dagster.local.options import LocalOptions
 
 _FIRST_PORT = 3000
 _PORTS_TO_TRY = 100
@@ -23,43 +28,58 @@ _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.3
 
 
-def dev(
-    home: Path, *, port: int | None, airbyte_port: int | None, code_location: Sequence[str], console: Console
-) -> int:
-    """Run until interrupted.
+def dev(home: Path, *, port: int | None, options: LocalOptions, code_location: Sequence[str], console: Console) -> int:
+    """Run until interrupted. If this process is killed, what it started ends by itself.
 
     Args:
         home: Where local Airbyte, the Dagster instance and the default warehouse live.
-        port: Port of the UI; the next free one is taken if it is in use. From 3000 on if ``None``.
-        airbyte_port: Port of local Airbyte, in the same way.
+        port: Port of the UI; the first free one from 3000 on if ``None``.
+        options: Of local Airbyte.
         code_location: What Dagster loads, as arguments of ``dagster dev``: ``-m MODULE`` or ``-f FILE``.
 
     Returns:
         Exit status: 0 after an interrupt, else that of ``dagster dev``.
 
     Raises:
+        DevRunsAlready: Another one runs for the same Dagster instance.
+        ConfigurationError: The port is in use.
         AirbyteDagsterError: Local Airbyte could not be started.
     """
-    _prepare_storage(prepare_dagster_home(home))
-    with Progress(console) as progress, airbyte_environment(home, port=airbyte_port, say=progress.step):
-        chosen = free_port(port or _FIRST_PORT)
-        if port and chosen != port:
-            progress.step(f"Port {port} is in use; taking {chosen}.")
-        progress.waiting("Starting Dagster …")
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-W", "ignore:Function `dev_command`"),  # `dg dev` needs a package of its own
-                *("-m", "dagster", "dev", *code_location, "-h", "127.0.0.1", "-p", str(chosen)),
-            ],
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends Dagster with all its children
-        )
-        try:
-            return _watch(process, f"http://127.0.0.1:{chosen}", progress)
-        except KeyboardInterrupt:
-            progress.step("Stopping …")
-            return 0
-        finally:
-            _stop_group(process)
+    dagster_home = prepare_dagster_home(home)
+    with Progress(console) as progress, only_dev(dagster_home, progress.step) as lock:
+        if port is not None and not _is_free(port):
+            raise ConfigurationError(
+                f"Port {port} is in use.", guidance="Give another --port, or leave it out to take the next free one."
+            )
+        _prepare_storage(dagster_home)
+        with airbyte_environment(home, options=options, say=progress.step):
+            chosen = port or free_port(_FIRST_PORT)
+            if port is None and chosen != _FIRST_PORT:
+                progress.step(f"Port {_FIRST_PORT} is in use; taking {chosen}.")
+            url = f"http://127.0.0.1:{chosen}"
+            lock.announce(url)
+            progress.waiting("Starting Dagster …")
+            with (
+                contextlib.closing(Children(grace=_STOP_SECONDS, keep_open=[lock.descriptor])) as children,
+                # A group of its own: Ctrl-C reaches this process alone, which then ends Dagster with all its children.
+                children.start(
+                    _command(chosen, code_location), env=dict(os.environ), stdout=None, stderr=None
+                ) as process,
+            ):
+                try:
+                    return _watch(process, url, progress)
+                except KeyboardInterrupt:
+                    progress.step("Stopping …")
+                    return 0
+                finally:
+                    _stop_group(process)
+
+
+def _command(port: int, code_location: Sequence[str]) -> list[str]:
+    return [
+        *(sys.executable, "-W", "ignore:Function `dev_command`"),  # `dg dev` needs a package of its own
+        *("-m", "dagster", "dev", *code_location, "-h", "127.0.0.1", "-p", str(port)),
+    ]
 
 
 def _prepare_storage(dagster_home: Path) -> None:
@@ -82,14 +102,19 @@ def free_port(first: int) -> int:
         OSError: None of the next 100 is free.
     """
     for port in range(first, first + _PORTS_TO_TRY):
-        with socket.socket() as candidate:
-            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                candidate.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_free(port):
             return port
     raise OSError(f"No port from {first} to {first + _PORTS_TO_TRY - 1} is free.")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as candidate:
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _watch(process: subprocess.Popen[bytes], url: str, progress: Progress) -> int:

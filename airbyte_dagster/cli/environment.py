@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from airbyte_dagster.cli.local_server import local_server, running_local_environment
 from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.local.options import LocalOptions
 from airbyte_dagster.paths import HOME_VARIABLE
 
 if TYPE_CHECKING:
@@ -74,27 +75,43 @@ def find_airbyte(home: Path, *, otherwise: str) -> AirbyteResource:
 
 
 @contextmanager
-def airbyte_environment(home: Path, *, port: int | None, say: Callable[[str], None]) -> Iterator[None]:
+def airbyte_environment(
+    home: Path,
+    *,
+    options: LocalOptions,
+    say: Callable[[str], None],
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Iterator[None]:
     """Set the environment so that the package's definitions find their Airbyte, for a block.
 
-    With local Airbyte, its engine and the Faker connector are installed first, so that the time this takes at the
-    first start is spent where its progress is seen, not within a request.
+    Local Airbyte has the course's connector ready before it accepts requests; at the first start that is installed.
+
+    Args:
+        home: Of local Airbyte.
+        options: How to start it.
+        say: Takes a line for people.
+        meanwhile: Called while local Airbyte starts, or at once.
 
     Raises:
-        ConfigurationError: See `names_an_airbyte` and `local_server`.
+        ConfigurationError: See `names_an_airbyte` and `local_server`; or `options` are given for another Airbyte.
         LocalAirbyteFailed: See `local_server`.
     """
     os.environ[HOME_VARIABLE] = str(home)
     if names_an_airbyte(os.environ):
-        say(f"Airbyte: {os.environ.get('AIRBYTE_SERVER_URL') or 'Airbyte Cloud'}")
+        name = os.environ.get("AIRBYTE_SERVER_URL") or "Airbyte Cloud"
+        if options != LocalOptions(port=options.port):
+            raise ConfigurationError(
+                f"--workers, --connector and --allow-path are for local Airbyte, but the environment names {name}.",
+                guidance="Leave them out, or unset AIRBYTE_* to use local Airbyte.",
+            )
+        say(f"Airbyte: {name}")
+        meanwhile()
         yield
         return
-    with local_server(home, port=port, say=say) as url:
-        from airbyte_dagster.local import environments, settings  # noqa: PLC0415 - only where the extra is installed
+    with local_server(home, options=options, say=say, meanwhile=meanwhile) as url:
+        from airbyte_dagster.local import settings  # noqa: PLC0415 - only where the extra is installed
 
-        where = settings.resolve_home(home)
-        environments.prepare(where.environments, ["faker"], say)
-        os.environ.update(settings.environment(where, url))
+        os.environ.update(settings.environment(settings.resolve_home(home), url))
         yield
 
 

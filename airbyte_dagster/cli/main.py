@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import NoReturn
 import click
 
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
+from airbyte_dagster.local.options import LocalOptions, NamedConnector, start_options
 from airbyte_dagster.paths import home_directory
 
 _HOME = click.option(
@@ -37,6 +39,12 @@ _FILE = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with your own definitions.",
 )
+
+_SECONDS_BEFORE_INTERRUPTING_AGAIN = 0.01
+
+
+def _absolute(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    return tuple(path.expanduser().absolute() for path in paths)
 
 
 def _check_one_of(module: str | None, file: Path | None) -> None:
@@ -85,7 +93,15 @@ def commands() -> None:
 @commands.command()
 @_HOME
 @_AIRBYTE_PORT
-def run(home: Path, airbyte_port: int | None) -> None:
+@start_options
+def run(
+    *,
+    home: Path,
+    airbyte_port: int | None,
+    workers: int | None,
+    connectors: tuple[NamedConnector, ...],
+    allow_paths: tuple[Path, ...],
+) -> None:
     """Run the pipeline once, and show what arrived.
 
     It is a real run in the Dagster instance that dev shows. Exit status is 0 only if every check passed.
@@ -93,13 +109,16 @@ def run(home: Path, airbyte_port: int | None) -> None:
     from airbyte_dagster.cli.run import run as run_pipeline  # noqa: PLC0415
     from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 
-    if not run_pipeline(home.absolute(), port=airbyte_port, console=terminal_console()):
-        sys.exit(1)
+    options = LocalOptions(airbyte_port, workers, connectors, _absolute(allow_paths))
+    passed = run_pipeline(home.absolute(), options=options, console=terminal_console())
+    sys.stdout.flush()
+    os._exit(0 if passed else 1)  # all is closed; taking Dagster apart would take as long as loading it
 
 
 @commands.command()
 @_HOME
 @_AIRBYTE_PORT
+@start_options
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
@@ -109,7 +128,17 @@ def run(home: Path, airbyte_port: int | None) -> None:
 )
 @_FILE
 @_MODULE
-def dev(*, home: Path, airbyte_port: int | None, port: int | None, file: Path | None, module: str | None) -> None:
+def dev(
+    *,
+    home: Path,
+    airbyte_port: int | None,
+    workers: int | None,
+    connectors: tuple[NamedConnector, ...],
+    allow_paths: tuple[Path, ...],
+    port: int | None,
+    file: Path | None,
+    module: str | None,
+) -> None:
     """Start local Airbyte and Dagster's UI and daemon together, until Ctrl-C.
 
     Without -m or -f, Dagster loads the course's pipeline. In your own definitions, use AirbyteResource.from_env(): it
@@ -120,10 +149,9 @@ def dev(*, home: Path, airbyte_port: int | None, port: int | None, file: Path | 
     from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 
     code_location = ["-f", str(file.absolute())] if file else ["-m", module or "airbyte_dagster.definitions"]
+    options = LocalOptions(airbyte_port, workers, connectors, _absolute(allow_paths))
     console = terminal_console()
-    sys.exit(
-        run_dev(home.absolute(), port=port, airbyte_port=airbyte_port, code_location=code_location, console=console)
-    )
+    sys.exit(run_dev(home.absolute(), port=port, options=options, code_location=code_location, console=console))
 
 
 @commands.command()
@@ -209,6 +237,8 @@ def main() -> None:
     # A shell starts what it puts in the background with Ctrl-C ignored, and children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGALRM, _interrupt_again)
+    sys.unraisablehook = _notice_lost_interrupt
     try:
         commands.main(prog_name="airbyte-dagster", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -231,3 +261,15 @@ def main() -> None:
 def _interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
     """End on SIGTERM as on Ctrl-C, so that every block is left properly and nothing stays behind."""
     raise KeyboardInterrupt
+
+
+def _notice_lost_interrupt(lost: sys.UnraisableHookArgs) -> None:
+    """Interrupt again a moment after Python threw an interrupt away, as it does if one comes while it collects."""
+    if lost.exc_type is KeyboardInterrupt or lost.exc_type.__name__ == "DagsterExecutionInterruptedError":
+        signal.setitimer(signal.ITIMER_REAL, _SECONDS_BEFORE_INTERRUPTING_AGAIN)
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _interrupt_again(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    signal.raise_signal(signal.SIGINT)  # as whoever handles it just now would have it

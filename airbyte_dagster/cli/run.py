@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import os
 import re
+import shlex
+import shutil
+import sqlite3
+import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +25,7 @@ from airbyte_dagster.cli.terminal import Progress, StreamResult, preview_table, 
 if TYPE_CHECKING:
     import dagster as dg
 
+    from airbyte_dagster.local.options import LocalOptions
     from airbyte_dagster.warehouse import Warehouse
 
 #: Begins Dagster's message on a step that did not run because another failed; that failure is shown by itself.
@@ -26,12 +34,12 @@ _INTERRUPTED = "DagsterExecutionInterruptedError"
 _PROGRESS_LINE = re.compile(r"Job \d+ (pending|queued|running|incomplete)\b")
 
 
-def run(home: Path, *, port: int | None, console: Console) -> bool:
+def run(home: Path, *, options: LocalOptions, console: Console) -> bool:
     """Run the pipeline of `airbyte_dagster.definitions` once and show what arrived.
 
     Args:
         home: Where local Airbyte, the Dagster instance and the default warehouse live.
-        port: Port of local Airbyte, if it has to be started.
+        options: How to start local Airbyte, if it has to be started.
 
     Returns:
         Whether the run succeeded and every check passed.
@@ -40,19 +48,25 @@ def run(home: Path, *, port: int | None, console: Console) -> bool:
         AirbyteDagsterError: The run could not be started.
     """
     prepare_dagster_home(home)
-    with Progress(console) as progress, airbyte_environment(home, port=port, say=progress.step):
-        progress.waiting("Loading Dagster …")
-        from dagster import DagsterInstance  # noqa: PLC0415 - heavy, and reads the environment set above
+    with (
+        Progress(console) as progress,
+        _Dagster() as dagster,
+        airbyte_environment(home, options=options, say=progress.step, meanwhile=dagster.load),
+    ):
+        from dagster._core.storage.tags import REPOSITORY_LABEL_TAG  # noqa: PLC0415 - heavy
 
-        from airbyte_dagster import definitions  # noqa: PLC0415
+        from airbyte_dagster import definitions  # noqa: PLC0415 - reads the environment set above
 
         job = definitions.defs.resolve_job_def(f"sync_{definitions.pipeline.name}")
         run_id = str(uuid.uuid4())
-        with DagsterInstance.get() as instance:
-            instance.add_event_listener(run_id, _printer(progress))
-            result = job.execute_in_process(
-                instance=instance, run_id=run_id, raise_on_error=False, run_config=_QUIET_CONSOLE
-            )
+        dagster.instance.add_event_listener(run_id, _printer(progress, dagster))
+        result = job.execute_in_process(
+            instance=dagster.instance,
+            run_id=run_id,
+            raise_on_error=False,
+            run_config=_QUIET_CONSOLE,
+            tags={REPOSITORY_LABEL_TAG: _REPOSITORY},  # else the job's own page in the UI would not list it
+        )
         progress.waiting("Stopping …")
     if _was_interrupted(result):
         raise KeyboardInterrupt
@@ -64,18 +78,67 @@ def run(home: Path, *, port: int | None, console: Console) -> bool:
         _preview(console, warehouse, result)
     if rows:
         console.print(f"Database: {warehouse.database}", highlight=False, soft_wrap=True)
-    console.print("Dagster UI: make dev, or airbyte-dagster dev", highlight=False)
+    console.print(f"Dagster's UI, with this run: {_dev_command(home)}", highlight=False, soft_wrap=True)
     return result.success and bool(rows) and all(row.passed for row in rows)
 
 
+def _dev_command(home: Path) -> str:
+    """Return what starts ``dev`` for this home in the shell that this was started from."""
+    if os.environ.get("MAKELEVEL"):
+        return "make dev"
+    program = Path(sys.argv[0])
+    on_path = shutil.which("airbyte-dagster")
+    if program.name != "airbyte-dagster":
+        command = shlex.join([sys.executable, "-m", "airbyte_dagster"])
+    else:
+        command = "airbyte-dagster" if on_path and Path(on_path).samefile(program) else shlex.quote(str(program))
+    # The variable was set to this home meanwhile; the shell may have had another.
+    return f"{command} dev --home {shlex.quote(str(home))}"
+
+
+class _Dagster(ExitStack):
+    """Dagster and its instance, loaded while something else starts: that takes a second or two."""
+
+    instance: dg.DagsterInstance
+    _is_open = False
+
+    def load(self) -> None:
+        """Import all that reads no environment, and open the instance; a new one's database is made."""
+        from dagster import DagsterInstance  # noqa: PLC0415 - heavy
+
+        for module in ("pipelines.definitions", "pipelines.sync_sensor", "warehouse"):
+            importlib.import_module(f"airbyte_dagster.{module}")
+        self.instance = self.enter_context(DagsterInstance.get())
+        _ = self.instance.run_storage, self.instance.event_log_storage
+
+    def keep_open(self, run_id: str) -> None:
+        """Open the database files of the instance and of a run, until the end.
+
+        Dagster opens one for each event. SQLite writes its journal back when the last connection is closed, so with
+        another one open that is done once, and an event takes a fourth of the time.
+        """
+        if self._is_open:
+            return
+        self._is_open = True
+        history = Path(self.instance.root_directory) / "history"
+        for path in (history / "runs.db", history / "runs" / "index.db", history / "runs" / f"{run_id}.db"):
+            if path.exists():  # an instance may keep its events elsewhere
+                database = self.enter_context(closing(sqlite3.connect(path, check_same_thread=False)))
+                with suppress(sqlite3.Error):  # no matter: it is only slower
+                    database.execute("SELECT count(*) FROM sqlite_master").fetchall()  # opens it
+
+
+#: As the web server of ``dev`` names it: the definitions of the module that it loads.
+_REPOSITORY = "__repository__@airbyte_dagster.definitions"
 _QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def _printer(progress: Progress) -> Callable[[Any], None]:
+def _printer(progress: Progress, dagster: _Dagster) -> Callable[[Any], None]:
     """Return a listener of the run's events that prints the messages of this package, and failures."""
 
     def show(event: Any) -> None:
         dagster_event = event.dagster_event
+        dagster.keep_open(event.run_id)  # the first event makes the run's own database
         if dagster_event is None:
             line = event.user_message
             if line.startswith(_SKIPPED_STEP):

@@ -1,12 +1,13 @@
-"""Local Airbyte: a server that speaks Airbyte's public API and runs real connectors through PyAirbyte.
+"""Local Airbyte: a server that speaks Airbyte's public API and runs real connectors.
 
 A house of its own: nothing here imports the rest of the package, and the rest talks to it over HTTP. Imports run in
 this order only::
 
-    settings, problems, engine (the protocol), records, quartz, joblogs
+    settings → options (of commands), problems, engine (the protocol), records, quartz, joblogs
     configuration, streams, plan, definitions, instance, views → pages (pure)
     store → jobstore, statestore, tagstore
-    children → environments → connectors → pyairbyte (the engine), which runs worker.py with work/
+    children → environments → cache, answers, manifests → connectors → workers (the engine), which run work/
+    definitions → declarative
     jobs → schedules → deps, schemas → routes → guard, app → server → overview, cli
 
 Importing this package loads none of it.

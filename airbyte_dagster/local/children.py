@@ -1,4 +1,4 @@
-"""Processes that must not outlive the server: connectors being asked something, and uv installing."""
+"""Processes that must not outlive this one: connectors being asked something, uv installing, Dagster's services."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,9 +24,16 @@ class Children:
     """Starts processes, each in a group of its own, and can end all of them.
 
     They end, too, when this process is killed: a reaper, started with the first of them, sees to that.
+
+    Args:
+        grace: Seconds that they then have to end by themselves, once interrupted; 0 to kill them at once.
+        keep_open: File descriptors that the reaper holds open, such as that of a lock: it is free again only when
+            nothing of these processes is left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, grace: float = 0.0, keep_open: Sequence[int] = ()) -> None:
+        self._grace = grace
+        self._keep_open = tuple(keep_open)
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[Any]] = set()
         self._closed = False
@@ -38,11 +45,13 @@ class Children:
         command: list[str],
         *,
         env: dict[str, str],
-        stdout: int | IO[bytes],
-        stderr: int | IO[bytes],
+        stdout: int | IO[bytes] | None,
+        stderr: int | IO[bytes] | None,
         cwd: str | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Run a process, with nothing on its stdin, for the time of the block; its whole group is gone after it.
+
+        ``None`` for an output shares that of this process.
 
         Raises:
             OSError: It can't be started, or all were told to end.
@@ -89,9 +98,10 @@ class Children:
             if self._closed:
                 return
             self._reaper = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_REAPER)],
+                [sys.executable, "-I", "-S", str(_REAPER), str(self._grace)],
                 stdin=subprocess.PIPE,
                 text=True,
+                pass_fds=self._keep_open,
                 start_new_session=True,  # Ctrl-C is for the server, which ends it in its own time
             )
         assert self._reaper.stdin is not None  # noqa: S101 - it is a pipe

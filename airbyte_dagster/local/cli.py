@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
+import sys
 import threading
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from airbyte_dagster.local import joblogs, overview, settings
 from airbyte_dagster.local.cli_delete import delete
+from airbyte_dagster.local.options import NamedConnector, start_options, with_those_of_the_environment
+
+if TYPE_CHECKING:
+    from airbyte_dagster.local.cache import Cached
 
 _SECONDS_BETWEEN_LOOKS = 0.3
 _HOME = click.option(
@@ -29,22 +37,6 @@ def local() -> None:
 local.add_command(delete)
 
 
-def _connectors(given: tuple[str, ...]) -> dict[str, Path]:
-    from airbyte_dagster.local.environments import NAME  # noqa: PLC0415 - `env` need not load it
-
-    found: dict[str, Path] = {}
-    variable = os.environ.get("AIRBYTE_DAGSTER_CONNECTORS", "")
-    for entry in [*filter(None, (part.strip() for part in variable.split(","))), *given]:
-        name, separator, path = entry.partition("=")
-        if not separator or not NAME.fullmatch(name) or not path:
-            raise click.ClickException(f"{entry!r} is not NAME=/path/to/executable")
-        executable = Path(path).expanduser().absolute()
-        if not os.access(executable, os.X_OK) or not executable.is_file():
-            raise click.ClickException(f"{executable} (connector {name}) is not an executable file")
-        found[name] = executable
-    return found
-
-
 @local.command()
 @_HOME
 @click.option("--host", default=settings.DEFAULT_HOST, show_default=True, help="The address to listen on.")
@@ -53,25 +45,17 @@ def _connectors(given: tuple[str, ...]) -> dict[str, Path]:
     type=click.IntRange(0, 65535),
     help=f"The port; 0 takes any free one. [default: {settings.DEFAULT_PORT}, or the next free one]",
 )
-@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="How many syncs run at once.")
 @click.option("--strict", is_flag=True, help="Leave the type key out of configurations, as the real server does.")
+@start_options
 @click.option(
-    "--connector",
-    "connectors",
+    "--prepare",
     multiple=True,
-    metavar="NAME=PATH",
-    help="Run this executable for sources of type NAME. Repeatable; also $AIRBYTE_DAGSTER_CONNECTORS, comma-separated.",
+    metavar="NAME",
+    default=[settings.COURSE_CONNECTOR],
+    show_default=True,
+    help="Have this connector ready before requests are accepted: it is installed now if need be. Repeatable.",
 )
-@click.option(
-    "--allow-path",
-    "allow_paths",
-    multiple=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="A directory besides the home that DuckDB files may be in. Repeatable.",
-)
-@click.option(
-    "--prepare", multiple=True, metavar="NAME", help="Install the engine and this connector before serving. Repeatable."
-)
+@click.option("--no-prepare", is_flag=True, help="Install connectors only when they are needed.")
 @click.option("--started-by", hidden=True, default="airbyte-dagster local serve", help="For messages: what users type.")
 @click.option("--exit-with-stdin", is_flag=True, help="End when stdin ends, so that a parent takes the server along.")
 def serve(
@@ -79,10 +63,11 @@ def serve(
     home: str | None,
     host: str,
     port: int | None,
-    workers: int,
-    connectors: tuple[str, ...],
+    workers: int | None,
+    connectors: tuple[NamedConnector, ...],
     allow_paths: tuple[Path, ...],
     prepare: tuple[str, ...],
+    no_prepare: bool,
     strict: bool,
     started_by: str,
     exit_with_stdin: bool,
@@ -90,22 +75,22 @@ def serve(
     """Serve Airbyte's API until Ctrl-C."""
     from airbyte_dagster.local import server  # noqa: PLC0415 - heavy
 
-    where = settings.resolve_home(home)
-    if prepare:
-        _install(where, prepare)
     options = server.Options(
         host=host,
         port=port,
-        workers=workers,
+        workers=workers or server.DEFAULT_WORKERS,
         strict=strict,
-        connectors=_connectors(connectors),
+        connectors=with_those_of_the_environment(connectors),
         allow_paths=[path.expanduser().absolute() for path in allow_paths],
+        prepare=() if no_prepare else prepare,
         command=started_by,
     )
     try:
-        server.serve(where, options, click.echo, exit_with_stdin=exit_with_stdin)
+        server.serve(settings.resolve_home(home), options, click.echo, exit_with_stdin=exit_with_stdin)
     except server.CannotServe as error:
         raise click.ClickException(str(error)) from None
+    sys.stdout.flush()
+    os._exit(0)  # all is closed; taking the interpreter apart would take as long as starting it
 
 
 @local.command()
@@ -190,6 +175,7 @@ def reset_state(home: str | None, *, yes: bool) -> None:
                 click.confirm(f"Forget everything that local Airbyte has in {where.state_dir}?", abort=True)
             for file in (where.database, *where.state_dir.glob(f"{where.database.name}-*"), *where.logs.iterdir()):
                 file.unlink(missing_ok=True)
+            shutil.rmtree(where.definitions, ignore_errors=True)
     except server.CannotServe as error:
         raise click.ClickException(f"{error}: end it first") from None
     click.echo(f"Forgotten: {where.database} and the logs of its jobs.")
@@ -197,34 +183,56 @@ def reset_state(home: str | None, *, yes: bool) -> None:
 
 @local.group()
 def connectors() -> None:
-    """Connectors, and the engine that runs them."""
+    """Connectors in the cache that all homes of this user share."""
 
 
 @connectors.command()
 @_HOME
 @click.argument("names", nargs=-1, required=True)
 def install(home: str | None, names: tuple[str, ...]) -> None:
-    """Install the engine and the connectors NAMES, such as faker, ahead of their first use."""
-    _install(settings.resolve_home(home), names)
+    """Install the connectors NAMES, such as faker, ahead of their first use."""
+    from airbyte_dagster.local.environments import NAME, EnvironmentFailed, prepare  # noqa: PLC0415 - heavy
+
+    wrong = [name for name in names if not NAME.fullmatch(name)]
+    if wrong:
+        raise click.ClickException(f"{wrong[0]!r} is not a connector's name: lower-case letters, digits and dashes")
+    try:
+        prepare(settings.resolve_home(home).environments, names, click.echo)
+    except EnvironmentFailed as error:
+        raise click.ClickException(str(error)) from None
 
 
 @connectors.command("list")
 @_HOME
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def list_connectors(home: str | None, *, as_json: bool) -> None:
-    """Show what is installed. Any airbyte-source-NAME package can be."""
-    from airbyte_dagster.local.environments import ENGINE, Environments, pinned  # noqa: PLC0415 - heavy
+    """Show what is in the cache: version, size, last use. Any airbyte-source-NAME package can be installed."""
+    from airbyte_dagster.local.cache import cached  # noqa: PLC0415 - heavy
 
-    found = Environments(settings.resolve_home(home).environments).installed()
-    rows = {
-        name: {"version": found[name].version if name in found else None, "installed": name in found}
-        for name in sorted({ENGINE, *pinned(), *found})
-    }
+    root = settings.resolve_home(home).environments
+    found = cached(root)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps({"directory": str(root), "connectors": [_row(entry) for entry in found]}, indent=2))
         return
-    for name, row in rows.items():
-        click.echo(f"{name:<24}{row['version'] or 'not installed'}")
+    for entry in found:
+        row = _row(entry)
+        note = "" if entry.current or entry.version is None else "  of another version of airbyte-dagster"
+        line = f"{entry.name:<24}{entry.version or 'unfinished':<12}{entry.size / 1e6:>8,.0f} MB  {row['lastUsed']}"
+        click.echo(f"{line}{note}")
+    total = sum(entry.size for entry in found) / 1e6
+    click.echo(f"{len(found)} in {root}, {total:,.0f} MB")
+
+
+def _row(entry: Cached) -> dict[str, object]:
+    used = datetime.fromtimestamp(entry.last_used, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "name": entry.name,
+        "version": entry.version,
+        "bytes": entry.size,
+        "lastUsed": used,
+        "current": entry.current,
+        "path": str(entry.path),
+    }
 
 
 @connectors.command()
@@ -232,22 +240,33 @@ def list_connectors(home: str | None, *, as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True)
 def remove(home: str | None, names: tuple[str, ...]) -> None:
     """Delete the environments of the connectors NAMES; the next use installs them again."""
-    from airbyte_dagster.local.environments import Environments  # noqa: PLC0415 - heavy
+    from airbyte_dagster.local import cache  # noqa: PLC0415 - heavy
 
-    environments = Environments(settings.resolve_home(home).environments)
+    found = cache.cached(settings.resolve_home(home).environments)
     for name in names:
-        if not environments.remove(name):
+        paths = [entry.path for entry in found if entry.name == name]
+        if not paths:
             raise click.ClickException(f"{name} is not installed")
+        for path in paths:
+            cache.remove(path)
         click.echo(f"Removed {name}.")
 
 
-def _install(home: settings.Home, names: tuple[str, ...]) -> None:
-    from airbyte_dagster.local.environments import NAME, EnvironmentFailed, prepare  # noqa: PLC0415 - heavy
+@connectors.command()
+@_HOME
+@click.option(
+    "--unused-for",
+    type=click.FloatRange(0),
+    metavar="DAYS",
+    help="Also those that no job, check or discovery has used for so many days; 0 for all.",
+)
+def clean(home: str | None, *, unused_for: float | None) -> None:
+    """Delete what is left of interrupted installations and of other versions of airbyte-dagster."""
+    from airbyte_dagster.local import cache  # noqa: PLC0415 - heavy
 
-    wrong = [name for name in names if not NAME.fullmatch(name)]
-    if wrong:
-        raise click.ClickException(f"{wrong[0]!r} is not a connector's name: lower-case letters, digits and dashes")
-    try:
-        prepare(home.environments, names, click.echo)
-    except EnvironmentFailed as error:
-        raise click.ClickException(str(error)) from None
+    found = cache.superfluous(cache.cached(settings.resolve_home(home).environments), unused_days=unused_for)
+    for entry in found:
+        cache.remove(entry.path)
+        click.echo(f"Removed {entry.name} {entry.version or '(unfinished)'}, {entry.size / 1e6:,.0f} MB.")
+    if not found:
+        click.echo("There is nothing to remove.")

@@ -1,7 +1,7 @@
 """Finding connectors, and asking them for their spec, for a check and for their streams.
 
-A connector is an executable that the user configured, or the package ``airbyte-source-NAME``; nothing else can be
-installed or run. It is run directly, by the Airbyte protocol, which costs less than going through PyAirbyte.
+A connector is an executable or a declarative manifest that the user configured, or the package
+``airbyte-source-NAME``; nothing else can be installed or run. It is run directly, by the Airbyte protocol.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airbyte_dagster.local import configuration
+from airbyte_dagster.local import answers, configuration, manifests
 from airbyte_dagster.local.children import Children
 from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
 from airbyte_dagster.local.environments import (
-    ENGINE,
+    MANIFESTS,
     NAME,
+    Environment,
     EnvironmentFailed,
     Environments,
     NoSuchPackage,
     Progress,
 )
+from airbyte_dagster.local.options import MANIFEST_SUFFIXES
 from airbyte_dagster.local.protocol import Reply
 from airbyte_dagster.local.redaction import Redactor
 
@@ -51,11 +53,13 @@ class Connector:
         name: Its short name, such as ``faker``.
         executable: The program.
         version: Changes whenever the program does.
+        directory: Its environment, which answers can be kept in; None for what the user configured.
     """
 
     name: str
     executable: Path
     version: str
+    directory: Path | None = None
 
 
 class Connectors:
@@ -64,8 +68,9 @@ class Connectors:
     Args:
         environments: Where packages are installed.
         scratch: A private directory for configuration files, which are removed right after use.
-        configured: Executables that the user named, by short name; they come before packages.
-        on_progress: Told of installations.
+        configured: Executables and manifests (``.yaml``) that the user named, by short name; they come before packages,
+            and may change.
+        on_progress: Called with a line of text for each step of an installation, unless `resolve` is given another.
     """
 
     def __init__(
@@ -77,21 +82,27 @@ class Connectors:
     ) -> None:
         self._environments = environments
         self._scratch = scratch
-        self._configured = dict(configured or {})
+        self._configured = {} if configured is None else configured
         self._on_progress = on_progress
         self._children = Children()
         self._lock = threading.Lock()
         self._specs: dict[tuple[str, str], Json] = {}
         self._discoveries: dict[tuple[str, str, str], list[Json]] = {}
 
-    def resolve(self, name: str) -> Connector:
+    def resolve(self, name: str, on_progress: Progress | None = None) -> Connector:
         """The connector of this name, installed now if need be.
+
+        Args:
+            name: Its short name.
+            on_progress: Called with a line of text for each step of an installation.
 
         Raises:
             UnknownConnector: There is none.
             ConnectorFailed: It could not be installed.
         """
         configured = self._configured.get(name)
+        if configured is not None and configured.suffix in MANIFEST_SUFFIXES:
+            return self._of_manifest(name, configured, on_progress)
         if configured is not None:
             try:
                 status = configured.stat()
@@ -100,32 +111,49 @@ class Connectors:
                     f"The connector {name} is configured as {configured}, which is not there"
                 ) from error
             return Connector(name, configured, f"{status.st_mtime_ns}-{status.st_size}")
-        if not NAME.fullmatch(name) or name == ENGINE:
+        if not NAME.fullmatch(name) or name == MANIFESTS:
             raise UnknownConnector(name)
+        environment = self._environment(name, on_progress)
+        return Connector(name, environment.executable(f"source-{name}"), environment.version, environment.path)
+
+    def _of_manifest(self, name: str, manifest: Path, on_progress: Progress | None) -> Connector:
+        runner = self._environment(MANIFESTS, on_progress).executable(f"source-{MANIFESTS}")
         try:
-            environment = self._environments.ensure(name, self._on_progress)
+            program, version = manifests.make_program(self._scratch / "manifests", name, manifest, runner)
+        except OSError as error:
+            raise ConnectorFailed(f"The manifest {manifest} of {name} can't be used: {error.strerror}") from error
+        except manifests.BadManifest as error:
+            raise ConnectorFailed(f"{error}: {manifest}") from error
+        return Connector(name, program, version)
+
+    def _environment(self, name: str, on_progress: Progress | None) -> Environment:
+        try:
+            return self._environments.ensure(name, on_progress or self._on_progress)
         except NoSuchPackage as error:
             raise UnknownConnector(name) from error
         except EnvironmentFailed as error:
             raise ConnectorFailed(str(error)) from error
-        return Connector(name, environment.executable(f"source-{name}"), environment.version)
 
     def close(self) -> None:
         """End the connectors that are being asked something; none can be asked any more."""
         self._children.close()
 
     def spec(self, name: str) -> Json:
-        """The connector's ``connectionSpecification``, cached per version."""
+        """The connector's ``connectionSpecification``, cached per version, on disk if it was installed here."""
         connector = self.resolve(name)
-        key = (connector.name, connector.version)
+        key, file = (connector.name, connector.version), answers.specification_file(connector.directory)
         with self._lock:
             if key in self._specs:
                 return self._specs[key]
+        kept: Json | None = answers.read(file)
+        if kept is not None:
+            return kept
         for message in self._ask(connector, ["spec"], None, _SPEC_SECONDS):
             specification = message.get("spec", {}).get("connectionSpecification") if message.get("spec") else None
             if isinstance(specification, dict):
                 with self._lock:
                     self._specs[key] = specification
+                answers.keep(file, specification)
                 return specification
         raise ConnectorFailed(f"The connector {name} gave no spec")
 
@@ -141,6 +169,10 @@ class Connectors:
     def discover(self, name: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[Json]:
         """The streams of this configuration, cached per connector version and configuration."""
         connector = self.resolve(name)
+        file = answers.streams_file(connector.directory, name)
+        kept: list[Json] | None = None if refresh else answers.read(file)
+        if kept is not None:
+            return kept
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
         key = (connector.name, connector.version, digest)
         with self._lock:
@@ -154,6 +186,7 @@ class Connectors:
                     while len(self._discoveries) >= _MOST_DISCOVERIES:
                         self._discoveries.pop(next(iter(self._discoveries)))
                     self._discoveries[key] = streams
+                answers.keep(file, streams)
                 return streams
         raise ConnectorFailed(f"The connector {name} found no streams: it gave no catalog")
 

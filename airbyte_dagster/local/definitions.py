@@ -17,12 +17,26 @@ _KNOWN = {
     ("destination", "postgres"): "25c5221d-dce2-4163-ade9-739ef790f503",
     ("destination", "motherduck"): "042ee9b5-eb98-4e99-a4e5-3f0d573bee66",
 }
+_CUSTOM = "custom-"
 _NAMESPACE = uuid.UUID("c7f4c3ba-6e0f-4a53-9c79-0c3f7c1f8a51")
+
+
+def custom_type(definition: str) -> str:
+    """The type of the sources of a definition that a client made."""
+    return f"{_CUSTOM}{definition}"
+
+
+def custom_id(type_name: str) -> str | None:
+    """The definition that such a type is of; None for any other type."""
+    try:
+        return str(uuid.UUID(type_name.removeprefix(_CUSTOM))) if type_name.startswith(_CUSTOM) else None
+    except ValueError:
+        return None
 
 
 def definition_id(kind: str, type_name: str) -> str:
     """The definition id of a type; ``kind`` is ``source`` or ``destination``."""
-    return _KNOWN.get((kind, type_name)) or str(uuid.uuid5(_NAMESPACE, f"{kind}-{type_name}"))
+    return custom_id(type_name) or _KNOWN.get((kind, type_name)) or str(uuid.uuid5(_NAMESPACE, f"{kind}-{type_name}"))
 
 
 def view(kind: str, type_name: str, tag: str) -> dict[str, str]:

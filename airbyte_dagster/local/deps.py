@@ -16,6 +16,7 @@ from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from airbyte_dagster.local import problems
+from airbyte_dagster.local.declarative import OwnConnectors
 from airbyte_dagster.local.destinations import Places
 from airbyte_dagster.local.engine import Engine
 from airbyte_dagster.local.forms import Forms
@@ -82,8 +83,8 @@ class Context:
         engine: Runs connectors.
         tokens: Who is signed in.
         places: Where warehouse files may be.
+        connectors: Those that are no packages: named by the user, or defined over the API.
         strict: Leave the type key out of configurations, as the real server does.
-        connectors: Names of the connectors that the user configured.
         forms: What tells the pages' own forms from others'.
     """
 
@@ -96,8 +97,8 @@ class Context:
     engine: Engine
     tokens: Tokens
     places: Places
+    connectors: OwnConnectors
     strict: bool = False
-    connectors: frozenset[str] = field(default_factory=frozenset)
     forms: Forms = field(default_factory=Forms)
 
     @functools.cached_property

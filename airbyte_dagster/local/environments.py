@@ -1,12 +1,13 @@
-"""Python environments for the engine and for connectors, made by uv at first need.
+"""Python environments for connectors, made by uv at first need in a cache that all homes of a user share.
 
-PyAirbyte and every connector pin packages that clash with one another and with Dagster, so each lives in an
-environment of its own. A known one is installed from a file in ``pins/`` that names every package; any other
-``airbyte-source-*`` gets the newest version that fits its Python.
+Connectors pin packages that clash with one another and with Dagster, so each lives in an environment of its own. A
+known one is installed from a file in ``pins/`` that names every package; any other ``airbyte-source-*`` gets the newest
+version that fits its Python.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,21 +15,28 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from airbyte_dagster.local.children import Children
+from airbyte_dagster.local.settings import CONNECTOR_NAME
 
 Progress = Callable[[str], None]
 """Called with one line of text: what is being done, and for how many seconds."""
 
-ENGINE = "engine"
+MANIFESTS = "declarative-manifest"
+"""The environment of the program that runs declarative manifests, which comes with Airbyte's development kit."""
+_DEVELOPMENT_KIT = "airbyte-cdk"
+COMPLETE = ".complete"
+"""A file in each environment that is whole; its content has the version."""
+USED = ".used"
+"""A file in an environment whose time is that of its last use."""
 DEFAULT_PYTHON = ">=3.10,<3.13"
 PREFERRED_PYTHONS = ("3.11", "3.10", "3.12")
-NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+NAME = CONNECTOR_NAME
 _SECONDS_BETWEEN_LINES = 5
 PINS = Path(__file__).parent / "pins"
 _NO_SUCH_PACKAGE = re.compile(r"was not found in the (package registry|cache|provided)|no versions of", re.IGNORECASE)
@@ -80,36 +88,29 @@ class Environments:
         """End installations; none can be started any more."""
         self._children.close()
 
+    def path(self, name: str) -> Path:
+        """The directory of an environment of this name, which need not exist."""
+        pins = PINS / f"{name}.txt"
+        suffix = hashlib.sha256(pins.read_bytes()).hexdigest()[:12] if pins.is_file() else "latest"
+        return self._root / f"source-{name}-{suffix}"
+
     def find(self, name: str) -> Environment | None:
         """The environment of this name if it is complete, without making it.
 
         Args:
-            name: ``engine``, or a connector's short name such as ``faker``.
+            name: `MANIFESTS`, or a connector's short name such as ``faker``.
         """
-        path = self._path(name)
-        try:
-            marker = json.loads((path / ".complete").read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+        path = self.path(name)
+        version, python = complete_version(path), path / "bin" / "python"
+        if version is None or (python.is_symlink() and not python.exists()):  # the machine's Python was removed
             return None
-        return Environment(path, str(marker["version"]))
-
-    def installed(self) -> dict[str, Environment]:
-        """Every complete environment that this version would use, by name."""
-        names = {ENGINE, *pinned()}
-        if self._root.is_dir():
-            names |= {
-                entry.name.removeprefix("source-").removesuffix("-latest")
-                for entry in self._root.iterdir()
-                if entry.name.startswith("source-") and entry.name.endswith("-latest")
-            }
-        found = {name: self.find(name) for name in sorted(names)}
-        return {name: environment for name, environment in found.items() if environment is not None}
+        return Environment(path, version)
 
     def ensure(self, name: str, on_progress: Progress | None = None) -> Environment:
         """The environment of this name, made now if need be. Processes that ask at once wait for one of them.
 
         Args:
-            name: ``engine``, or a connector's short name such as ``faker``.
+            name: `MANIFESTS`, or a connector's short name such as ``faker``.
             on_progress: Told what is going on while it is made; not called when it exists.
 
         Raises:
@@ -118,58 +119,41 @@ class Environments:
         """
         if not NAME.fullmatch(name):
             raise NoSuchPackage(f"{name!r} is not a connector's name: lower-case letters, digits and dashes")
+        say = on_progress or (lambda _: None)
         found = self.find(name)
-        if found is not None:
-            return found
-        path = self._path(name)
-        self._root.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
-            return self.find(name) or self._make(name, path, on_progress or (lambda _: None))
-
-    def remove(self, name: str) -> bool:
-        """Delete an environment; False if there is none. A job that uses it fails.
-
-        Args:
-            name: ``engine``, or a connector's short name such as ``faker``.
-        """
-        if not NAME.fullmatch(name) or not (path := self._path(name)).is_dir():
-            return False
-        with FileLock(f"{path}.lock"):
-            (path / ".complete").unlink(missing_ok=True)  # first, so that what is half deleted is not used
-            shutil.rmtree(path)
-            Path(f"{path}.log").unlink(missing_ok=True)
-        return True
-
-    def _path(self, name: str) -> Path:
-        pins = PINS / f"{name}.txt"
-        prefix = ENGINE if name == ENGINE else f"source-{name}"
-        if not pins.is_file():
-            return self._root / f"{prefix}-latest"
-        return self._root / f"{prefix}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
+        if found is None:
+            path = self.path(name)
+            self._root.mkdir(parents=True, exist_ok=True)
+            with locked(path, lambda: say(f"waiting for another process that installs {_what(name)}")):
+                found = self.find(name) or self._make(name, path, say)
+        with contextlib.suppress(OSError):  # a cache that can only be read
+            (found.path / USED).touch()
+        return found
 
     def _make(self, name: str, path: Path, on_progress: Progress) -> Environment:
         pins = PINS / f"{name}.txt"
-        package = "airbyte" if name == ENGINE else f"airbyte-source-{name}"
+        package, what = _package(name), _what(name)
         log = Path(f"{path}.log")
         log.unlink(missing_ok=True)
         shutil.rmtree(path, ignore_errors=True)  # a build that was interrupted has no marker
-        what = "the engine (PyAirbyte)" if name == ENGINE else f"the connector {package}"
         on_progress(f"installing {what}")
         self._uv(["venv", "--python", _choose_python(_python_range(pins)), str(path)], what, log, on_progress)
-        install = ["pip", "install", "--compile-bytecode", "--python", str(path / "bin" / "python")]
+        install = ["pip", "install", "--python", str(path / "bin" / "python")]
         # A pinned list is complete, so resolving again could only fail or drift.
         wanted = ["--no-deps", "-r", str(pins)] if pins.is_file() else [package]
         self._uv([*install, *wanted], what, log, on_progress)
         environment = Environment(path, _installed_version(path, package))
-        if name != ENGINE and not environment.executable(f"source-{name}").is_file():
+        if not environment.executable(f"source-{name}").is_file():
             raise EnvironmentFailed(f"{package} brought no program source-{name}, so it can't be run")
-        (path / ".complete").write_text(json.dumps({"version": environment.version}), encoding="utf-8")
+        (path / COMPLETE).write_text(json.dumps({"version": environment.version}), encoding="utf-8")
         on_progress(f"{what} is ready")
         return environment
 
     def _uv(self, arguments: list[str], what: str, log: Path, on_progress: Progress) -> None:
         started = self._clock()
         environment = {**os.environ, "VIRTUAL_ENV": "", "NO_COLOR": "1"}
+        if not os.access(os.environ.get("HOME") or "/nonexistent", os.W_OK):
+            environment.setdefault("UV_CACHE_DIR", str(self._root.parent / "uv"))
         with (
             log.open("ab") as output,
             self._children.start(
@@ -191,7 +175,45 @@ class Environments:
 
 def pinned() -> list[str]:
     """The connectors with a list of pinned versions, by short name."""
-    return sorted(path.stem for path in PINS.glob("*.txt") if path.stem != ENGINE)
+    return sorted(path.stem for path in PINS.glob("*.txt") if path.stem != MANIFESTS)
+
+
+def complete_version(path: Path) -> str | None:
+    """The version of what an environment was made for; ``None`` if it is not there, or not whole."""
+    try:
+        marker = json.loads((path / COMPLETE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return str(marker["version"])
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of an environment for a block: one process makes or deletes it.
+
+    Args:
+        path: The environment's directory.
+        waiting: Called every 5 s until the lock can be had.
+    """
+    lock = FileLock(f"{path}.lock")
+    while True:
+        try:
+            lock.acquire(timeout=_SECONDS_BETWEEN_LINES)
+            break
+        except Timeout:
+            waiting()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _package(name: str) -> str:
+    return _DEVELOPMENT_KIT if name == MANIFESTS else f"airbyte-source-{name}"
+
+
+def _what(name: str) -> str:
+    return f"{'' if name == MANIFESTS else 'the connector '}{_package(name)}"
 
 
 def _uv_program() -> str:
@@ -231,7 +253,7 @@ def _installed_version(path: Path, package: str) -> str:
 
 
 def prepare(root: Path, names: Iterable[str], on_progress: Progress | None = None) -> None:
-    """Make the engine's environment and those of these connectors; what exists is left alone.
+    """Make the environments of these connectors; what exists is left alone.
 
     Args:
         root: The directory of environments, a home's ``environments``.
@@ -242,5 +264,5 @@ def prepare(root: Path, names: Iterable[str], on_progress: Progress | None = Non
         EnvironmentFailed: One of them could not be made.
     """
     environments = Environments(root)
-    for name in dict.fromkeys([ENGINE, *names]):
+    for name in dict.fromkeys(names):
         environments.ensure(name, on_progress)

@@ -51,6 +51,8 @@ class _Entry:
     job: Job
     keys: frozenset[str]
     """Jobs that have one in common don't run together: the connection, and the warehouse file if there is one."""
+    waits_for: str = ""
+    """What it waits for, ``job`` or ``worker``, if its log says so."""
     running: bool = False
     run: Run | None = None
     ending: tuple[str, Failure] | None = None
@@ -191,21 +193,41 @@ class JobRunner:
     def _dispatch(self) -> None:
         """Start what may start now."""
         starting: list[_Entry] = []
+        waiting: list[tuple[_Entry, set[int]]] = []
         with self._lock:
-            busy = {key for entry in self._entries.values() if entry.running for key in entry.keys}
+            busy = {key: entry.job.id for entry in self._entries.values() if entry.running for key in entry.keys}
             free = self._workers - sum(entry.running for entry in self._entries.values())
             for entry in sorted(self._entries.values(), key=lambda entry: entry.job.id):
-                if free <= 0 or self._closed:
-                    break
-                if entry.running or busy.intersection(entry.keys):
+                if entry.running or self._closed:
                     continue
-                entry.running = True
-                starting.append(entry)
-                free -= 1
-                busy.update(entry.keys)
+                blocking = {busy[key] for key in entry.keys if key in busy}
+                if free > 0 and not blocking:
+                    entry.running = True
+                    starting.append(entry)
+                    free -= 1
+                else:
+                    waiting.append((entry, blocking))
+                if entry.running:
+                    busy.update(dict.fromkeys(entry.keys, entry.job.id))
+        for entry, blocking in waiting:
+            self._note_waiting(entry, blocking)
         for entry in starting:
             name = f"job-{entry.job.id}"
             threading.Thread(target=self._execute, args=(entry,), name=name, daemon=True).start()
+
+    def _note_waiting(self, entry: _Entry, blocking: set[int]) -> None:
+        """Write into a job's log what it waits for, once; many wait for one another, each for many."""
+        what = "job" if blocking else "worker"
+        if entry.waits_for == what:
+            return
+        entry.waits_for = what
+        if blocking:
+            jobs = ", ".join(map(str, sorted(blocking)))
+            line = f"Waiting for job {jobs}, which writes the same DuckDB file or is of the same connection."
+        else:
+            line = f"Waiting for one of the {self._workers} workers; `serve --workers` says how many jobs run at once."
+        with contextlib.closing(joblogs.JobLog(self._home.job_log(entry.job.id))) as log:
+            log.write(line)
 
     def _execute(self, entry: _Entry) -> None:
         job_id = entry.job.id

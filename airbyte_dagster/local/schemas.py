@@ -219,6 +219,19 @@ class DefinitionChange(Body):
     docker_image_tag: str
 
 
+class DeclarativeCreate(Body):
+    """A new declarative source: a manifest of the Connector Builder, as JSON."""
+
+    name: str
+    manifest: Any
+
+
+class DeclarativeChange(Body):
+    """Another manifest for a declarative source."""
+
+    manifest: Any
+
+
 class ConnectionCreate(Body):
     """A new connection."""
 

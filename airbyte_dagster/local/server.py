@@ -22,7 +22,9 @@ from filelock import FileLock, Timeout
 from airbyte_dagster.local import settings
 from airbyte_dagster.local.settings import DEFAULT_HOST, DEFAULT_PORT, Home
 
+DEFAULT_WORKERS = 4
 _PORTS_TO_TRY = 100
+_SECONDS_BETWEEN_LOOKS = 0.05
 
 
 class CannotServe(Exception):
@@ -38,17 +40,20 @@ class Options:
         port: The port; 0 for any free one, None for 8006 or the next free one after it.
         workers: How many syncs may run at once.
         strict: Leave the type key out of configurations, as the real server does.
-        connectors: Executables of connectors by short name.
+        connectors: Executables and manifests of connectors by short name.
         allow_paths: Directories besides the home that warehouse files may be in.
+        prepare: Connectors that are installed, and asked for what is kept of their answers, before requests are
+            accepted: clients wait 5 s at most.
         command: What the user started the server with, for messages that name one of its options.
     """
 
     host: str = DEFAULT_HOST
     port: int | None = None
-    workers: int = 4
+    workers: int = DEFAULT_WORKERS
     strict: bool = False
     connectors: Mapping[str, Path] = field(default_factory=dict)
     allow_paths: Sequence[Path] = ()
+    prepare: Sequence[str] = ()
     command: str = "airbyte-dagster local serve"
 
 
@@ -76,6 +81,7 @@ def make_context(
         CannotServe: A newer version of this package has been here.
     """
     from airbyte_dagster.local.database import Database, NewerDatabase  # noqa: PLC0415 - the command line loads without them
+    from airbyte_dagster.local.declarative import OwnConnectors  # noqa: PLC0415
     from airbyte_dagster.local.deps import Context, Tokens  # noqa: PLC0415
     from airbyte_dagster.local.destinations import Places  # noqa: PLC0415
     from airbyte_dagster.local.environments import Environments  # noqa: PLC0415
@@ -96,9 +102,10 @@ def make_context(
         raise CannotServe(str(error)) from None
     store, jobs = Store(database, credentials.workspace_id, clock), JobStore(database, clock)
     jobs.fail_interrupted(INTERRUPTED)
+    own = OwnConnectors(home.definitions, options.connectors)
     if engine is None:
         environments = Environments(home.environments)
-        engine = ConnectorEngine(environments, home.scratch, options.connectors, on_progress)
+        engine = ConnectorEngine(environments, home.scratch, own, on_progress)
     states = StateStore(database)
     places = Places(home, tuple(options.allow_paths), options.command)
     runner = JobRunner(store, jobs, states, engine, places, workers=options.workers)
@@ -114,7 +121,7 @@ def make_context(
         tokens=Tokens(credentials),
         places=places,
         strict=options.strict,
-        connectors=frozenset(options.connectors),
+        connectors=own,
     )
 
 
@@ -216,12 +223,16 @@ def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with
     say = _whoever_listens(say)
     with only_server(home), contextlib.closing(listen(options.host, options.port)) as bound:
         url = url_of(bound)
-        context = make_context(home, options, on_progress=say)
+
+        def tell(line: str) -> None:
+            say(f"{settings.PROGRESS_MARK}{line}")
+
+        if options.port is None and bound.getsockname()[1] != DEFAULT_PORT:
+            tell(f"Port {DEFAULT_PORT} is in use; taking {bound.getsockname()[1]}.")
+        context = make_context(home, options, on_progress=tell)
 
         def ready() -> None:
             settings.write_private(home.server_file, {"url": url, "pid": os.getpid()})
-            if options.port is None and bound.getsockname()[1] != DEFAULT_PORT:
-                say(f"Port {DEFAULT_PORT} is in use, so this one is taken instead.")
             say(f"Local Airbyte is ready at {url}{settings.PUBLIC_API}")
             say(f"Try it in the browser: {url}/docs")
             say(f"Client id and secret are in {home.credentials_file}; `airbyte-dagster local env` shows them.")
@@ -231,18 +242,37 @@ def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with
         def stop(_number: int, _frame: FrameType | None) -> None:
             server.should_exit = True
 
-        context.schedules.start()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         if exit_with_stdin:
-            threading.Thread(target=_stop_at_end_of_stdin, args=(server,), daemon=True).start()
+            threading.Thread(target=_stop_at_end_of_stdin, args=(stop,), daemon=True).start()
         try:
-            server.run(sockets=[bound])
+            preparing = threading.Thread(target=_prepare, args=(context.engine, options.prepare, tell), daemon=True)
+            preparing.start()
+            while preparing.is_alive() and not server.should_exit:  # a signal ends it within a moment
+                preparing.join(_SECONDS_BETWEEN_LOOKS)
+            if not server.should_exit:
+                context.schedules.start()
+                server.run(sockets=[bound])
         finally:
             home.server_file.unlink(missing_ok=True)
             context.close()
             context.store.database.close()
     say("Local Airbyte has ended.")
+
+
+def _prepare(engine: Any, names: Sequence[str], say: Callable[[str], None]) -> None:
+    """Have connectors ready. Without a network the server starts all the same."""
+    from airbyte_dagster.local.answers import SAME_STREAMS  # noqa: PLC0415 - the command line loads without it
+    from airbyte_dagster.local.engine import ConnectorFailed, UnknownConnector  # noqa: PLC0415
+
+    for name in names:
+        try:
+            engine.spec(name)
+            if name in SAME_STREAMS:
+                engine.discover(name, {})
+        except (UnknownConnector, ConnectorFailed) as error:
+            say(f"the connector {name} is not ready, its first use will try again: {error}")
 
 
 def _whoever_listens(say: Callable[[str], None]) -> Callable[[str], None]:
@@ -267,8 +297,8 @@ def _drop_what_nobody_reads() -> None:
                 os.dup2(nowhere.fileno(), number)
 
 
-def _stop_at_end_of_stdin(server: Any) -> None:
+def _stop_at_end_of_stdin(stop: Callable[[int, FrameType | None], None]) -> None:
     with contextlib.suppress(OSError, ValueError):
         while sys.stdin.buffer.read(4096):
             pass
-    server.should_exit = True
+    stop(signal.SIGTERM, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import secrets
 import tempfile
 import urllib.parse
@@ -18,6 +19,12 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8006
 PUBLIC_API = "/api/public/v1"
 CONFIG_API = "/api/v1"
+CACHE_VARIABLE = "AIRBYTE_DAGSTER_CACHE"
+CONNECTOR_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+#: The connector of Airbyte's course, which is there from the first start on.
+COURSE_CONNECTOR = "faker"
+#: Begins each line that a starting server prints of its preparations.
+PROGRESS_MARK = "• "
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,19 @@ class Home:
         return self.state_dir / "logs"
 
     @property
+    def definitions(self) -> Path:
+        """Declarative sources that were defined over the API."""
+        return self.state_dir / "definitions"
+
+    @property
     def scratch(self) -> Path:
         """A directory per running job, for files that must not outlive it."""
         return self.state_dir / "tmp"
 
     @property
     def environments(self) -> Path:
-        """Python environments of the engine and of the connectors. May be a symlink to a shared one."""
-        return self.root / "environments"
+        """Python environments of connectors, in the user's cache: all homes share them."""
+        return cache_directory(self) / "environments"
 
     @property
     def warehouse(self) -> Path:
@@ -84,8 +96,6 @@ class Home:
         self.root.mkdir(parents=True, exist_ok=True)
         for directory in (self.state_dir, self.logs, self.scratch):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self.environments.exists():
-            self.environments.mkdir(parents=True, exist_ok=True)
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,32 @@ def resolve_home(home: str | os.PathLike[str] | None = None, env: Mapping[str, s
     variables = os.environ if env is None else env
     chosen = home or variables.get("AIRBYTE_DAGSTER_HOME") or "~/.airbyte-dagster"
     return Home(Path(chosen).expanduser().absolute())
+
+
+def cache_directory(home: Home, env: Mapping[str, str] | None = None) -> Path:
+    """Where what can be downloaded again is kept for all homes of a user; it need not exist.
+
+    ``AIRBYTE_DAGSTER_CACHE``, else ``airbyte-dagster`` in ``XDG_CACHE_HOME`` or in ``~/.cache``. For a user without a
+    home directory that can be written, ``cache`` in the home of local Airbyte.
+
+    Args:
+        home: Of local Airbyte.
+        env: The environment to look in; ``os.environ`` by default.
+    """
+    variables = os.environ if env is None else env
+    if chosen := variables.get(CACHE_VARIABLE):
+        return Path(chosen).expanduser().absolute()
+    caches = Path(variables.get("XDG_CACHE_HOME") or "")
+    if not caches.is_absolute():  # as the specification of the variable has it
+        try:
+            user = Path(variables.get("HOME") or Path.home())
+        except RuntimeError:  # the user is in no list, as in some containers
+            user = Path()
+        if not (user.is_absolute() and user.is_dir()):
+            return home.root / "cache"
+        caches = user / ".cache"
+    existing = next(path for path in (caches, *caches.parents) if path.exists())
+    return caches / "airbyte-dagster" if os.access(existing, os.W_OK | os.X_OK) else home.root / "cache"
 
 
 def write_private(path: Path, value: Any) -> None:

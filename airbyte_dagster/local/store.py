@@ -118,6 +118,14 @@ class Store:
         with self.database.read() as session:
             return set(session.scalars(query))
 
+    def actor_ids(self, kind: str, *, definition_id: str) -> list[str]:
+        """The ids of all sources or destinations of a definition that are there."""
+        query = select(Actor.id).where(
+            Actor.kind == kind, Actor.definition_id == definition_id, Actor.deleted.is_(False)
+        )
+        with self.database.read() as session:
+            return list(session.scalars(query))
+
     def actors_by_id(self, ids: Sequence[str]) -> dict[str, Actor]:
         """Sources and destinations by id, deleted ones too."""
         with self.database.read() as session:

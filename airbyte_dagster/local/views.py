@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
+from airbyte_dagster.local import definitions
 from airbyte_dagster.local.configuration import masked
 from airbyte_dagster.local.engine import Json
 from airbyte_dagster.local.records import ACTIVE, Actor, Connection, Job, Workspace
@@ -46,12 +47,13 @@ def actor(record: Actor, *, strict: bool) -> Json:
     """
     type_key = f"{record.kind}Type"
     configuration = masked(record.configuration, record.secret_paths)
-    if not strict and not record.deleted:
+    custom = record.definition_id == definitions.custom_id(record.type)  # has no name that a client would know
+    if not strict and not record.deleted and not custom:
         configuration[type_key] = record.type
     return {
         f"{record.kind}Id": record.id,
         "name": record.name,
-        type_key: record.type,
+        type_key: "" if custom else record.type,
         "definitionId": record.definition_id,
         "workspaceId": record.workspace_id,
         "configuration": configuration,

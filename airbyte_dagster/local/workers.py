@@ -77,19 +77,24 @@ class ConnectorEngine:
 
     def start(self, request: JobRequest) -> Run:
         """See `Engine.start`."""
-        return _WorkerRun(request, self._connectors.resolve, self._lock_timeout, self._grace)
+        return _WorkerRun(request, self._resolve, self._lock_timeout, self._grace)
 
     def close(self) -> None:
         """See `Engine.close`."""
         self._connectors.close()
         self._environments.close()
 
+    def _resolve(self, request: JobRequest) -> Connector:
+        """The job's connector; the steps of an installation are in the job's log."""
+        with contextlib.closing(JobLog(request.log)) as log:
+            return self._connectors.resolve(request.source_type, log.write)
+
 
 class _WorkerRun:
     """One worker process. It is started by `wait`, since installing the connector can take minutes."""
 
     def __init__(
-        self, request: JobRequest, resolve: Callable[[str], Connector], lock_timeout: float, grace: float
+        self, request: JobRequest, resolve: Callable[[JobRequest], Connector], lock_timeout: float, grace: float
     ) -> None:
         self._request = request
         self._resolve = resolve
@@ -101,7 +106,7 @@ class _WorkerRun:
 
     def wait(self, on_progress: OnProgress) -> Outcome:
         try:
-            connector = self._resolve(self._request.source_type)
+            connector = self._resolve(self._request)
         except UnknownConnector:
             return Outcome(failure=Failure(f"There is no connector {self._request.source_type}", kind="config_error"))
         except (ConnectorFailed, EnvironmentFailed) as error:

@@ -116,7 +116,7 @@ class AirbyteResource(SecretFieldsResource):
 
     def _client(self, *, request_timeout: float, max_attempts: int) -> AirbyteClient:
         headers = {name: str(plain(value)) for name, value in self.extra_headers.items()}
-        return _shared_client(
+        client = _shared_client(
             server_url=plain(self.server_url),
             client_id=plain(self.client_id),
             client_secret=plain(self.client_secret),
@@ -130,6 +130,16 @@ class AirbyteResource(SecretFieldsResource):
             ca_bundle=plain(self.ca_bundle),
             extra_headers=tuple(sorted(headers.items())),
         )
+        signs_in = client.settings.signs_in_with or any(name.lower() == "authorization" for name in headers)
+        if client.settings.server_url == CLOUD_SERVER_URL and not signs_in:
+            raise ConfigurationError(
+                "Neither an address nor credentials of an Airbyte are given, so Airbyte Cloud was assumed, "
+                "which needs credentials.",
+                guidance="Set AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET, and AIRBYTE_SERVER_URL for a self-managed "
+                "Airbyte. For local Airbyte start `airbyte-dagster dev`; or start `airbyte-dagster local serve`, and "
+                'run eval "$(airbyte-dagster local env)" in the shell that starts Dagster.',
+            )
+        return client
 
     def find_workspace(self, client: AirbyteClient | None = None) -> Workspace:
         """Return the workspace that is configured, or the only one.

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
+import shlex
 import signal
 import socket
-import threading
-import urllib.request
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import psutil
 import pytest
-from rich.console import Console
 
-from airbyte_dagster.cli import dev as dev_command
-from airbyte_dagster_tests.command_line import MARK, PATIENCE, Commands, wait_for
+from airbyte_dagster_tests.command_line import PATIENCE, Commands
 from airbyte_dagster_tests.conftest import client_of
 from airbyte_dagster_tests.dagster_runs import LosingEngine
 from airbyte_dagster_tests.local.fakes import RunningAirbyte, running_local_airbyte
-
-
-@pytest.fixture
-def commands(tmp_path: Path) -> Iterator[Commands]:
-    made = Commands(tmp_path / "home")
-    yield made
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == made.mark:
-                process.kill()
-        except psutil.Error:
-            continue
 
 
 def variables_of(server: RunningAirbyte) -> dict[str, str]:
@@ -59,14 +41,18 @@ def test_run_shows_what_arrived_and_reuses_it(real_home: Path) -> None:
     assert code == 0, first
     for words in ("Local Airbyte listens at http://127.0.0.1:", "Workspace 'Default Workspace'", "created",
                   "Sync started: job 1", "Job 1 succeeded · 105 rows", "rows reported", "rows in warehouse",
-                  "A look into lms.main.users", f"Database: {real_home / 'lms.duckdb'}", "Dagster UI: "):  # fmt: skip
+                  "A look into lms.main.users", f"Database: {real_home / 'lms.duckdb'}"):  # fmt: skip
         assert words in first
     for stream in ("users", "products", "purchases"):
         assert re.search(rf"{stream} +│ +35 │ +35 │ 6 passed │ +\d+\.\d", first), first
     assert commands.left_over() == []
+    # What it says to look at it with is a command of this shell, for this home.
+    (words,) = re.findall(r"^Dagster's UI, with this run: (.*)$", first, re.MULTILINE)
+    assert shlex.split(words) == [sys.executable, "-m", "airbyte_dagster", "dev", "--home", str(real_home)]
 
-    code, second = commands.run("run")
+    code, second = commands.run("run", MAKELEVEL="1")
     assert code == 0, second
+    assert "Dagster's UI, with this run: make dev\n" in second
     assert second.count("unchanged") == 3
     assert "' created (" not in second
     assert ids_in(second) == ids_in(first)
@@ -111,6 +97,36 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path, commands: Commands, sign
     assert output.endswith("Interrupted.\n")
     assert "DagsterExecutionInterruptedError" not in output
     assert commands.left_over() == []
+
+
+_INTERRUPTED_WHILE_COLLECTING = """
+import os, signal, threading, weakref
+from airbyte_dagster.cli import main
+
+class Thing: ...
+
+def interrupt(_):
+    os.kill(os.getpid(), signal.SIGINT)
+    sum(range(1000))
+
+def work(**_):
+    thing = Thing()
+    watched = weakref.ref(thing, interrupt)
+    del thing
+    print("collected", flush=True)
+    threading.Event().wait(300)
+
+main.commands.main = work
+main.main()
+"""
+
+
+def test_interrupt_that_python_throws_away_comes_again() -> None:
+    """An exception in the callback of a weak reference is ignored, and Ctrl-C may come just then; it counts still."""
+    command = [sys.executable, "-c", _INTERRUPTED_WHILE_COLLECTING]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "collected\n", "Interrupted.\n")
 
 
 def test_run_after_a_killed_one_joins_its_job(tmp_path: Path, commands: Commands) -> None:
@@ -185,6 +201,45 @@ def test_home_that_can_not_be_made_is_one_sentence(commands: Commands, tmp_path:
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (["--connector", "mine=/no/such/file"], {}, "/no/such/file (connector mine) is not an executable file"),
+        (["--workers", "0"], {}, "0 is not in the range 1<=x<=64"),
+        (
+            ["--allow-path", "/"],
+            {"AIRBYTE_SERVER_URL": "http://127.0.0.1:1/api/public/v1"},
+            "--workers, --connector and --allow-path are for local Airbyte, but the environment names http://127.0.0.1:1",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "dev"])
+def test_options_of_local_airbyte(
+    commands: Commands, command: str, arguments: list[str], environment: dict[str, str], words: str
+) -> None:
+    """`run` and `dev` take those of `local serve`; what can't be done with them is one sentence."""
+    code, output = commands.run(command, *arguments, **environment)
+
+    assert code == 2
+    assert words in output
+    assert "Traceback" not in output
+
+
+def test_port_of_local_airbyte_that_was_asked_for_and_is_taken(commands: Commands) -> None:
+    """It is an error that names the port; no other port is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, output = commands.run("run", "--airbyte-port", str(port))
+
+    assert code == 2
+    assert (
+        f"Error: Local Airbyte did not start: can't listen on 127.0.0.1 port {port}: Address already in use." in output
+    )
+    assert commands.left_over() == []
+
+
 def test_unreachable_airbyte_is_one_sentence(commands: Commands) -> None:
     """Nothing listens there: host and port are in the message."""
     code, output = commands.run("run", AIRBYTE_SERVER_URL="http://127.0.0.1:1/api/public/v1")
@@ -204,95 +259,3 @@ def test_help_explains(commands: Commands, arguments: tuple[str, ...]) -> None:
     assert code == 0
     assert "Usage: airbyte-dagster" in output
     assert len(output.splitlines()) > 5
-
-
-def graphql(url: str, query: str, **variables: Any) -> Any:
-    request = urllib.request.Request(  # noqa: S310 - our own address
-        f"{url}/graphql",
-        json.dumps({"query": query, "variables": variables}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        return json.loads(answer.read())["data"]
-
-
-LAUNCH = """
-mutation ($params: ExecutionParams!) {
-  launchRun(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
-  }
-}
-"""
-STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-
-
-@pytest.mark.real
-def test_dev_serves_runs_and_ends(real_home: Path) -> None:
-    """A port in use is no error; a job launched in the UI succeeds; Ctrl-C ends everything."""
-    commands = Commands(real_home)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        process = commands.start("dev", "--port", str(port), "--airbyte-port", "0")
-        lines: list[str] = []
-        assert process.stdout is not None
-        reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")))  # type: ignore[union-attr]
-        reader.start()
-        try:
-            wait_for(
-                lambda: process.poll() is not None or any("Dagster UI at" in line for line in lines),
-                lambda: "".join(lines),
-            )
-            output = "".join(lines)
-            assert f"Port {port} is in use; taking " in output
-            url = re.findall(r"Dagster UI at (http://127\.0\.0\.1:\d+)", output)[0]
-            params = {
-                "selector": {
-                    "repositoryLocationName": "airbyte_dagster.definitions",
-                    "repositoryName": "__repository__",
-                    "jobName": "sync_faker_to_duckdb",
-                }
-            }
-            launched = graphql(url, LAUNCH, params=params)["launchRun"]
-            assert launched["__typename"] == "LaunchRunSuccess", launched
-            run_id = launched["run"]["runId"]
-            ended: list[str] = []
-
-            def has_ended() -> bool:
-                ended[:] = [graphql(url, STATUS, id=run_id)["runOrError"]["status"]]
-                return ended[0] in ("SUCCESS", "FAILURE", "CANCELED")
-
-            wait_for(has_ended, lambda: "".join(lines))
-            assert ended == ["SUCCESS"], "".join(lines)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(PATIENCE)
-            reader.join(PATIENCE)
-            process.stdout.close()
-    assert process.returncode == 0
-    commands.wait_until_none_is_left()
-    with duckdb.connect(str(real_home / "lms.duckdb"), read_only=True) as connection:
-        assert connection.execute("SELECT count(*) FROM users").fetchone() == (35,)
-
-
-def test_dev_makes_the_storage_before_those_that_share_it_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Web server and daemon find it: if both made it at once, its version would be noted twice."""
-    found: list[str] = []
-
-    def start(*_arguments: object, **_options: object) -> None:
-        found.extend(sorted(path.name for path in (tmp_path / "dagster").rglob("*.db")))
-        raise KeyboardInterrupt
-
-    monkeypatch.setenv("DAGSTER_HOME", "")
-    monkeypatch.setattr("airbyte_dagster.cli.dev.subprocess.Popen", start)
-    monkeypatch.setattr(dev_command, "airbyte_environment", lambda *_arguments, **_options: contextlib.nullcontext())
-
-    with pytest.raises(KeyboardInterrupt):
-        dev_command.dev(tmp_path, port=None, airbyte_port=None, code_location=[], console=Console(quiet=True))
-
-    assert found == ["index.db", "runs.db", "schedules.db"]

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from airbyte_dagster.cli.local_server import local_server
 from airbyte_dagster.local import settings
+from airbyte_dagster.local.options import LocalOptions
 from airbyte_dagster_tests.local.client import Api
 
 
@@ -21,7 +22,8 @@ def test_its_messages_name_the_command_that_started_it(tmp_path: Path) -> None:
 
     @program.command()
     def dev() -> None:
-        with local_server(home.root, port=0, say=click.echo) as url, Api(url, settings.ensure_credentials(home)) as api:
+        running = local_server(home.root, options=LocalOptions(port=0), say=click.echo)
+        with running as url, Api(url, settings.ensure_credentials(home)) as api:
             config = {"destinationType": "duckdb", "destination_path": "/data/x.duckdb"}
             body = {"name": "d", "workspaceId": api.workspace_id, "configuration": config}
             click.echo(api.post("/destinations", json=body).json()["data"]["message"])

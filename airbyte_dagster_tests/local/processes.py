@@ -15,11 +15,13 @@ import psutil
 from typing_extensions import Self
 
 from airbyte_dagster.local import settings
+from airbyte_dagster.local.declarative import OwnConnectors
 from airbyte_dagster.local.environments import Environments
 from airbyte_dagster.local.workers import ConnectorEngine
 from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte, running_local_airbyte
 
 TINY = Path(__file__).with_name("tiny_connector.py")
+MANIFEST = Path(__file__).with_name("shop_manifest.yaml")
 #: Streams of any name and value, from a file.
 ODD = Path(__file__).parents[1] / "cases" / "odd_source.py"
 _REPOSITORY = Path(__file__).parents[2]
@@ -37,7 +39,9 @@ def environment(**more: str) -> dict[str, str]:
 
 def real_server(home: Path, **options: Any) -> contextlib.AbstractContextManager[RunningAirbyte]:
     """A server in this process with the real engine and two small connectors; options as in `Options`."""
-    engine = ConnectorEngine(Environments(home / "environments"), home / "asking", {"tiny": TINY, "odd": ODD})
+    where = settings.resolve_home(home)
+    own = OwnConnectors(where.definitions, {"tiny": TINY, "odd": ODD, **options.get("connectors", {})})
+    engine = ConnectorEngine(Environments(where.environments), home / "asking", own)
     return running_local_airbyte(home, engine, **options)
 
 
@@ -46,12 +50,13 @@ class ServerProcess:
 
     Args:
         home: Its home.
-        arguments: More arguments.
+        arguments: More arguments. Without ``--prepare`` no connector is made ready.
     """
 
     def __init__(self, home: Path, *arguments: str) -> None:
         self.home = settings.resolve_home(home)
         given = ["serve", "--home", str(home), "--port", "0", "--connector", f"tiny={TINY}", *arguments]
+        given += [] if "--prepare" in arguments else ["--no-prepare"]
         self.process = subprocess.Popen(
             command(*given),
             stdin=subprocess.PIPE,

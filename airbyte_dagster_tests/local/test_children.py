@@ -87,3 +87,47 @@ def test_group_is_gone_after_the_block(tmp_path: Path) -> None:
 
     assert family
     assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+
+
+_KILLED_AT_WORK = """
+import os, signal, sys
+from airbyte_dagster.local.children import Children
+
+command = [sys.executable, "-u", "-c", sys.argv[1]]
+with Children(grace=600, keep_open=[int(sys.argv[2])]).start(
+    command, env={}, stdout=sys.stdout.fileno(), stderr=None
+):
+    input()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+_ENDS_IN_ITS_TIME = """
+import signal, time
+
+try:
+    print("works")
+    time.sleep(600)
+except KeyboardInterrupt:
+    print("ends")
+"""
+
+
+def test_processes_of_a_killed_one_can_end_by_themselves() -> None:
+    """They are interrupted, not killed, if they get a grace; what the reaper holds open is free when they are gone."""
+    watched, held = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _KILLED_AT_WORK, _ENDS_IN_ITS_TIME, str(held)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=[held],
+        text=True,
+    )
+    os.close(held)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "works\n"
+
+    output, _ = process.communicate("die\n", timeout=PATIENCE)
+
+    assert output == "ends\n"
+    assert process.returncode < 0
+    with open(watched, "rb") as reading:  # noqa: PTH123 - a descriptor
+        assert reading.read() == b""  # its end: nobody holds the other side

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,7 +45,11 @@ def _log(airbyte: RunningAirbyte, job: int, line: str) -> None:
 
 
 def commands() -> list[list[str]]:
-    return [[], *([name] for name in local.commands), *(["connectors", name] for name in ("install", "list", "remove"))]
+    return [
+        [],
+        *([name] for name in local.commands),
+        *(["connectors", name] for name in ("install", "list", "remove", "clean")),
+    ]
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
@@ -126,14 +132,62 @@ def test_reset_state_is_refused_while_running(used_home: Path) -> None:
     assert settings.resolve_home(used_home).database.exists()
 
 
-def test_connectors_can_be_removed(tmp_path: Path) -> None:
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The environments of a cache of its own: one in use, one unused for long, one left over, one unfinished."""
+    monkeypatch.setenv(settings.CACHE_VARIABLE, str(tmp_path / "cache"))
+    root = tmp_path / "cache" / "environments"
+    for name, version in (
+        ("source-thing-latest", "1.2.3"),
+        ("source-seldom-latest", "4.5"),
+        ("source-faker-0123456789ab", "1.0.0"),
+        ("source-half-latest", None),
+    ):
+        (root / name).mkdir(parents=True)
+        if version:
+            (root / name / ".complete").write_text(json.dumps({"version": version}))
+            (root / name / ".used").touch()
+    os.utime(root / "source-seldom-latest" / ".used", (0, 40 * 86_400))
+    (root / "source-thing-latest" / "file").write_bytes(bytes(5_000_000))
+    (root / "source-thing-latest.lock").touch()
+    return root
+
+
+def test_connectors_are_listed(own_cache: Path, tmp_path: Path) -> None:
+    """`connectors list` shows what is in the cache, whichever home is meant: version, size and last use."""
+    text = run(tmp_path / "home", "connectors", "list").output
+    assert re.search(r"^thing +1\.2\.3 +5 MB  20..-..-..T..:..:..Z$", text, re.MULTILINE), text
+    assert re.search(r"^seldom +4\.5 +0 MB  1970-02-10T00:00:00Z$", text, re.MULTILINE), text
+    assert re.search(r"^faker +1\.0\.0 .*  of another version of airbyte-dagster$", text, re.MULTILINE), text
+    assert re.search(r"^half +unfinished ", text, re.MULTILINE), text
+    assert text.endswith(f"4 in {own_cache}, 5 MB\n")
+    found = json.loads(run(tmp_path / "other", "connectors", "list", "--json").output)
+    assert found["directory"] == str(own_cache)
+    thing = found["connectors"][-1]
+    assert (thing["name"], thing["version"], thing["current"]) == ("thing", "1.2.3", True)
+    assert thing["bytes"] >= 5_000_000
+
+
+def test_cache_is_cleaned(own_cache: Path, tmp_path: Path) -> None:
+    """`connectors clean` deletes what nothing uses any more; with --unused-for also what nobody used for long."""
+
+    def left() -> list[str]:
+        return sorted(path.name for path in own_cache.iterdir() if path.is_dir())
+
+    done = run(tmp_path, "connectors", "clean").output
+    assert done == "Removed faker 1.0.0, 0 MB.\nRemoved half (unfinished), 0 MB.\n"
+    assert left() == ["source-seldom-latest", "source-thing-latest"]
+    assert run(tmp_path, "connectors", "clean").output == "There is nothing to remove.\n"
+    run(tmp_path, "connectors", "clean", "--unused-for", "30")
+    assert left() == ["source-thing-latest"]
+    run(tmp_path, "connectors", "clean", "--unused-for", "0")
+    assert left() == []
+
+
+def test_connectors_can_be_removed(own_cache: Path, tmp_path: Path) -> None:
     """`connectors remove` deletes an environment, and says so when there is none."""
-    environment = tmp_path / "environments" / "source-thing-latest"
-    environment.mkdir(parents=True)
-    (environment / ".complete").write_text('{"version": "1.2.3"}')
-    assert json.loads(run(tmp_path, "connectors", "list", "--json").output)["thing"]["installed"]
     assert run(tmp_path, "connectors", "remove", "thing").output == "Removed thing.\n"
-    assert not environment.exists()
+    assert not (own_cache / "source-thing-latest").exists()
     for name in ("thing", "../environments", "-x"):
         refused = CliRunner().invoke(local, ["connectors", "remove", "--home", str(tmp_path), "--", name])
         assert (refused.exit_code, refused.output) == (1, f"Error: {name} is not installed\n")

@@ -9,6 +9,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from airbyte_dagster.local import connectors as connectors_module
 from airbyte_dagster.local import environments
@@ -55,11 +56,10 @@ def test_made_once_and_remembered(uv_calls: Path, tmp_path: Path) -> None:
     assert said[0] == "installing the connector airbyte-source-thing"
     assert said[-1] == "the connector airbyte-source-thing is ready"
     calls = uv_calls.read_text()
-    assert "--compile-bytecode" in calls
     again = Environments(tmp_path / "e")
     assert again.ensure("thing", pytest.fail) == made
     assert uv_calls.read_text() == calls
-    assert again.installed() == {"thing": made}
+    assert again.find("thing") == made
 
 
 def test_interrupted_build_is_made_again(uv_calls: Path, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_failures_are_one_sentence(uv_calls: Path, tmp_path: Path) -> None:
         where.ensure("broken")
     with pytest.raises(NoSuchPackage):
         where.ensure("nonesuch")
-    assert where.installed() == {}
+    assert where.find("broken") is where.find("nonesuch") is None
 
 
 @pytest.mark.parametrize("name", ["", "-x", "X", "a/b", "a b", "a;b", "../a", "a==1", "a[b]", "--help", "a\n"])
@@ -90,14 +90,46 @@ def test_names_that_are_no_names(name: str, uv_calls: Path, tmp_path: Path) -> N
     assert not uv_calls.exists()
 
 
-def test_engine_is_no_connector(uv_calls: Path, tmp_path: Path) -> None:
-    """The engine's environment can't be had as a source."""
+def test_program_that_runs_manifests_is_no_connector(uv_calls: Path, tmp_path: Path) -> None:
+    """Its environment can't be had as a source."""
     with pytest.raises(UnknownConnector):
-        Connectors(Environments(tmp_path / "e"), tmp_path / "s").resolve("engine")
+        Connectors(Environments(tmp_path / "e"), tmp_path / "s").resolve("declarative-manifest")
+
+
+def test_environment_without_its_python_is_made_again(uv_calls: Path, tmp_path: Path) -> None:
+    """A cache lives longer than the machine's Pythons: an environment whose Python was removed can't be used."""
+    made = Environments(tmp_path / "e").ensure("thing")
+    made.executable("python").symlink_to(tmp_path / "removed")
+    assert Environments(tmp_path / "e").find("thing") is None
+    Environments(tmp_path / "e").ensure("thing")
+    assert uv_calls.read_text().count("pip install") == 2
+
+
+def test_installation_by_another_process_is_waited_for_and_said(
+    uv_calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for another process's installation says so, and then uses what that one made."""
+    monkeypatch.setattr(environments, "_SECONDS_BETWEEN_LINES", 0.01)
+    where = Environments(tmp_path / "e")
+    where.ensure("thing")
+    (where.path("thing") / ".complete").rename(tmp_path / "complete")
+    said: list[str] = []
+    other = FileLock(f"{where.path('thing')}.lock")
+    other.acquire()
+
+    def say(line: str) -> None:
+        if not said:
+            (tmp_path / "complete").rename(where.path("thing") / ".complete")
+            other.release()
+        said.append(line)
+
+    assert where.ensure("thing", say).version == "1.2.3"
+    assert set(said) == {"waiting for another process that installs the connector airbyte-source-thing"}
+    assert uv_calls.read_text().count("pip install") == 1
 
 
 def test_pins_have_names_and_versions_only() -> None:
-    """The pinned lists name no index, no path and no URL, and cover the engine and the course's connectors."""
+    """The pinned lists name no index, no path and no URL, and cover the course's connectors."""
     assert pinned() == ["faker", "file"]
     for file in environments.PINS.glob("*.txt"):
         lines = file.read_text().splitlines()
@@ -171,6 +203,7 @@ def test_connectors_get_named_variables_only(monkeypatch: pytest.MonkeyPatch) ->
     ours = ("AIRBYTE_CLIENT_SECRET", "MOTHERDUCK_APIKEY", "PYTHONPATH", "VIRTUAL_ENV", "AWS_SECRET_ACCESS_KEY", "OTHER")
     for name in (*ours, "LC_ALL", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "value")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     found = connector_environment("/scratch")
     assert not {*ours} & found.keys()
     assert found["TMPDIR"] == "/scratch"

@@ -10,21 +10,22 @@ from fastapi import APIRouter
 from airbyte_dagster.local import definitions, destinations, problems
 from airbyte_dagster.local.deps import Context, Ctx
 from airbyte_dagster.local.environments import PINS, pinned
-from airbyte_dagster.local.schemas import DefinitionChange, DefinitionCreate
+from airbyte_dagster.local.schemas import DeclarativeChange, DeclarativeCreate, DefinitionChange, DefinitionCreate
 
 router = APIRouter(prefix="/workspaces/{workspace_id}/definitions", tags=["8. Definitions"])
 
 _FIXED = (
-    "Local Airbyte runs no images. A source is any airbyte-source-* package, or an executable that "
-    "`serve --connector NAME=PATH` names; no definition has to be made for it."
+    "Local Airbyte runs no images. A source is any airbyte-source-* package, or an executable or manifest that "
+    "`serve --connector NAME=PATH` names; no definition has to be made for it. Declarative sources can be defined."
 )
 _RESOURCE = {"source": "STANDARD_SOURCE_DEFINITION", "destination": "STANDARD_DESTINATION_DEFINITION"}
 
 
 def _known(context: Context, kind: str) -> list[dict[str, Any]]:
     """Types that are pinned, configured or in use. Any package is a source, but their list is the registry's."""
-    used = context.store.actor_types(kind)
-    names = {*destinations.SPECS, *used} if kind == "destination" else {*pinned(), *context.connectors, *used}
+    used = {name for name in context.store.actor_types(kind) if not definitions.custom_id(name)}
+    named = {name for name in context.connectors if not definitions.custom_id(name)}
+    names = {*destinations.SPECS, *used} if kind == "destination" else {*pinned(), *named, *used}
     return [definitions.view(kind, name, _tag(context, kind, name)) for name in sorted(names)]
 
 
@@ -87,8 +88,42 @@ _add("source")
 _add("destination")
 
 
-@router.get("/declarative_sources", summary="List declarative source definitions")
+_DECLARATIVE, _ONE_DECLARATIVE = "/declarative_sources", "/declarative_sources/{definition_id}"
+
+
+@router.get(_DECLARATIVE, summary="List declarative source definitions")
 def list_declarative(context: Ctx, workspace_id: UUID) -> dict[str, Any]:
-    """There are none: sources made in Airbyte's connector builder don't run here."""
+    """All of them, unpaged."""
     context.store.workspace(str(workspace_id))
-    return {"data": []}
+    return {"data": context.connectors.definitions(str(workspace_id))}
+
+
+@router.post(_DECLARATIVE, summary="Create a declarative source definition")
+def create_declarative(context: Ctx, workspace_id: UUID, body: DeclarativeCreate) -> dict[str, Any]:
+    """A manifest of the Connector Builder. Its sources are created with this `definitionId`."""
+    context.store.workspace(str(workspace_id))
+    return context.connectors.create(str(workspace_id), body.name, body.manifest)
+
+
+@router.get(_ONE_DECLARATIVE, summary="Get a declarative source definition")
+def get_declarative(context: Ctx, workspace_id: UUID, definition_id: UUID) -> dict[str, Any]:
+    """One definition."""
+    context.store.workspace(str(workspace_id))
+    return context.connectors.definition(str(workspace_id), str(definition_id))
+
+
+@router.put(_ONE_DECLARATIVE, summary="Change a declarative source definition")
+def put_declarative(context: Ctx, workspace_id: UUID, definition_id: UUID, body: DeclarativeChange) -> dict[str, Any]:
+    """Give it another manifest, which its sources use from now on."""
+    context.store.workspace(str(workspace_id))
+    return context.connectors.change(str(workspace_id), str(definition_id), body.manifest)
+
+
+@router.delete(_ONE_DECLARATIVE, summary="Delete a declarative source definition")
+def delete_declarative(context: Ctx, workspace_id: UUID, definition_id: UUID) -> dict[str, Any]:
+    """Delete it with its sources and their connections, as Airbyte does."""
+    context.store.workspace(str(workspace_id))
+    deleted = context.connectors.delete(str(workspace_id), str(definition_id))
+    for source_id in context.store.actor_ids("source", definition_id=str(definition_id)):
+        context.runner.cancel(context.store.delete_actor("source", source_id))
+    return deleted

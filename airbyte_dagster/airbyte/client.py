@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import logging
-import threading
-import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, overload
 
 import httpx
 
 from airbyte_dagster.airbyte.calls import PAGE_SIZE, parsed
+from airbyte_dagster.airbyte.configuration_api import ConfigurationApiSession
 from airbyte_dagster.airbyte.job_changes import JobChanges, read_changes
 from airbyte_dagster.airbyte.parse import (
     parse_actor,
     parse_available_streams,
     parse_connection,
-    parse_failure,
     parse_job,
     parse_permissions,
-    parse_reset_streams,
-    parse_stream_stats,
     parse_workspace,
 )
 from airbyte_dagster.airbyte.policy import classify
@@ -33,44 +28,24 @@ from airbyte_dagster.airbyte.records import (
     AvailableStream,
     Connection,
     Destination,
-    Failure,
     Job,
     JobType,
     Permission,
     Source,
-    StreamKey,
-    StreamStats,
     Workspace,
 )
-from airbyte_dagster.airbyte.session import Session
-from airbyte_dagster.airbyte.settings import ClientSettings
 from airbyte_dagster.airbyte.times import time_text
-from airbyte_dagster.airbyte.urls import configuration_api_url
 from airbyte_dagster.airbyte.workspaces import choose_workspace, means_missing, missing_workspace
-from airbyte_dagster.errors import AirbyteError, ApiError, WorkspaceError, WrongBasePath
-
-_LOG = logging.getLogger("airbyte_dagster")
+from airbyte_dagster.errors import ApiError, WorkspaceError
 
 
-class AirbyteClient(Session):
+class AirbyteClient(ConfigurationApiSession):
     """A client of one Airbyte's public API; safe to use from several threads.
 
     Every method raises an `AirbyteError` of the kind that fits. Calls that may be repeated are, as `ClientSettings`
     says; a create is repeated only if it surely never reached Airbyte, and ends in `RequestTimedOut` where that is not
     known: then look before trying again.
     """
-
-    def __init__(
-        self,
-        settings: ClientSettings,
-        *,
-        transport: httpx.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(settings, transport=transport, sleep=sleep, clock=clock)
-        self._configuration_api_is_missing = configuration_api_url(settings.server_url) is None
-        self._lock = threading.Lock()
 
     # The server
 
@@ -97,18 +72,6 @@ class AirbyteClient(Session):
     def permissions(self) -> list[Permission]:
         """Return the roles of the user that signs in; those that come through a group are not among them."""
         return self._caller.record(parse_permissions, "GET", "/permissions")
-
-    def reach_configuration_api(self, workspace_id: str) -> None:
-        """Ask the configuration API for something that every reader of a workspace may see.
-
-        Raises:
-            WrongBasePath: There is no configuration API where it would be.
-            AirbyteError: It refuses, or can't be reached.
-        """
-        if configuration_api_url(self.settings.server_url) is None:
-            raise WrongBasePath(f"The configuration API that belongs to {self.settings.server_url} is not known.")
-        body = {"workspaceId": workspace_id}
-        self._caller.call("POST", "/workspaces/get_organization_info", json=body, configuration_api=True)
 
     # Workspaces
 
@@ -334,35 +297,6 @@ class AirbyteClient(Session):
             lambda answer: None if answer is None else parse_job(answer), "DELETE", f"/jobs/{job_id}"
         )
         return cancelled or self.job(job_id)
-
-    def job_stream_stats(self, job_id: int) -> tuple[StreamStats, ...] | None:
-        """Return what a job says it committed, by stream; ``None`` where the configuration API is out of reach."""
-        return parse_stream_stats(self._configuration_api("/jobs/get_without_logs", {"id": job_id}))
-
-    def reset_streams(self, job_id: int) -> frozenset[StreamKey] | None:
-        """Return the streams that a reset is of, namespace and name; ``None`` where that isn't known: then it is all.
-
-        A reset that somebody starts in Airbyte's pages may be of some streams only.
-        """
-        return parse_reset_streams(self._configuration_api("/jobs/get_without_logs", {"id": job_id}))
-
-    def job_failure(self, job_id: int) -> Failure | None:
-        """Return why a job failed; ``None`` where the configuration API is out of reach or has no reason."""
-        return parse_failure(self._configuration_api("/jobs/get_debug_info", {"id": job_id}))
-
-    def _configuration_api(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Ask the configuration API; ``None`` if that fails, since all that it knows is an extra."""
-        with self._lock:
-            if self._configuration_api_is_missing:
-                return None
-        try:
-            return self._caller.call("POST", path, json=body, configuration_api=True)
-        except AirbyteError as error:
-            _LOG.debug("No details from the configuration API: %s", error)
-            if isinstance(error, WrongBasePath):
-                with self._lock:
-                    self._configuration_api_is_missing = True
-            return None
 
 
 def _actor_parser(kind: ActorKind) -> Callable[[Any], Source | Destination]:

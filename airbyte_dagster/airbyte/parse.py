@@ -200,7 +200,6 @@ def _available_stream(data: Mapping[str, Any]) -> AvailableStream:
         # The server writes `streamnamespace`; the other spelling is there for servers that mend it.
         namespace=_text(data.get("streamnamespace")) or _text(data.get("streamNamespace")) or None,
         sync_modes=tuple(_text(mode) for mode in _list(data.get("syncModes"))),
-        default_cursor=_path(data.get("defaultCursorField")),
         source_defined_cursor=bool(data.get("sourceDefinedCursorField")),
         primary_key=_paths(data.get("sourceDefinedPrimaryKey")),
         property_fields=_paths(data.get("propertyFields")),

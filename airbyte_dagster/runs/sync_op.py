@@ -45,13 +45,6 @@ class AirbyteConnector(Protocol):
         """Return how jobs are to be run."""
 
 
-class WarehouseConnector(Protocol):
-    """What an op needs of a `WarehouseResource`."""
-
-    def warehouse(self) -> Warehouse:
-        """Return the reader of the warehouse."""
-
-
 @dataclass(frozen=True)
 class Found:
     """The connections of a run.

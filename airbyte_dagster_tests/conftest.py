@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import certifi
 import dagster as dg
@@ -20,6 +20,9 @@ from airbyte_dagster import AirbytePipeline, AirbyteResource, Connection, Destin
 from airbyte_dagster.airbyte import AirbyteClient, ClientSettings
 from airbyte_dagster.local.environments import prepare
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
+
+if TYPE_CHECKING:
+    from airbyte_dagster_tests.dg_project import Project
 
 # How fast the machine is just now is no finding; in a fresh checkout the first text alone takes a second to draw.
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -154,6 +157,21 @@ def api(airbyte: RunningAirbyte) -> Iterator[Api]:
     """A signed-in client of that server."""
     with airbyte.api() as client:
         yield client
+
+
+@pytest.fixture
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in the environment that a project would take from there."""
+    for name in [name for name in os.environ if name.startswith(("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project of ``dg``, empty."""
+    from airbyte_dagster_tests.dg_project import Project  # noqa: PLC0415 - heavy, and few need it
+
+    return Project(tmp_path / "project", monkeypatch)
 
 
 @pytest.fixture

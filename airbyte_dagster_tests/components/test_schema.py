@@ -16,17 +16,11 @@ from airbyte_dagster.components import AirbytePipelineComponent
 from airbyte_dagster.errors import SpecError
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.resources import AirbyteResource, MotherDuckResource, PostgresWarehouseResource
+from airbyte_dagster_tests.components.pipelines import GOOD as PIPELINE
 from airbyte_dagster_tests.dg_project import TYPE, Project
 from airbyte_dagster_tests.test_secrets import PLANTED
 
-GOOD = f"""\
-type: {TYPE}
-attributes:
-  name: shop
-  source: {{name: s, configuration: {{sourceType: faker}}}}
-  destination: {{name: d, configuration: {{destinationType: duckdb, destination_path: /tmp/x.duckdb}}}}
-  connection: {{name: c, streams: [users]}}
-"""
+GOOD = PIPELINE.replace("NAME", "shop")
 SOURCE = "source: {name: s, configuration: {sourceType: faker}}"
 DESTINATION = "destination: {name: d, configuration: {destinationType: duckdb, destination_path: /tmp/x.duckdb}}"
 POSTGRES = "destinationType: postgres, host: h, database: d, username: u"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.resources
 import os
+import shutil
+import sqlite3
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,8 @@ import dagster as dg
 import duckdb
 import httpx
 import pytest
+import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, settings
 
 from airbyte_dagster import AirbytePipeline, AirbyteResource, Connection, Destination, MotherDuckResource, Source
@@ -40,6 +44,36 @@ def certificates_read_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", create)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def databases_of_a_moment() -> Iterator[None]:
+    """SQLite does not wait for the disk in this process: no test's database has to outlive the machine."""
+
+    def connected(connection: Any, _: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    sa.event.listen(sa.Engine, "connect", connected)
+    yield
+    sa.event.remove(sa.Engine, "connect", connected)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrations_read_once() -> Iterator[None]:
+    """Dagster reads its hundred migrations for each new database, and each run has one; here they share one reading."""
+    known: dict[str, ScriptDirectory] = {}
+    read = ScriptDirectory.from_config
+
+    def from_config(config: Any) -> ScriptDirectory:
+        where = config.get_main_option("script_location")
+        if where not in known:
+            known[where] = read(config)
+        return known[where]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", from_config)
         yield
 
 
@@ -227,10 +261,18 @@ def pipeline_of(
     )
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance with its storage on disk."""
-    directory = tmp_path / "dagster"
+@pytest.fixture(scope="session")
+def new_instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of an instance that nothing was done with: it takes Dagster a third of a second to make them."""
+    directory = tmp_path_factory.mktemp("new") / "dagster"
     directory.mkdir()
+    with dg.instance_for_test(temp_dir=str(directory)):
+        return directory
+
+
+@pytest.fixture
+def instance(tmp_path: Path, new_instance: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance with its storage on disk."""
+    directory = shutil.copytree(new_instance, tmp_path / "dagster")
     with dg.instance_for_test(temp_dir=str(directory)) as made:
         yield made

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.resources
 import os
 import shutil
 import sqlite3
 import ssl
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ import duckdb
 import httpx
 import pytest
 import sqlalchemy as sa
+import uvicorn.server
 from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, settings
 
@@ -58,6 +61,16 @@ def databases_of_a_moment() -> Iterator[None]:
     sa.event.listen(sa.Engine, "connect", connected)
     yield
     sa.event.remove(sa.Engine, "connect", connected)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_that_end_at_once() -> Iterator[None]:
+    """Uvicorn looks every tenth of a second whether it is to end, and then waits for another: most tests have one."""
+    brief = types.ModuleType("asyncio")
+    vars(brief).update(vars(asyncio), sleep=lambda seconds: asyncio.sleep(min(seconds, 0.005)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uvicorn.server, "asyncio", brief)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
+import sqlite3
 import ssl
+import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import certifi
 import dagster as dg
 import duckdb
 import httpx
 import pytest
+import sqlalchemy as sa
+import uvicorn.server
+from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, settings
 
 from airbyte_dagster import AirbytePipeline, AirbyteResource, Connection, Destination, MotherDuckResource, Source
@@ -20,6 +27,9 @@ from airbyte_dagster.airbyte import AirbyteClient, ClientSettings
 from airbyte_dagster.local.environments import prepare
 from airbyte_dagster.local.settings import CACHE_VARIABLE, cache_directory, resolve_home
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
+
+if TYPE_CHECKING:
+    from airbyte_dagster_tests.dg_project import Project
 
 # How fast the machine is just now is no finding; in a fresh checkout the first text alone takes a second to draw.
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,6 +47,46 @@ def certificates_read_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", create)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def databases_of_a_moment() -> Iterator[None]:
+    """SQLite does not wait for the disk in this process: no test's database has to outlive the machine."""
+
+    def connected(connection: Any, _: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    sa.event.listen(sa.Engine, "connect", connected)
+    yield
+    sa.event.remove(sa.Engine, "connect", connected)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_that_end_at_once() -> Iterator[None]:
+    """Uvicorn looks every tenth of a second whether it is to end, and then waits for another: most tests have one."""
+    brief = types.ModuleType("asyncio")
+    vars(brief).update(vars(asyncio), sleep=lambda seconds: asyncio.sleep(min(seconds, 0.005)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uvicorn.server, "asyncio", brief)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrations_read_once() -> Iterator[None]:
+    """Dagster reads its hundred migrations for each new database, and each run has one; here they share one reading."""
+    known: dict[str, ScriptDirectory] = {}
+    read = ScriptDirectory.from_config
+
+    def from_config(config: Any) -> ScriptDirectory:
+        where = config.get_main_option("script_location")
+        if where not in known:
+            known[where] = read(config)
+        return known[where]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", from_config)
         yield
 
 
@@ -157,6 +207,21 @@ def api(airbyte: RunningAirbyte) -> Iterator[Api]:
 
 
 @pytest.fixture
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in the environment that a project would take from there."""
+    for name in [name for name in os.environ if name.startswith(("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project of ``dg``, empty."""
+    from airbyte_dagster_tests.dg_project import Project  # noqa: PLC0415 - heavy, and few need it
+
+    return Project(tmp_path / "project", monkeypatch)
+
+
+@pytest.fixture
 def transport() -> RecordingTransport:
     return RecordingTransport()
 
@@ -209,10 +274,18 @@ def pipeline_of(
     )
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance with its storage on disk."""
-    directory = tmp_path / "dagster"
+@pytest.fixture(scope="session")
+def new_instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of an instance that nothing was done with: it takes Dagster a third of a second to make them."""
+    directory = tmp_path_factory.mktemp("new") / "dagster"
     directory.mkdir()
+    with dg.instance_for_test(temp_dir=str(directory)):
+        return directory
+
+
+@pytest.fixture
+def instance(tmp_path: Path, new_instance: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance with its storage on disk."""
+    directory = shutil.copytree(new_instance, tmp_path / "dagster")
     with dg.instance_for_test(temp_dir=str(directory)) as made:
         yield made

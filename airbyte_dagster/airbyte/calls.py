@@ -18,7 +18,7 @@ from airbyte_dagster.airbyte.reasons import is_html
 from airbyte_dagster.airbyte.redaction import secrets_of
 from airbyte_dagster.airbyte.settings import ClientSettings
 from airbyte_dagster.airbyte.urls import configuration_api_url
-from airbyte_dagster.errors import UnexpectedAnswer
+from airbyte_dagster.errors import UnexpectedAnswer, WrongBasePath
 
 _LOG = logging.getLogger("airbyte_dagster")
 
@@ -78,12 +78,15 @@ class Caller:
             params: Query.
             json: Body.
             workspace_id: The workspace that the call is about, to explain a refusal.
-            configuration_api: Send it to the configuration API, which must be known.
+            configuration_api: Send it to the configuration API.
 
         Raises:
+            WrongBasePath: Where the configuration API is, is not known.
             AirbyteError: The fitting one of the tree.
         """
         base = configuration_api_url(self._settings.server_url) if configuration_api else self._settings.server_url
+        if base is None:
+            raise WrongBasePath(f"The configuration API that belongs to {self._settings.server_url} is not known.")
         url = httpx.URL(f"{base}{path}")
         call = classify(method, url, self._settings)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, overload
 
@@ -36,11 +35,8 @@ from airbyte_dagster.airbyte.records import (
     Workspace,
 )
 from airbyte_dagster.airbyte.times import time_text
-from airbyte_dagster.airbyte.urls import configuration_api_url
 from airbyte_dagster.airbyte.workspaces import choose_workspace, means_missing, missing_workspace
-from airbyte_dagster.errors import ApiError, WorkspaceError, WrongBasePath
-
-_LOG = logging.getLogger("airbyte_dagster")
+from airbyte_dagster.errors import ApiError, WorkspaceError
 
 
 class AirbyteClient(ConfigurationApi):
@@ -76,18 +72,6 @@ class AirbyteClient(ConfigurationApi):
     def permissions(self) -> list[Permission]:
         """Return the roles of the user that signs in; those that come through a group are not among them."""
         return self._caller.record(parse_permissions, "GET", "/permissions")
-
-    def reach_configuration_api(self, workspace_id: str) -> None:
-        """Ask the configuration API for something that every reader of a workspace may see.
-
-        Raises:
-            WrongBasePath: There is no configuration API where it would be.
-            AirbyteError: It refuses, or can't be reached.
-        """
-        if configuration_api_url(self.settings.server_url) is None:
-            raise WrongBasePath(f"The configuration API that belongs to {self.settings.server_url} is not known.")
-        body = {"workspaceId": workspace_id}
-        self._caller.call("POST", "/workspaces/get_organization_info", json=body, configuration_api=True)
 
     # Workspaces
 

@@ -44,6 +44,16 @@ class ConfigurationApi(Session):
         self._configuration_api_is_missing = configuration_api_url(settings.server_url) is None
         self._lock = threading.Lock()
 
+    def reach_configuration_api(self, workspace_id: str) -> None:
+        """Ask the configuration API for something that every reader of a workspace may see.
+
+        Raises:
+            WrongBasePath: There is no configuration API where it would be.
+            AirbyteError: It refuses, or can't be reached.
+        """
+        body = {"workspaceId": workspace_id}
+        self._caller.call("POST", "/workspaces/get_organization_info", json=body, configuration_api=True)
+
     def job_stream_stats(self, job_id: int) -> tuple[StreamStats, ...] | None:
         """Return what a job says it committed, by stream; ``None`` where the configuration API is out of reach."""
         return parse_stream_stats(self._configuration_api("/jobs/get_without_logs", {"id": job_id}))

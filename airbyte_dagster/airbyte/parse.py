@@ -141,7 +141,6 @@ def _available_stream(data: Mapping[str, Any]) -> AvailableStream:
         # The server writes `streamnamespace`; the other spelling is there for servers that mend it.
         namespace=text_of(data.get("streamnamespace")) or text_of(data.get("streamNamespace")) or None,
         sync_modes=tuple(text_of(mode) for mode in list_of(data.get("syncModes"))),
-        default_cursor=_path(data.get("defaultCursorField")),
         source_defined_cursor=bool(data.get("sourceDefinedCursorField")),
         primary_key=_paths(data.get("sourceDefinedPrimaryKey")),
         property_fields=_paths(data.get("propertyFields")),

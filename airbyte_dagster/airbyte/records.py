@@ -145,7 +145,6 @@ class AvailableStream:
     name: str
     namespace: str | None
     sync_modes: tuple[str, ...]
-    default_cursor: tuple[str, ...]
     source_defined_cursor: bool
     primary_key: tuple[tuple[str, ...], ...]
     property_fields: tuple[tuple[str, ...], ...]

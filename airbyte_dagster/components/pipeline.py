@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import dagster as dg
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, RootModel
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BeforeValidator, ConfigDict, Field
 from typing_extensions import Self
 
 from airbyte_dagster.components.attributes import AIRBYTE_KEY, KEY_PATTERN, WAREHOUSE_KEY, ReadsAttributes
-from airbyte_dagster.components.json_schema import schema_of
 from airbyte_dagster.components.resources import (
     AirbyteSettings,
     WarehouseSettings,
@@ -26,6 +22,7 @@ from airbyte_dagster.components.resources import (
 )
 from airbyte_dagster.components.scaffold import PipelineScaffolder
 from airbyte_dagster.components.templates import rendered
+from airbyte_dagster.declaration import Declaration
 from airbyte_dagster.errors import SpecError
 from airbyte_dagster.pipelines.definitions import build_pipeline_defs
 from airbyte_dagster.pipelines.spec import AirbytePipeline
@@ -64,19 +61,6 @@ class PipelineAttributes(AirbytePipeline):
     )
 
 
-class _Written(RootModel[dict[str, Any]]):
-    """The attributes as they stand in the file, templates and all; the schema says what may stand there."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return _schema()
-
-
-@cache
-def _schema() -> JsonSchemaValue:
-    return schema_of(PipelineAttributes)
-
-
 @dg.scaffold_with(PipelineScaffolder)
 @dataclass
 class AirbytePipelineComponent(ReadsAttributes):
@@ -101,14 +85,7 @@ class AirbytePipelineComponent(ReadsAttributes):
     airbyte_key: str = AIRBYTE_KEY
     warehouse_key: str = WAREHOUSE_KEY
 
-    @classmethod
-    def model(cls) -> type[BaseModel]:
-        """Return what Dagster reads the attributes with."""
-        return _Written
-
-    @classmethod
-    def _written(cls, attributes: Mapping[str, Any]) -> BaseModel:
-        return _Written(dict(attributes))
+    _attributes: ClassVar[type[Declaration]] = PipelineAttributes
 
     @classmethod
     def _of(cls, context: dg.ResolutionContext, written: Mapping[str, Any]) -> Self:

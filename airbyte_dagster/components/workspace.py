@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import dagster as dg
 from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext
@@ -15,14 +14,11 @@ from dagster._core.storage.defs_state.base import DefsStateStorage
 from dagster.components import AssetAttributesModel, DefsStateConfig, DefsStateConfigArgs
 from dagster.components.utils import TranslatorResolvingInfo
 from dagster_shared.serdes.objects.models.defs_state_info import DefsStateManagementType
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, RootModel, create_model
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BeforeValidator, ConfigDict, Field, create_model
 from typing_extensions import Self
 
 from airbyte_dagster.checks.specs import Checks, ChecksOrPreset
 from airbyte_dagster.components.attributes import AIRBYTE_KEY, KEY_PATTERN, WAREHOUSE_KEY, ReadsAttributes
-from airbyte_dagster.components.json_schema import schema_of
 from airbyte_dagster.components.resources import (
     AirbyteSettings,
     WarehouseSettings,
@@ -39,6 +35,7 @@ from airbyte_dagster.resources import AirbyteResource, WarehouseResource
 from airbyte_dagster.runs.sync_op import Wait
 from airbyte_dagster.workspaces.columns import with_columns
 from airbyte_dagster.workspaces.definitions import workspace_defs
+from airbyte_dagster.workspaces.options import WorkspaceOptions
 from airbyte_dagster.workspaces.selector import ConnectionSelector, Selector
 from airbyte_dagster.workspaces.snapshot import WorkspaceSnapshot
 from airbyte_dagster.workspaces.state import check_is_of, read_workspace
@@ -154,19 +151,6 @@ class WorkspaceAttributes(Declaration):
     )
 
 
-class _Written(RootModel[dict[str, Any]]):
-    """The attributes as they stand in the file, templates and all; the schema says what may stand there."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return _schema()
-
-
-@cache
-def _schema() -> JsonSchemaValue:
-    return schema_of(WorkspaceAttributes)
-
-
 @dg.scaffold_with(WorkspaceScaffolder)
 @dataclass
 class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
@@ -213,14 +197,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
     warehouse_key: str = WAREHOUSE_KEY
     defs_state: DefsStateConfigArgs | None = None
 
-    @classmethod
-    def model(cls) -> type[BaseModel]:
-        """Return what Dagster reads the attributes with."""
-        return _Written
-
-    @classmethod
-    def _written(cls, attributes: Mapping[str, Any]) -> BaseModel:
-        return _Written(dict(attributes))
+    _attributes: ClassVar[type[Declaration]] = WorkspaceAttributes
 
     @classmethod
     def _of(cls, context: dg.ResolutionContext, written: Mapping[str, Any]) -> Self:
@@ -278,9 +255,8 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
             return dg.Definitions()
         snapshot = WorkspaceSnapshot.from_json(text)
         check_is_of(snapshot, self.airbyte, str(state_path))
-        return workspace_defs(
-            snapshot,
-            airbyte=shared(self.airbyte),
+        options = WorkspaceOptions(
+            shared(self.airbyte),
             connection_selector=self.connection_selector,
             translator=_ComponentTranslator(self),
             warehouse=shared(self.warehouse),
@@ -294,6 +270,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
             airbyte_key=self.airbyte_key,
             warehouse_key=self.warehouse_key,
         )
+        return workspace_defs(snapshot, options)
 
     def get_asset_spec(self, props: AirbyteStreamProps) -> dg.AssetSpec:
         """Return how Dagster shows a stream: as the translator says, with the changes of the translation."""

@@ -34,10 +34,10 @@ def build_pipeline_defs(
     airbyte_key: str = "airbyte",
     warehouse_key: str = "motherduck",
 ) -> dg.Definitions:
-    """Build assets, checks, jobs and the schedule of a pipeline. Calls nothing: definitions load with Airbyte down.
+    """Build assets, checks, jobs and the schedule of a pipeline, to use as they are, or to merge with others.
 
-    The jobs are ``sync_NAME`` (materialises all assets and checks them), ``check_NAME``, ``provision_NAME`` and
-    ``reset_NAME``.
+    Nothing is called: definitions load with Airbyte down. The jobs are ``sync_NAME`` (materialises all assets and
+    checks them), ``check_NAME``, ``provision_NAME`` and ``reset_NAME``.
 
     Args:
         pipeline: What to run.
@@ -52,23 +52,15 @@ def build_pipeline_defs(
         airbyte_key: Key of the resource; give another where pipelines of one code location differ in it.
         warehouse_key: The same for the warehouse.
 
-    Returns:
-        Definitions to use as they are, or to merge with others.
-
     Raises:
         SpecError: The schedule is not valid.
     """
     executor = executor or dg.in_process_executor
     airbyte_at, own_airbyte = keyed(airbyte, airbyte_key)
     warehouse_at, own_warehouse = keyed(warehouse, warehouse_key)
-    assert airbyte_at is not None  # noqa: S101 - only a warehouse may be missing
     if schedule is not None:
         pipeline = spec.AirbytePipeline(**{**dict(pipeline), "schedule": schedule})
-    # What the environment says of the schema is not needed for it, and is perhaps not there yet.
-    streams = pipeline.connection.streams or ()
-    places = TablePlaces.of(pipeline.destination.type, {}, pipeline.connection, streams)
-    if shared := collisions({pipeline.connection.name: places}):
-        _LOG.warning(collisions_warning(shared))
+    _warn_of_shared_tables(pipeline)
     op = pipeline_op(pipeline, airbyte_key=airbyte_at, warehouse_key=warehouse_at, execute=execute)
     sync_job, check_job = _asset_jobs(pipeline, executor)
     return dg.Definitions(
@@ -83,6 +75,14 @@ def build_pipeline_defs(
         resources={**own_airbyte, **own_warehouse},
         metadata=metadata_of(DeclaredPipeline(pipeline, airbyte_at, warehouse_at)),
     )
+
+
+def _warn_of_shared_tables(pipeline: spec.AirbytePipeline) -> None:
+    # What the environment says of the schema is not needed for it, and is perhaps not there yet.
+    streams = pipeline.connection.streams or ()
+    places = TablePlaces.of(pipeline.destination.type, {}, pipeline.connection, streams)
+    if shared := collisions({pipeline.connection.name: places}):
+        _LOG.warning(collisions_warning(shared))
 
 
 def _asset_jobs(

@@ -166,7 +166,7 @@ class AirbyteResource(SecretFieldsResource):
         """Run a sync in an op or asset of one's own, and wait for its end.
 
         Args:
-            connection_id: The connection.
+            connection_id: The connection's id; its name is none.
             context: Of the Dagster run. With it, a step that is tried again, and a run that resumes this one, go on
                 with the job that was requested, instead of starting another; and the run's log has the progress.
                 A second call in a step, or one in another step, requests a job of its own.
@@ -177,6 +177,7 @@ class AirbyteResource(SecretFieldsResource):
             The job, and what it reports of each stream.
 
         Raises:
+            ConfigurationError: It is no id of a connection, or the context is of no run.
             SyncFailed: The job failed; with the reason, where the server gives one.
             SyncCancelled: Somebody cancelled it.
             SyncTimedOut: It took longer than `sync_timeout`.

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import dagster as dg
 
 _Resource = TypeVar("_Resource", bound="dg.ConfigurableResource[object]")
+
+
+@overload
+def keyed(given: _Resource | str, key: str) -> tuple[str, dict[str, _Resource]]: ...
+@overload
+def keyed(given: _Resource | str | None, key: str) -> tuple[str | None, dict[str, _Resource]]: ...
 
 
 def keyed(given: _Resource | str | None, key: str) -> tuple[str | None, dict[str, _Resource]]:

@@ -13,6 +13,7 @@ from airbyte_dagster.checks.evaluation import Evaluation
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.checks.targets import CheckedAsset, CheckTarget, checks_of
 from airbyte_dagster.runs.config import SyncConfig, triggered
+from airbyte_dagster.runs.event_storage import open_connections
 from airbyte_dagster.runs.events import InstanceHistory
 from airbyte_dagster.runs.slots import PoolSlots
 from airbyte_dagster.runs.sync_run import SyncRun
@@ -166,7 +167,8 @@ def _checks_alone(
     synced = context.selected_asset_keys
     alone = [target for target in targets if target.spec.key in wanted and target.asset.key not in synced]
     if alone and warehouse is not None:
-        yield from Evaluation(InstanceHistory(context.instance), alone, now()).run(warehouse)
+        with open_connections(context.instance):
+            yield from Evaluation(InstanceHistory(context.instance), alone, now()).run(warehouse)
 
 
 def build_check_op(op: SyncOp, name: str) -> list[dg.AssetChecksDefinition]:
@@ -192,7 +194,8 @@ def build_check_op(op: SyncOp, name: str) -> list[dg.AssetChecksDefinition]:
         wanted = context.op_execution_context.selected_asset_check_keys
         selected = [target for target in targets if target.spec.key in wanted]
         warehouse = warehouse_at(context.resources, warehouse_key)
-        yield from Evaluation(InstanceHistory(context.instance), selected, op.now()).run(warehouse)
+        with open_connections(context.instance):
+            yield from Evaluation(InstanceHistory(context.instance), selected, op.now()).run(warehouse)
 
     return [checks]
 

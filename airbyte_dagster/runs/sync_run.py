@@ -19,6 +19,7 @@ from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError, Sync
 from airbyte_dagster.runs.background import results_in_background
 from airbyte_dagster.runs.blocking import BlockingChecks
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
+from airbyte_dagster.runs.event_storage import open_connections
 from airbyte_dagster.runs.events import InstanceHistory
 from airbyte_dagster.runs.failures import Failures
 from airbyte_dagster.runs.partial import PartOfJob
@@ -271,8 +272,8 @@ class SyncRun:
                 f"What arrived is read connection by connection, since reading all failed: {error!r}"
             )
             events = [pair for item in synced for pair in self._events_of_one(recorder, item)]
-        for _, several in events:
-            for event in several:
+        with open_connections(self.context.instance):
+            for event in (event for _, several in events for event in several):
                 if isinstance(event, dg.AssetMaterialization):
                     self.context.log_event(event)
                 else:

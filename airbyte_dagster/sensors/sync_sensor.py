@@ -59,25 +59,31 @@ def build_job_sensor(
         description=description,
     )
     def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        try:
-            outcome = recorder.tick(
-                getattr(context.resources, airbyte_key),
-                partial(warehouse_at, context.resources, warehouse_key) if warehouse_key else None,
-                context.instance,
-                context.cursor,
-                warn=context.log.warning,
-            )
-        except AirbyteDagsterError as error:
-            return dg.SkipReason(str(error))
-        requests = _check_requests(context, name, outcome.to_check)
-        return dg.SensorResult(
-            asset_events=list(outcome.events),
-            run_requests=requests or None,
-            skip_reason=None if requests else dg.SkipReason(outcome.summary),
-            cursor=outcome.cursor.to_json(),
-        )
+        return _evaluated(context, recorder, name, airbyte_key, warehouse_key)
 
     return tick
+
+
+def _evaluated(
+    context: dg.SensorEvaluationContext, recorder: JobRecorder, name: str, airbyte_key: str, warehouse_key: str | None
+) -> dg.SensorResult | dg.SkipReason:
+    try:
+        outcome = recorder.tick(
+            getattr(context.resources, airbyte_key),
+            partial(warehouse_at, context.resources, warehouse_key) if warehouse_key else None,
+            context.instance,
+            context.cursor,
+            warn=context.log.warning,
+        )
+    except AirbyteDagsterError as error:
+        return dg.SkipReason(str(error))
+    requests = _check_requests(context, name, outcome.to_check)
+    return dg.SensorResult(
+        asset_events=list(outcome.events),
+        run_requests=requests or None,
+        skip_reason=None if requests else dg.SkipReason(outcome.summary),
+        cursor=outcome.cursor.to_json(),
+    )
 
 
 def _check_requests(

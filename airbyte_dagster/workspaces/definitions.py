@@ -8,23 +8,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import dagster as dg
 
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.destinations.tables import collisions_warning
-from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.pipelines.declared import DeclaredWorkspace, metadata_of
 from airbyte_dagster.resources import AirbyteResource, AnyWarehouse, is_elsewhere, keyed
-from airbyte_dagster.runs.keys import asset_key_part
 from airbyte_dagster.runs.sync_op import Execute, SyncOp, Wait, build_check_op, build_sync_op
 from airbyte_dagster.sensors.sync_sensor import build_job_sensor
 from airbyte_dagster.workspaces.catalog import Catalog, build_catalog
+from airbyte_dagster.workspaces.options import WorkspaceOptions
 from airbyte_dagster.workspaces.selector import ConnectionSelector, Selector, check_selector
 from airbyte_dagster.workspaces.snapshot import WorkspaceSnapshot
 from airbyte_dagster.workspaces.state import snapshot_of
-from airbyte_dagster.workspaces.sync_assets import SyncOptions, workspace_ops, workspace_targets
+from airbyte_dagster.workspaces.sync_assets import WorkspaceSyncs
 from airbyte_dagster.workspaces.tables import shared_tables
 from airbyte_dagster.workspaces.translator import AirbyteTranslator
 
@@ -103,17 +102,8 @@ def build_workspace_defs(
         ConfigurationError: Nothing is stored and Airbyte can't be reached; a setting, the selector or the translator is
             wrong; or the translator gives two streams one key.
     """
-    declared, snapshot = _read(
+    options = WorkspaceOptions(
         airbyte,
-        connection_selector,
-        name=name,
-        state_path=state_path,
-        refresh_on_load=refresh_on_load,
-        column_schemas=column_schemas,
-    )
-    definitions = workspace_defs(
-        snapshot,
-        airbyte=airbyte,
         connection_selector=connection_selector,
         translator=translator,
         warehouse=warehouse,
@@ -129,6 +119,15 @@ def build_workspace_defs(
         airbyte_key=airbyte_key,
         warehouse_key=warehouse_key,
     )
+    declared, snapshot = _read(
+        airbyte,
+        connection_selector,
+        name=name,
+        state_path=state_path,
+        refresh_on_load=refresh_on_load,
+        column_schemas=column_schemas,
+    )
+    definitions = workspace_defs(snapshot, options)
     return dg.Definitions.merge(definitions, dg.Definitions(metadata=metadata_of(declared)))
 
 
@@ -188,79 +187,39 @@ def _read(
     return DeclaredWorkspace(name, airbyte, path, columns_of), snapshot
 
 
-def workspace_defs(
-    snapshot: WorkspaceSnapshot,
-    *,
-    airbyte: AirbyteResource | None,
-    connection_selector: Selector | None = None,
-    translator: AirbyteTranslator | None = None,
-    warehouse: AnyWarehouse | str | None = None,
-    checks: Checks | Mapping[str, Any] | Literal["strict"] | None = None,
-    name: str = "workspace",
-    max_concurrent_syncs: int | None = None,
-    wait: Wait = "inline",
-    sync_sensor: bool | None = None,
-    one_op_per_connection: bool = False,
-    pool: str | None = None,
-    execute: Execute | None = None,
-    executor: dg.ExecutorDefinition | None = None,
-    airbyte_key: str = "airbyte",
-    warehouse_key: str = "motherduck",
-) -> dg.Definitions:
+def workspace_defs(snapshot: WorkspaceSnapshot, options: WorkspaceOptions) -> dg.Definitions:
     """Build the definitions of a workspace that was read before; calls nothing. See `build_workspace_defs`.
 
     Raises:
-        ConfigurationError: Settings contradict each other, or a translator gives two streams one key.
+        ConfigurationError: A check is not valid, or a translator gives two streams one key.
     """
-    if wait not in get_args(Wait):
-        raise ConfigurationError(f"wait is {wait!r}: it is one of {', '.join(get_args(Wait))}.")
-    if wait == "deferred" and sync_sensor is False:
-        raise ConfigurationError(
-            "Nothing would record that deferred syncs have ended.",
-            guidance="Leave sync_sensor out, or say wait='inline'.",
-        )
-    if max_concurrent_syncs is not None and max_concurrent_syncs < 1:
-        raise ConfigurationError(f"max_concurrent_syncs is {max_concurrent_syncs}: at least 1 is needed.")
-    if checks is not None and warehouse is None:
-        raise ConfigurationError("There are checks, but no warehouse to look into.", guidance="Give warehouse, too.")
-    if asset_key_part(name) != name:
-        raise ConfigurationError(f"name is {name!r}: Dagster takes letters, digits and underscores alone.")
-    checks = Checks.of(checks)
-    executor = executor or dg.in_process_executor
-    warehouse_at, own_warehouse = keyed(warehouse, warehouse_key)
-    has_sensor = wait == "deferred" or bool(sync_sensor)
+    warehouse_at, own_warehouse = keyed(options.warehouse, options.warehouse_key)
     with _nothing_collected():
-        catalog = build_catalog(snapshot, connection_selector, translator, freshness_policy=_freshness_policy(checks))
-        if not catalog.assets:
-            _LOG.warning(
-                "The workspace %r has no assets: of its %d connections none is selected, or those have no streams.",
-                name,
-                len(snapshot.connections),
-            )
-        if shared := shared_tables({asset.connection.id: asset.connection for asset in catalog.assets}.values()):
-            _LOG.warning(collisions_warning(shared))
-        options = SyncOptions(
-            name=name,
-            airbyte_key=airbyte_key,
-            warehouse_key=warehouse_at,
-            elsewhere=frozenset()
-            if warehouse is None or isinstance(warehouse, str)
-            else _elsewhere(catalog, warehouse),
-            execute=execute,
-            checks=checks,
-            max_concurrent_syncs=max_concurrent_syncs,
-            wait=wait,
-            pool=pool,
+        catalog = build_catalog(
+            snapshot, options.connection_selector, options.translator, freshness_policy=_freshness_policy(options)
         )
-        ops = workspace_ops(catalog, options, one_op_per_connection=one_op_per_connection)
+        _warn(catalog, options)
+        syncs = WorkspaceSyncs(catalog, options, warehouse_at, _elsewhere(catalog, options.warehouse))
+        ops = syncs.ops()
         assets = [build_sync_op(op) for op in ops]
     return dg.Definitions(
         assets=assets,
-        asset_checks=_deferred_checks(ops, name) if wait == "deferred" else [],
-        jobs=_jobs(catalog, name, executor),
-        sensors=[_sensor(catalog, options, executor)] if has_sensor and catalog.assets else [],
-        resources={**keyed(airbyte, airbyte_key)[1], **own_warehouse},
+        asset_checks=_deferred_checks(ops, options.name) if options.is_deferred else [],
+        jobs=_jobs(catalog, options),
+        sensors=[_sensor(syncs)] if options.has_sensor and catalog.assets else [],
+        resources={**keyed(options.airbyte, options.airbyte_key)[1], **own_warehouse},
     )
+
+
+def _warn(catalog: Catalog, options: WorkspaceOptions) -> None:
+    if not catalog.assets:
+        _LOG.warning(
+            "The workspace %r has no assets: of its %d connections none is selected, or those have no streams.",
+            options.name,
+            len(catalog.snapshot.connections),
+        )
+    if shared := shared_tables({asset.connection.id: asset.connection for asset in catalog.assets}.values()):
+        _LOG.warning(collisions_warning(shared))
 
 
 def _deferred_checks(ops: list[SyncOp], name: str) -> list[dg.AssetChecksDefinition]:
@@ -270,8 +229,9 @@ def _deferred_checks(ops: list[SyncOp], name: str) -> list[dg.AssetChecksDefinit
     return build_check_op(replace(ops[0], checked=[asset for op in ops for asset in op.checked]), f"{name}_checks")
 
 
-def _freshness_policy(checks: Checks) -> dg.FreshnessPolicy | None:
-    return dg.FreshnessPolicy.time_window(fail_window=checks.fresh.within) if checks.fresh else None
+def _freshness_policy(options: WorkspaceOptions) -> dg.FreshnessPolicy | None:
+    fresh = options.checks_of_each.fresh
+    return dg.FreshnessPolicy.time_window(fail_window=fresh.within) if fresh else None
 
 
 @contextmanager
@@ -286,8 +246,10 @@ def _nothing_collected() -> Iterator[None]:
             gc.enable()
 
 
-def _elsewhere(catalog: Catalog, warehouse: AnyWarehouse) -> frozenset[str]:
+def _elsewhere(catalog: Catalog, warehouse: AnyWarehouse | str | None) -> frozenset[str]:
     """Return the destinations, by id, that write elsewhere: tables of the same names in the warehouse are others'."""
+    if warehouse is None or isinstance(warehouse, str):
+        return frozenset()
     destinations = {asset.connection.destination.id: asset.connection.destination for asset in catalog.assets}
     found = {
         destination.id: destination.name
@@ -300,29 +262,33 @@ def _elsewhere(catalog: Catalog, warehouse: AnyWarehouse) -> frozenset[str]:
     return frozenset(found)
 
 
-def _jobs(catalog: Catalog, name: str, executor: dg.ExecutorDefinition) -> list[dg.UnresolvedAssetJobDefinition]:
+def _executor(options: WorkspaceOptions) -> dg.ExecutorDefinition:
+    return options.executor or dg.in_process_executor
+
+
+def _jobs(catalog: Catalog, options: WorkspaceOptions) -> list[dg.UnresolvedAssetJobDefinition]:
     if not catalog.assets:
         return []
     return [
         dg.define_asset_job(
-            f"sync_{name}",
+            f"sync_{options.name}",
             selection=dg.AssetSelection.assets(*(asset.key for asset in catalog.assets)),
-            executor_def=executor,
+            executor_def=_executor(options),
             description="Syncs the workspace's connections through Airbyte, and checks what arrived.",
         )
     ]
 
 
-def _sensor(catalog: Catalog, options: SyncOptions, executor: dg.ExecutorDefinition) -> dg.SensorDefinition:
-    is_deferred = options.wait == "deferred"
+def _sensor(syncs: WorkspaceSyncs) -> dg.SensorDefinition:
+    options = syncs.options
     return build_job_sensor(
-        workspace_targets(catalog, options.elsewhere),
-        [asset.key for asset in catalog.assets],
+        syncs.targets_of,
+        [asset.key for asset in syncs.catalog.assets],
         name=f"{options.name}_syncs",
         airbyte_key=options.airbyte_key,
-        warehouse_key=options.warehouse_key,
+        warehouse_key=syncs.warehouse_key,
         minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.RUNNING if is_deferred else dg.DefaultSensorStatus.STOPPED,
-        executor=executor,
+        default_status=dg.DefaultSensorStatus.RUNNING if options.is_deferred else dg.DefaultSensorStatus.STOPPED,
+        executor=_executor(options),
         description="Records the syncs of the workspace that no run waits for, and checks what they brought.",
     )

@@ -182,9 +182,10 @@ class Ingress(HttpServer):
 
     def answer(self, request: Request) -> Reply:
         self.requests.append(request)
-        instead = self.before(request)
-        if instead is not None:
-            return instead
+        return self.before(request) or self.forwarded(request)
+
+    def forwarded(self, request: Request) -> Reply:
+        """What Airbyte answers."""
         answer = self._client.request(
             request.method,
             request.path,

@@ -75,6 +75,12 @@ _APPENDED = "full_refresh_append"
 _ONE_OP_EACH: Mapping[str, Any] = {"one_op_per_connection": True, "executor": _MULTIPROCESS}
 _NEW_ENOUGH = Checks.model_validate({"fresh": {"within": "1d", "column": "seen", "blocking": True}})
 _KEYS = Checks(unique_key=True)
+_TWINS = WorkspaceScenario(
+    source="twins",
+    streams=[{"name": "account", "namespace": namespace} for namespace in ("north", "south")],
+    namespace_definition="source",
+    settings={"checks": _KEYS},
+)
 
 WORKSPACES: Mapping[str, WorkspaceScenario] = {
     "again": WorkspaceScenario(2),
@@ -83,12 +89,9 @@ WORKSPACES: Mapping[str, WorkspaceScenario] = {
     "crashed": WorkspaceScenario(3, settings=_ONE_OP_EACH),
     "queued": WorkspaceScenario(streams=[{"name": "users", "syncMode": _APPENDED}], is_patient=True),
     "partial": WorkspaceScenario(streams=_BOTH),
-    "twins": WorkspaceScenario(
-        source="twins",
-        streams=[{"name": "account", "namespace": namespace} for namespace in ("north", "south")],
-        namespace_definition="source",
-        settings={"checks": _KEYS},
-    ),
+    "seen": WorkspaceScenario(2),
+    "twins": _TWINS,
+    "unreported": _TWINS,
     "odd": WorkspaceScenario(3, settings={"checks": _NEW_ENOUGH}),
     "joined": WorkspaceScenario(2),
     "flaky": WorkspaceScenario(),

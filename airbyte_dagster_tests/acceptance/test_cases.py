@@ -13,6 +13,7 @@ import pytest
 
 from airbyte_dagster.destinations import names
 from airbyte_dagster.workspaces.definitions import workspace_defs
+from airbyte_dagster.workspaces.options import WorkspaceOptions
 from airbyte_dagster.workspaces.snapshot import take_snapshot
 from airbyte_dagster_tests.conftest import client_of, resource_of, warehouse_of
 from airbyte_dagster_tests.dagster_runs import failures_of
@@ -59,9 +60,11 @@ def test_odd_names_and_values_arrive_and_are_verified(real_home: Path, tmp_path:
         )
         definitions = workspace_defs(
             take_snapshot(client_of(server), server.workspace_id),
-            airbyte=resource_of(server, workspace_id=server.workspace_id),
-            warehouse=warehouse_of(server, lock_timeout=5),
-            checks=CHECKS,
+            WorkspaceOptions(
+                resource_of(server, workspace_id=server.workspace_id),
+                warehouse=warehouse_of(server, lock_timeout=5),
+                checks=CHECKS,
+            ),
         )
         assets = [asset for asset in definitions.assets or [] if isinstance(asset, dg.AssetsDefinition)]
         with dg.DagsterInstance.ephemeral() as instance:

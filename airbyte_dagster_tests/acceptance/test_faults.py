@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import threading
 
+import dagster as dg
 import pytest
 
 from airbyte_dagster_tests.acceptance.airbyte import Airbyte, is_about_jobs
-from airbyte_dagster_tests.acceptance.definitions import connections_of
+from airbyte_dagster_tests.acceptance.definitions import PIPELINES, connections_of
 from airbyte_dagster_tests.acceptance.stack import DagsterStack
 from airbyte_dagster_tests.http_server import Reply, Request
 
@@ -45,12 +46,7 @@ def test_one_odd_value_stops_no_other_connection(stack: DagsterStack, airbyte: A
 @pytest.mark.parametrize("name", ["flaky", "p_flaky"])
 def test_answers_of_an_ingress_do_not_end_the_watching(name: str, stack: DagsterStack, airbyte: Airbyte) -> None:
     """While a healthy job runs: a page with 404, a 403, two 401 in a row. The run waits on, and succeeds."""
-    if name == "p_flaky":
-        stack.provision(name)
-    (connection,) = connections_of(name)
-    airbyte.hold(connection)
-    run = stack.launch(f"sync_{name}")
-    stack.wait_for_jobs(run, connection)
+    run, connection = _held(f"sync_{name}", name, stack, airbyte)
     page = Reply(404, "<html>default backend</html>", _HTML)
     faults = [page, Reply(403, "<html>forbidden</html>", _HTML), *[Reply(401, {"message": "Unauthorized"})] * 2]
     airbyte.ingress.before = lambda request: faults.pop(0) if faults and _is_poll(request) else None
@@ -62,6 +58,17 @@ def test_answers_of_an_ingress_do_not_end_the_watching(name: str, stack: Dagster
     ended = stack.succeed(run)
     assert airbyte.statuses(connection) == ["succeeded"]
     assert stack.passed(ended) == {f"{connection}/users": True}
+
+
+def _held(job: str, name: str, stack: DagsterStack, airbyte: Airbyte) -> tuple[dg.DagsterRun, str]:
+    """A run of a job whose sync goes on until it is released, and the one connection of its scenario."""
+    if name in PIPELINES:
+        stack.provision(name)
+    (connection,) = connections_of(name)
+    airbyte.hold(connection)
+    run = stack.launch(job)
+    stack.wait_for_jobs(run, connection)
+    return run, connection
 
 
 def _is_poll(request: Request) -> bool:
@@ -99,12 +106,7 @@ def test_a_terminated_run_cancels_all_its_jobs_at_once(stack: DagsterStack, airb
 @pytest.mark.parametrize("name", ["retried", "p_retried"])
 def test_a_termination_is_not_retried(name: str, stack: DagsterStack, airbyte: Airbyte) -> None:
     """A job of Dagster's with a retry policy for its ops, terminated: no second sync, and the run is canceled."""
-    if name == "p_retried":
-        stack.provision(name)
-    (connection,) = connections_of(name)
-    airbyte.hold(connection)
-    run = stack.launch(f"retry_{name}")
-    stack.wait_for_jobs(run, connection)
+    run, connection = _held(f"retry_{name}", name, stack, airbyte)
 
     stack.terminate(run)
     stack.eventually(lambda: airbyte.statuses(connection)[0] == "cancelled", "the cancelling of the job")

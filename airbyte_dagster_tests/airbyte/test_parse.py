@@ -166,12 +166,11 @@ def test_available_streams() -> None:
             name="users",
             namespace="public",
             sync_modes=("full_refresh_overwrite", "something_new"),
-            default_cursor=("updated_at",),
             source_defined_cursor=True,
             primary_key=(("id",),),
             property_fields=(("id",), ("address", "city")),
         ),
-        AvailableStream("least", None, (), (), source_defined_cursor=False, primary_key=(), property_fields=()),
+        AvailableStream("least", None, (), source_defined_cursor=False, primary_key=(), property_fields=()),
     ]
     assert parse_available_streams({"data": [{"streamName": "s"}]})[0].name == "s"
     wrongs: list[Any] = [None, {}, "x", [{}], ["s"]]

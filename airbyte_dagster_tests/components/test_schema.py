@@ -21,17 +21,11 @@ from airbyte_dagster.resources import (
     PostgresWarehouseResource,
     SqlWarehouseResource,
 )
+from airbyte_dagster_tests.components.pipelines import GOOD as PIPELINE
 from airbyte_dagster_tests.dg_project import TYPE, Project
 from airbyte_dagster_tests.test_secrets import PLANTED
 
-GOOD = f"""\
-type: {TYPE}
-attributes:
-  name: shop
-  source: {{name: s, configuration: {{sourceType: faker}}}}
-  destination: {{name: d, configuration: {{destinationType: duckdb, destination_path: /tmp/x.duckdb}}}}
-  connection: {{name: c, streams: [users]}}
-"""
+GOOD = PIPELINE.replace("NAME", "shop")
 SOURCE = "source: {name: s, configuration: {sourceType: faker}}"
 DESTINATION = "destination: {name: d, configuration: {destinationType: duckdb, destination_path: /tmp/x.duckdb}}"
 POSTGRES = "destinationType: postgres, host: h, database: d, username: u"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,26 +39,6 @@ STORED = snapshot(
     connection("crm", ["people"]),
     server_url=DOWN,
 )
-
-
-@pytest.fixture(autouse=True)
-def nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_")
-    for name in [name for name in os.environ if name.startswith(names)]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    return Project(tmp_path / "project", monkeypatch)
-
-
-@pytest.fixture
-def environment(airbyte: RunningAirbyte, monkeypatch: pytest.MonkeyPatch) -> RunningAirbyte:
-    """Local Airbyte, and the environment that leads to it."""
-    for name, value in airbyte.environment.items():
-        monkeypatch.setenv(name, value)
-    return airbyte
 
 
 @pytest.fixture

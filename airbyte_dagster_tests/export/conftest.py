@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,14 +13,7 @@ from airbyte_dagster_tests.local.fakes import RunningAirbyte
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(("AIRBYTE_", "MOTHERDUCK_"))]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    return Project(tmp_path / "project", monkeypatch)
+def _environment(bare_environment: None) -> None: ...
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from airbyte_dagster.runs.checkpoints import has_job
 from airbyte_dagster_tests.conftest import pipeline_of, resource_of, warehouse_of
 from airbyte_dagster_tests.dagster_runs import run_sync
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, running_local_airbyte
+from airbyte_dagster_tests.sensors.ticks import outcome
 
 WAIT = {"ops": {"example_airbyte_sync": {"config": {"on_running": "wait"}}}}
 
@@ -63,13 +64,7 @@ class Scheduled(logging.Handler):
             resources={"airbyte": self.airbyte},
         ) as context:
             context.log.addHandler(self)
-            data = self.schedule.evaluate_tick(context)
-        if data.run_requests:
-            (request,) = data.run_requests
-            assert isinstance(request, dg.RunRequest)
-            return request
-        assert data.skip_message
-        return data.skip_message
+            return outcome(self.schedule.evaluate_tick(context))
 
     def config(self) -> Any:
         """Evaluate the schedule once; it has to request a run, whose configuration is returned."""

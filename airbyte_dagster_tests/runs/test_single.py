@@ -8,7 +8,7 @@ import pytest
 
 from airbyte_dagster import AirbyteResource, airbyte_assets
 from airbyte_dagster.airbyte.records import JobType
-from airbyte_dagster.errors import SyncFailed
+from airbyte_dagster.errors import ConfigurationError, SyncFailed
 from airbyte_dagster_tests.conftest import client_of, pipeline_of, resource_of, warehouse_of
 from airbyte_dagster_tests.dagster_runs import failures_of, run_sync
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
@@ -33,6 +33,29 @@ def test_a_job_that_fails_raises_with_its_reason(airbyte: RunningAirbyte, connec
 
     with pytest.raises(SyncFailed, match="The API key is expired"):
         resource_of(airbyte).sync(connection_id)
+
+
+def test_a_name_is_no_id(airbyte: RunningAirbyte, connection_id: str) -> None:
+    """The message has the id of the connection of that name; nothing is started."""
+    with client_of(airbyte) as client:
+        name = client.connection(connection_id).name
+
+    with pytest.raises(ConfigurationError, match=f"It is the name of {connection_id}: give the id"):
+        resource_of(airbyte).sync(name)
+    with pytest.raises(ConfigurationError, match=r"'nobody' is no id of a connection\. Give the connection's id"):
+        resource_of(airbyte).sync("nobody")
+
+    with client_of(airbyte) as client:
+        assert client.jobs(connection_id) == []
+
+
+def test_a_context_of_no_run_is_refused(airbyte: RunningAirbyte, connection_id: str) -> None:
+    """One that is built for a test keeps no job; the message says what to do, and nothing is started."""
+    with pytest.raises(ConfigurationError, match=r"of no run.*Leave context out, or run the asset"):
+        resource_of(airbyte).sync(connection_id, context=dg.build_asset_context())
+
+    with client_of(airbyte) as client:
+        assert client.jobs(connection_id) == []
 
 
 def test_a_step_that_is_tried_again_goes_on_with_its_job(

@@ -8,6 +8,16 @@ from typing import Any
 import dagster as dg
 
 
+def outcome(data: Any) -> dg.RunRequest | str:
+    """The one run that a tick requests, or the reason why it requests none."""
+    if data.run_requests:
+        (request,) = data.run_requests
+        assert isinstance(request, dg.RunRequest)
+        return request
+    assert data.skip_message
+    return str(data.skip_message)
+
+
 class Ticks:
     """Evaluates a sensor again and again, keeping its cursor.
 
@@ -30,12 +40,7 @@ class Ticks:
         ) as context:
             data = self.sensor.evaluate_tick(context)
         self.cursor = data.cursor
-        if data.run_requests:
-            (request,) = data.run_requests
-            assert isinstance(request, dg.RunRequest)
-            return request
-        assert data.skip_message
-        return data.skip_message
+        return outcome(data)
 
     def run(self) -> dg.RunRequest:
         """Evaluate it once; it has to request a run."""

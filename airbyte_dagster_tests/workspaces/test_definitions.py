@@ -19,6 +19,7 @@ from airbyte_dagster import (
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import SpecError
 from airbyte_dagster.workspaces.definitions import workspace_defs
+from airbyte_dagster.workspaces.options import WorkspaceOptions
 from airbyte_dagster_tests.workspaces.records import connection, snapshot, stream
 
 DOWN = AirbyteResource(server_url="http://127.0.0.1:1")
@@ -42,7 +43,7 @@ def own_job() -> None:
 def test_the_executor_is_on_our_jobs_alone() -> None:
     """A project's executor, and the jobs that have it, stay as they are: the definitions merge."""
     project = dg.Definitions(jobs=[own_job], executor=dg.multiprocess_executor)
-    ours = workspace_defs(SHOP, airbyte=DOWN, wait="deferred")
+    ours = workspace_defs(SHOP, WorkspaceOptions(DOWN, wait="deferred"))
 
     merged = dg.Definitions.merge(project, ours)
 
@@ -55,7 +56,7 @@ def test_the_executor_is_on_our_jobs_alone() -> None:
 
 
 def test_another_executor_of_our_jobs() -> None:
-    ours = workspace_defs(SHOP, airbyte=DOWN, executor=dg.multiprocess_executor)
+    ours = workspace_defs(SHOP, WorkspaceOptions(DOWN, executor=dg.multiprocess_executor))
 
     assert ours.resolve_job_def("sync_workspace").executor_def.name == "multiprocess"
 
@@ -70,7 +71,7 @@ def names_of_checks(definitions: dg.Definitions) -> set[str]:
 def test_checks_may_be_a_mapping() -> None:
     """As in a pipeline: the same as `Checks`, with the same words about what is wrong in it."""
     mapped, declared = (
-        workspace_defs(SHOP, airbyte=DOWN, warehouse=WAREHOUSE, checks=checks)
+        workspace_defs(SHOP, WorkspaceOptions(DOWN, warehouse=WAREHOUSE, checks=checks))
         for checks in ({"unique_key": True, "schema": True}, Checks(unique_key=True, schema=True))
     )
 
@@ -82,7 +83,7 @@ def test_checks_may_be_a_mapping() -> None:
         "values_kept",
     }
     with pytest.raises(SpecError, match=r"uniq: unknown key; did you mean 'unique_key'"):
-        workspace_defs(SHOP, airbyte=DOWN, warehouse=WAREHOUSE, checks={"uniq": True})
+        workspace_defs(SHOP, WorkspaceOptions(DOWN, warehouse=WAREHOUSE, checks={"uniq": True}))
 
 
 class OwnPolicy(AirbyteTranslator):
@@ -98,9 +99,9 @@ class OwnPolicy(AirbyteTranslator):
 def test_fresh_is_the_freshness_policy() -> None:
     """Of each asset, as in a pipeline, unless the translator gives it another; without `fresh` there is none."""
     fresh = workspace_defs(
-        SHOP, airbyte=DOWN, warehouse=WAREHOUSE, checks={"fresh": {"within": "36h"}}, translator=OwnPolicy()
+        SHOP, WorkspaceOptions(DOWN, warehouse=WAREHOUSE, checks={"fresh": {"within": "36h"}}, translator=OwnPolicy())
     )
-    other = workspace_defs(SHOP, airbyte=DOWN, warehouse=WAREHOUSE)
+    other = workspace_defs(SHOP, WorkspaceOptions(DOWN, warehouse=WAREHOUSE))
 
     policies = {spec.key.path[-1]: spec.freshness_policy for spec in fresh.resolve_all_asset_specs()}
     assert policies == {

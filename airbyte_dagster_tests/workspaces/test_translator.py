@@ -20,6 +20,7 @@ from airbyte_dagster.runs.keys import asset_key_part, stream_paths
 from airbyte_dagster.workspaces.catalog import build_catalog
 from airbyte_dagster.workspaces.definitions import workspace_defs
 from airbyte_dagster.workspaces.keys import connection_keys
+from airbyte_dagster.workspaces.options import WorkspaceOptions
 from airbyte_dagster.workspaces.snapshot import ActorRecord, ConnectionRecord
 from airbyte_dagster_tests.workspaces.records import connection, snapshot, stream
 
@@ -267,9 +268,9 @@ def test_nothing_is_collected_while_a_large_workspace_is_made() -> None:
 
     gc.callbacks.append(note)
     try:
-        workspace_defs(several, airbyte=None, translator=Counting())
+        workspace_defs(several, WorkspaceOptions(None, translator=Counting()))
         with pytest.raises(ConfigurationError):
-            workspace_defs(several, airbyte=None, translator=_AllOneKey())
+            workspace_defs(several, WorkspaceOptions(None, translator=_AllOneKey()))
     finally:
         gc.callbacks.remove(note)
 

@@ -1,8 +1,7 @@
-"""Runs over the connections of a workspace, against local Airbyte: what Dagster is told of them."""
+"""Runs over the connections of a workspace, against local Airbyte: what Dagster records of them."""
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -19,103 +18,18 @@ import pytest
 from dagster._core.definitions.assets.job.asset_layer import AssetLayer
 
 from airbyte_dagster import (
-    AirbyteResource,
-    AirbyteStreamProps,
-    AirbyteTranslator,
-    ConnectionSelector,
     MotherDuckResource,
 )
-from airbyte_dagster.checks.specs import Checks
-from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.runs import sync_op
 from airbyte_dagster.runs.checkpoints import RunCheckpoints
 from airbyte_dagster.warehouse import DuckDBWarehouse
-from airbyte_dagster.workspaces.catalog import build_catalog
 from airbyte_dagster.workspaces.definitions import build_workspace_defs, workspace_defs
+from airbyte_dagster.workspaces.options import WorkspaceOptions
 from airbyte_dagster.workspaces.snapshot import take_snapshot
-from airbyte_dagster.workspaces.sync_assets import workspace_targets
 from airbyte_dagster_tests.conftest import RecordingTransport, client_of, resource_of, warehouse_of
 from airbyte_dagster_tests.dagster_runs import failures_of, log_of
-from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
 from airbyte_dagster_tests.local.processes import real_server
-
-SHOPS = ("books", "shoes", "tea")
-
-
-class Workspace:
-    """Connections from Faker into the server's DuckDB file, each with tables of its own, and their definitions.
-
-    Attributes:
-        ids: Of the connections, by name.
-    """
-
-    def __init__(self, server: RunningAirbyte, api: Api) -> None:
-        self.server = server
-        self.api = api
-        self.source = api.source(count=7)
-        self.destination = api.destination(str(server.home.warehouse))
-        self.ids = {name: self.connect(name) for name in SHOPS}
-
-    def connect(
-        self, name: str, streams: tuple[str, ...] = ("users", "products"), mode: str = "full_refresh_overwrite"
-    ) -> str:
-        return self.api.connection(
-            self.source,
-            self.destination,
-            [{"name": stream, "syncMode": mode} for stream in streams],
-            name=name,
-            prefix=f"{name}_",
-        )
-
-    def definitions(self, **options: Any) -> dg.Definitions:
-        snapshot = take_snapshot(client_of(self.server), self.server.workspace_id)
-        settings = options.pop("airbyte", {})
-        return workspace_defs(
-            snapshot,
-            airbyte=resource_of(self.server, workspace_id=self.server.workspace_id, **settings),
-            **{"warehouse": warehouse_of(self.server, lock_timeout=5), **options},
-        )
-
-    def jobs(self) -> Counter[str]:
-        """How many jobs each connection had."""
-        listed = self.api.ok("GET", "/jobs", params={"limit": 100})["data"]
-        names = {connection_id: name for name, connection_id in self.ids.items()}
-        return Counter(names.get(job["connectionId"], job["connectionId"]) for job in listed)
-
-
-@pytest.fixture
-def workspace(airbyte: RunningAirbyte, api: Api) -> Workspace:
-    return Workspace(airbyte, api)
-
-
-def run(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, *keys: str, **options: Any
-) -> dg.ExecuteInProcessResult:
-    selection = [dg.AssetKey.from_user_string(key) for key in keys] or None
-    return definitions.resolve_job_def("sync_workspace").execute_in_process(
-        instance=instance, raise_on_error=False, asset_selection=selection, **options
-    )
-
-
-def materialized(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
-    return {
-        event.materialization.asset_key.to_user_string(): {
-            name: value.value for name, value in event.materialization.metadata.items()
-        }
-        for event in result.get_asset_materialization_events()
-    }
-
-
-def checked(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
-    """By asset, of all checks but that of changed values, which is on by default, too."""
-    return {
-        item.asset_key.to_user_string(): item.passed
-        for item in result.get_asset_check_evaluations()
-        if item.check_name != "values_kept"
-    }
-
-
-ALL = {f"{shop}/{stream}" for shop in SHOPS for stream in ("users", "products")}
+from airbyte_dagster_tests.workspaces.running import ALL, SHOPS, Workspace, checked, materialized, run
 
 
 def test_all_connections_sync_and_each_stream_is_verified(workspace: Workspace, instance: dg.DagsterInstance) -> None:
@@ -297,262 +211,6 @@ def test_dagster_looks_up_the_assets_of_the_run_once(
     assert looked_up == [({dg.AssetKey(["tea", "users"]), dg.AssetKey(["books", "users"])},) * 2]
 
 
-def test_deps_within_one_op_are_refused(workspace: Workspace, instance: dg.DagsterInstance) -> None:
-    """Connections end in any order, which Dagster would not let an op do; with an op for each they are fine."""
-
-    class Chained(AirbyteTranslator):
-        def get_asset_spec(self, props: AirbyteStreamProps) -> dg.AssetSpec:
-            spec = super().get_asset_spec(props)
-            is_last = props.connection.name == "tea"
-            return spec.replace_attributes(deps=[dg.AssetKey(["books", "users"])]) if is_last else spec
-
-    with pytest.raises(ConfigurationError, match="depend on 'books/users'"):
-        workspace.definitions(translator=Chained())
-    result = run(workspace.definitions(translator=Chained(), one_op_per_connection=True), instance)
-
-    assert set(materialized(result)) == ALL
-
-
-def test_streams_that_appear_and_disappear_after_loading(workspace: Workspace, instance: dg.DagsterInstance) -> None:
-    """New ones are materialized; one that is selected and missing fails the run, and is not materialized."""
-    definitions = workspace.definitions()
-    streams = [{"name": name, "syncMode": "full_refresh_overwrite"} for name in ("users", "purchases")]
-    workspace.api.ok("PATCH", f"/connections/{workspace.ids['tea']}", json={"configurations": {"streams": streams}})
-
-    result = run(definitions, instance)
-
-    assert not result.success
-    [failure] = failures_of(result)
-    assert "The connection has no such streams any more, so these were not materialized: tea/products." in failure
-    assert set(materialized(result)) - {"tea/purchases"} == ALL - {"tea/products"}
-    appeared = instance.fetch_materializations(dg.AssetKey(["tea", "purchases"]), limit=1).records
-    assert appeared[0].asset_materialization is not None
-    assert appeared[0].asset_materialization.metadata["dagster/row_count"].value == 7
-    log = log_of(instance, result)
-    assert any("New streams of 'tea', materialized without a definition: tea/purchases." in line for line in log)
-
-
-def test_a_connection_that_was_renamed_keeps_its_assets(workspace: Workspace, instance: dg.DagsterInstance) -> None:
-    """It is known by its id."""
-    definitions = workspace.definitions()
-    workspace.api.ok("PATCH", f"/connections/{workspace.ids['tea']}", json={"name": "coffee"})
-
-    result = run(definitions, instance)
-
-    assert set(materialized(result)) == ALL
-    assert any("'tea' is called 'coffee' by now" in line for line in log_of(instance, result))
-
-
-@pytest.mark.parametrize("selected", [(), ("tea/users", "books/users")], ids=["all", "some"])
-def test_a_connection_that_was_deleted_is_a_clear_error(
-    workspace: Workspace, instance: dg.DagsterInstance, selected: tuple[str, ...]
-) -> None:
-    """The others sync."""
-    definitions = workspace.definitions()
-    workspace.api.ok("DELETE", f"/connections/{workspace.ids['tea']}")
-
-    result = run(definitions, instance, *selected)
-
-    assert not result.success
-    [failure] = failures_of(result)
-    assert "The connection 'tea'" in failure
-    assert "airbyte-dagster refresh" in failure
-    assert {key.split("/")[0] for key in materialized(result)} == ({"books"} if selected else {"books", "shoes"})
-
-
-def test_a_connection_that_was_switched_off_says_so(workspace: Workspace, instance: dg.DagsterInstance) -> None:
-    """It has no job."""
-    definitions = workspace.definitions()
-    workspace.api.ok("PATCH", f"/connections/{workspace.ids['tea']}", json={"status": "inactive"})
-
-    result = run(definitions, instance)
-
-    [failure] = failures_of(result)
-    assert "is inactive" in failure
-    assert workspace.jobs() == {"books": 1, "shoes": 1}
-
-
-def test_rows_before_are_counted_for_the_modes_that_need_them(
-    airbyte: RunningAirbyte, api: Api, instance: dg.DagsterInstance
-) -> None:
-    """Appended rows are verified, not only counted."""
-    workspace = Workspace(airbyte, api)
-    workspace.ids["log"] = workspace.connect("log", ("users",), mode="full_refresh_append")
-    definitions = workspace.definitions()
-
-    run(definitions, instance, "log/users")
-    second = run(definitions, instance, "log/users")
-
-    assert checked(second) == {"log/users": True}
-    [evaluation] = [item for item in second.get_asset_check_evaluations() if item.check_name == "row_count"]
-    assert "had 7 rows and has 14, Airbyte reports 7 more" in (evaluation.description or "")
-
-
-def test_checks_run_by_themselves(workspace: Workspace, instance: dg.DagsterInstance) -> None:
-    """Without a sync: what the last job claimed is held against what is there now."""
-    definitions = workspace.definitions(checks=Checks(schema=True))
-    run(definitions, instance)
-    selection = dg.AssetSelection.checks_for_assets(dg.AssetKey(["tea", "users"]))
-    alone = dg.define_asset_job("alone", selection=selection, executor_def=dg.in_process_executor)
-    both = dg.Definitions(assets=definitions.assets, resources=definitions.resources, jobs=[alone])
-
-    result = both.resolve_job_def("alone").execute_in_process(instance=instance)
-
-    assert {item.check_name for item in result.get_asset_check_evaluations()} == {"row_count", "schema", "values_kept"}
-    assert checked(result) == {"tea/users": True}
-    assert workspace.jobs()["tea"] == 1
-
-
-def test_without_a_warehouse_nothing_is_checked(workspace: Workspace, instance: dg.DagsterInstance) -> None:
-    """Airbyte's own numbers are told; there is no check that would have nothing to look at."""
-    result = run(workspace.definitions(warehouse=None), instance)
-
-    assert result.success
-    assert set(materialized(result)) == ALL
-    assert materialized(result)["tea/users"]["airbyte/rows_reported"] == 7
-    assert checked(result) == {}
-
-
-def test_a_warehouse_that_cannot_be_read_fails_no_sync(
-    workspace: Workspace, instance: dg.DagsterInstance, tmp_path: Path
-) -> None:
-    """Materializations are there; checks say that they could not look."""
-    file = tmp_path / workspace.server.home.warehouse.name
-    file.write_text("This is no database.")
-    warehouse = MotherDuckResource(database=str(file))
-
-    result = run(workspace.definitions(warehouse=warehouse), instance)
-
-    assert set(materialized(result)) == ALL
-    assert checked(result) == dict.fromkeys(ALL, False)
-
-
-def test_what_goes_to_another_database_is_not_checked(
-    workspace: Workspace, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The warehouse may have tables of the same names: what it says of them is nothing about this destination."""
-    elsewhere = workspace.api.destination("other.duckdb")
-    workspace.api.connection(
-        workspace.api.source(count=7),
-        elsewhere,
-        [{"name": "users", "syncMode": "incremental_append"}],
-        name="wine",
-        prefix="tea_",
-    )
-
-    result = run(workspace.definitions(), instance)
-
-    assert result.success, failures_of(result)
-    assert checked(result) == dict.fromkeys(ALL, True)
-    wine = materialized(result)["wine/users"]
-    assert wine["airbyte/rows_reported"] == 7
-    assert not wine.keys() & {"dagster/row_count", "dagster/column_schema"}
-    assert "Not counted and checked" in caplog.text
-    assert "'duck'" in caplog.text
-    deferred = workspace.definitions(wait="deferred").resolve_asset_graph()
-    assert {key.asset_key.to_user_string() for key in deferred.asset_check_keys} == ALL
-    catalog = build_catalog(take_snapshot(client_of(workspace.server), workspace.server.workspace_id))
-    for connection in client_of(workspace.server).connections(workspace.server.workspace_id):
-        targets = workspace_targets(catalog, frozenset([elsewhere]))(connection)
-        assert [bool(target.tables) for target in targets.assets] == [connection.name != "wine"] * len(
-            connection.streams
-        )
-
-
-def test_an_op_for_each_connection_where_that_is_wanted(workspace: Workspace, instance: dg.DagsterInstance) -> None:
-    """Then Dagster retries and shows each by itself."""
-    result = run(workspace.definitions(one_op_per_connection=True), instance)
-
-    assert result.success
-    assert len({event.step_key for event in result.get_asset_materialization_events()}) == len(SHOPS)
-    assert checked(result) == dict.fromkeys(ALL, True)
-    assert workspace.jobs() == dict.fromkeys(SHOPS, 1)
-
-
-def test_settings_that_contradict_each_other_are_refused(workspace: Workspace) -> None:
-    """When definitions are built, with what to do."""
-    with pytest.raises(ConfigurationError, match="no warehouse"):
-        workspace.definitions(warehouse=None, checks=Checks())
-    with pytest.raises(ConfigurationError, match="max_concurrent_syncs is 0"):
-        workspace.definitions(max_concurrent_syncs=0)
-    with pytest.raises(ConfigurationError, match="deferred"):
-        workspace.definitions(wait="deferred", sync_sensor=False)
-    with pytest.raises(ConfigurationError, match=r"wait is 'later'.*inline, deferred"):
-        workspace.definitions(wait="later")
-    with pytest.raises(ConfigurationError, match="name is 'my ws'"):
-        workspace.definitions(name="my ws")
-
-
-def test_a_workspace_without_assets_says_so(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
-    """A selector that nothing fits may be a mistake."""
-    definitions = workspace.definitions(connection_selector=ConnectionSelector(id="nonsense"))
-
-    assert list(definitions.resolve_all_asset_keys()) == []
-    assert f"of its {len(SHOPS)} connections none is selected" in caplog.text
-
-
-def test_definitions_load_from_the_file_with_airbyte_down(
-    workspace: Workspace, instance: dg.DagsterInstance, tmp_path: Path
-) -> None:
-    """It is asked once; later loads call nothing."""
-    state = tmp_path / "state.json"
-    airbyte = resource_of(workspace.server, workspace_id=workspace.server.workspace_id)
-    build_workspace_defs(airbyte, state_path=state)
-    server_url = workspace.server.server_url
-    nobody = AirbyteResource(server_url=server_url, client_id="nobody", client_secret="wrong")
-
-    definitions = build_workspace_defs(nobody, state_path=state)
-
-    assert json.loads(state.read_text())["workspace_id"] == workspace.server.workspace_id
-    assert {key.to_user_string() for key in definitions.resolve_all_asset_keys()} >= ALL
-
-
-def test_deferred_syncs_are_told_of_by_the_sensor(workspace: Workspace, instance: dg.DagsterInstance) -> None:
-    """The run starts them and ends; whoever starts Dagster anew in between loses nothing; checks follow."""
-    definitions = workspace.definitions(wait="deferred")
-    [sensor] = definitions.sensors or []
-    assert isinstance(sensor, dg.SensorDefinition)
-    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
-    repository = definitions.get_repository_def()
-
-    def tick(cursor: str | None) -> Any:
-        with dg.build_sensor_context(
-            instance, cursor=cursor, repository_def=repository, resources=definitions.resources, sensor_name=sensor.name
-        ) as context:
-            return sensor.evaluate_tick(context)
-
-    first = tick(None)
-    workspace.server.engine.hold()
-    result = run(definitions, instance)
-    assert result.success, failures_of(result)
-    assert materialized(result) == {}
-    assert workspace.jobs() == dict.fromkeys(SHOPS, 1)
-    early = tick(first.cursor)
-    workspace.server.engine.release()
-    for job in workspace.api.ok("GET", "/jobs", params={"limit": 100})["data"]:
-        workspace.api.finish(job["jobId"])
-    late = tick(early.cursor)
-
-    assert not early.asset_events
-    told = {event.asset_key.to_user_string(): event for event in late.asset_events}
-    assert set(told) == ALL
-    assert {event.metadata["dagster/row_count"].value for event in told.values()} == {7}
-    [request] = late.run_requests or []
-    assert len(request.asset_check_keys or []) == 2 * len(ALL)
-
-
-def test_a_sensor_for_syncs_of_airbytes_own_is_there_if_wanted(workspace: Workspace) -> None:
-    """It is off until somebody switches it on; without a warehouse it looks into none."""
-    definitions = workspace.definitions(sync_sensor=True, warehouse=None)
-
-    [sensor] = definitions.sensors or []
-    assert isinstance(sensor, dg.SensorDefinition)
-    assert sensor.name == "workspace_syncs"
-    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
-    assert sensor.required_resource_keys == {"airbyte"}
-    dg.Definitions.validate_loadable(definitions)
-
-
 #: Runs the workspace's job in a process of its own, which can be killed. Arguments: state, home of Dagster, server's
 #: address, id and secret, warehouse, run id of this process's run.
 PROCESS = """
@@ -629,9 +287,11 @@ def test_a_dozen_real_syncs(real_home: Path, instance: dg.DagsterInstance) -> No
         snapshot = take_snapshot(client_of(server), server.workspace_id)
         definitions = workspace_defs(
             snapshot,
-            airbyte=resource_of(server, workspace_id=server.workspace_id),
-            warehouse=warehouse_of(server),
-            max_concurrent_syncs=6,
+            WorkspaceOptions(
+                resource_of(server, workspace_id=server.workspace_id),
+                warehouse=warehouse_of(server),
+                max_concurrent_syncs=6,
+            ),
         )
 
         result = run(definitions, instance)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
@@ -18,13 +18,14 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from airbyte_dagster.local import problems
 from airbyte_dagster.local.declarative import OwnConnectors
 from airbyte_dagster.local.destinations import Places
-from airbyte_dagster.local.engine import Engine
+from airbyte_dagster.local.engine import Engine, Json
 from airbyte_dagster.local.forms import Forms
 from airbyte_dagster.local.jobs import JobRunner
 from airbyte_dagster.local.jobstore import JobStore
+from airbyte_dagster.local.records import Connection
 from airbyte_dagster.local.schedules import Scheduler
 from airbyte_dagster.local.settings import PUBLIC_API, Credentials, Home
-from airbyte_dagster.local.statestore import StateStore
+from airbyte_dagster.local.statestore import StateStore, StreamKey
 from airbyte_dagster.local.store import Store
 from airbyte_dagster.local.tagstore import TagStore
 
@@ -106,11 +107,28 @@ class Context:
         """The tags, which are in the store's database."""
         return TagStore(self.store)
 
+    def change_connection(self, before: Connection, **changes: Any) -> Connection:
+        """Change some columns of a connection; a stream whose sync mode changed starts from its beginning.
+
+        Raises:
+            ApiError: As `Store.change_connection`.
+        """
+        after = self.store.change_connection(before.id, **changes)
+        old, new = (dict(zip(map(_key, record.catalog), record.streams, strict=True)) for record in (before, after))
+        moved = {key for key in old.keys() & new.keys() if old[key]["syncMode"] != new[key]["syncMode"]}
+        if moved:
+            self.states.forget_streams(before.id, moved)
+        return after
+
     def close(self) -> None:
         """End jobs, and whatever else runs for this server. May be called again."""
         self.schedules.close()
         self.runner.close()
         self.engine.close()
+
+
+def _key(stream: Json) -> StreamKey:
+    return (stream.get("namespace"), stream["name"])
 
 
 def get_context(request: Request) -> Context:

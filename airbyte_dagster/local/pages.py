@@ -53,6 +53,7 @@ class Confirmation:
         action: The address that does it.
         back: The address that leads away from it.
         choices: Value and words of what can be chosen, the first by default; empty for nothing.
+        streams: Value and words of streams that it is done with, as long as they stay chosen.
         connections: Connections that it concerns.
     """
 
@@ -62,6 +63,7 @@ class Confirmation:
     action: str
     back: str
     choices: Sequence[tuple[str, str]] = ()
+    streams: Sequence[tuple[str, str]] = ()
     connections: Sequence[Connection] = ()
 
 
@@ -208,9 +210,10 @@ def job(
         path=connection_path(its_connection),
         job=shown,
         is_active=record.status in ACTIVE,
+        chosen=[name_of(*key) for key in record.streams or ()],
         failure=record.failure,
         attempts=[{"endedAt": None, **attempt} for attempt in attempts],
-        streams=[{**stream, "name": _name(stream["streamNamespace"], stream["streamName"])} for stream in record.stats],
+        streams=[_moved(stream) for stream in record.stats],
         log=[(line, any(words in line for words in _BAD_WORDS)) for line in log.splitlines()],
         log_is_cut=log_is_cut,
         renews=_renewal([record]) if follow else None,
@@ -277,13 +280,21 @@ def _job(record: Job) -> Json:
     }
 
 
+def _moved(stats: Mapping[str, Any]) -> Json:
+    return {
+        **stats,
+        "name": name_of(stats["streamNamespace"], stats["streamName"]),
+        "status": (stats.get("status") or "").lower(),  # older jobs have none
+    }
+
+
 def _streams(record: Connection, tables: Sequence[str], jobs: Sequence[Job]) -> list[Json]:
-    syncs = (one for one in jobs if one.type == "sync" and one.status not in ACTIVE and one.stats)
+    syncs = (one for one in jobs if one.type != "reset" and one.status not in ACTIVE and one.stats)
     stats = next((one.stats for one in syncs), [])
     rows = {(one["streamNamespace"], one["streamName"]): one["recordsCommitted"] for one in stats}
     return [
         {
-            "name": _name(shown.get("namespace"), shown["name"]),
+            "name": name_of(shown.get("namespace"), shown["name"]),
             "table": table,
             "mode": shown["syncMode"].replace("_", " "),
             "cursor": ".".join(shown.get("cursorField") or []),
@@ -295,7 +306,8 @@ def _streams(record: Connection, tables: Sequence[str], jobs: Sequence[Job]) -> 
     ]
 
 
-def _name(namespace: str | None, name: str) -> str:
+def name_of(namespace: str | None, name: str) -> str:
+    """A stream's name for people."""
     return f"{namespace}.{name}" if namespace else name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Any
 
 import httpx
 import pytest
@@ -17,17 +18,19 @@ def pages_of(airbyte: RunningAirbyte, connection: str) -> str:
     return f"{airbyte.url}/workspaces/{airbyte.workspace_id}/connections/{connection}"
 
 
-def form(page: str, action: str) -> dict[str, str]:
-    """The hidden fields of the form on a page that leads to an address ending so."""
+def form(page: str, action: str) -> dict[str, Any]:
+    """The hidden fields of the form on a page that leads to an address ending so, and the streams chosen there."""
     text = httpx.get(page).text
     for found in re.findall("<form.*?</form>", text, re.DOTALL):
         if re.search(rf'action="[^"]*/{action}"', found):
             fields = re.findall('<input type="hidden" name="([^"]*)" value="([^"]*)">', found)
-            return {name: unescape(value) for name, value in fields}
+            streams = re.findall('name="stream" value="([^"]*)" checked', found)
+            found_fields = {name: unescape(value) for name, value in fields}
+            return {**found_fields, "stream": [unescape(value) for value in streams]}
     raise AssertionError(f"{page} has no form for {action}")
 
 
-def press(url: str, fields: dict[str, str], **headers: str) -> httpx.Response:
+def press(url: str, fields: dict[str, Any], **headers: str) -> httpx.Response:
     return httpx.post(url, data=fields, headers={"sec-fetch-site": "same-origin", **headers}, follow_redirects=True)
 
 
@@ -60,20 +63,21 @@ def test_cancel(airbyte: RunningAirbyte, api: Api, connection: str) -> None:
 
 
 def test_only_what_can_be_done_is_offered(airbyte: RunningAirbyte, api: Api, connection: str) -> None:
-    """A sync when none is active, a cancel when one is; neither for a connection that is inactive."""
+    """A sync and a refresh when no job is active, a cancel when one is; none of them for an inactive connection."""
 
-    def offered() -> tuple[bool, bool]:
+    def offered() -> set[str]:
         text = httpx.get(f"{pages_of(airbyte, connection)}/status").text
-        return '/sync"' in text, '/cancel"' in text
+        return set(re.findall(rf'(?:action|href)="[^"]*/{connection}/(\w+)"', text))
 
-    assert offered() == (True, False)
+    always = {"clear", "delete"}
+    assert offered() == {"sync", "refresh", *always}
     airbyte.engine.hold()
     job = api.sync(connection)
-    assert offered() == (False, True)
+    assert offered() == {"cancel", *always}
     airbyte.engine.release()
     api.finish(job)
     api.ok("PATCH", f"/connections/{connection}", json={"status": "inactive"})
-    assert offered() == (False, False)
+    assert offered() == always
 
 
 def test_a_refusal_is_shown(airbyte: RunningAirbyte, api: Api, connection: str) -> None:
@@ -100,6 +104,57 @@ def test_clear(airbyte: RunningAirbyte, api: Api, connection: str) -> None:
     answer = press(f"{path}/clear", form(f"{path}/clear", "clear"))
     assert "clear of" in answer.text
     assert api.finish(2)["jobType"] == "reset"
+    assert airbyte.jobs.get(2).streams is None
+
+
+def test_clear_some_streams(airbyte: RunningAirbyte, api: Api) -> None:
+    """Those that are chosen on the page before; a namesake in another namespace is not meant."""
+    airbyte.engine.add("two", {"users": [{"id": 1}], "orders": [{"id": 1}]}, namespaces={"users": "eu"})
+    connection = api.connection(api.source("two"), api.destination(), ["users", "orders"])
+    path = pages_of(airbyte, connection)
+    fields = form(f"{path}/clear", "clear")
+    assert len(fields["stream"]) == 2
+    answer = press(f"{path}/clear", {**fields, "stream": fields["stream"][:1]})
+    assert "Of these streams only: eu.users" in answer.text
+    assert airbyte.jobs.get(1).streams == [["eu", "users"]]
+    for nothing in ([], ['[null, "users"]'], ["nonsense"]):
+        refused = press(f"{path}/clear", {**fields, "stream": nothing})
+        assert (refused.status_code, "No stream was chosen." in refused.text) == (422, True)
+
+
+@pytest.mark.parametrize(("choice", "mode"), [("Merge", "Merge"), ("Truncate", "Truncate"), ("", "Merge")])
+def test_refresh(choice: str, mode: str, airbyte: RunningAirbyte, api: Api, connection: str) -> None:
+    """After a page where it is chosen what becomes of the rows: by default they stay."""
+    path = pages_of(airbyte, connection)
+    assert '/refresh"' in httpx.get(f"{path}/status").text
+    assert 'value="Merge" checked' in httpx.get(f"{path}/refresh").text
+    answer = press(f"{path}/refresh", {**form(f"{path}/refresh", "refresh"), "choice": choice})
+    assert "refresh of" in answer.text
+    job = airbyte.jobs.get(1)
+    assert (job.type, job.refresh_mode, job.streams) == ("refresh", mode, None)
+    assert api.finish(1)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"), [("inactive", {"sync", "refresh"}), ("deprecated", {"sync", "refresh", "clear"})]
+)
+def test_what_a_connection_that_is_not_active_refuses(
+    status: str, refused: set[str], airbyte: RunningAirbyte, api: Api, connection: str
+) -> None:
+    """A page from before it was changed can't start what would be refused now."""
+    path = pages_of(airbyte, connection)
+    fields = {action: form(f"{path}/{page}", action) for action, page in PAGES.items()}
+    if status == "deprecated":
+        api.delete(f"/connections/{connection}")
+    else:
+        api.ok("PATCH", f"/connections/{connection}", json={"status": status})
+    for action, given in fields.items():
+        answer = press(f"{path}/{action}", given)
+        assert (action, answer.status_code) == (action, 409 if action in refused else 200)
+        assert (f"This connection is {status}." in answer.text) == (action in refused)
+
+
+PAGES = {"sync": "status", "refresh": "refresh", "clear": "clear"}
 
 
 def test_delete_a_connection(airbyte: RunningAirbyte, api: Api, connection: str) -> None:
@@ -171,7 +226,7 @@ def test_a_form_of_others_does_nothing(
 def test_a_body_without_end_is_refused(airbyte: RunningAirbyte, connection: str) -> None:
     """So are one of thousands of fields, and one that is no text."""
     path = pages_of(airbyte, connection)
-    for body in (b"x" * 10_001, b"a=1&" * 100, b"\xff"):
+    for body in (b"x" * 1_000_001, b"a=1&" * 10_001, b"\xff"):
         assert httpx.post(f"{path}/sync", content=body).status_code == 403
 
 
@@ -179,7 +234,7 @@ def test_each_change_needs_a_token(airbyte: RunningAirbyte) -> None:
     """There is no button without one."""
     routes = [route for route in page_actions.router.routes if isinstance(route, APIRoute)]
     changes = [route for route in routes if "POST" in (route.methods or ())]
-    assert len(changes) >= 5
+    assert len(changes) >= 6
     for route in changes:
         answer = httpx.post(f"{airbyte.url}{re.sub('{.*?}', airbyte.workspace_id, route.path)}", data={"token": "x"})
         assert (route.path, answer.status_code) == (route.path, 403)

@@ -131,6 +131,23 @@ def test_streams_show_their_tables(airbyte: RunningAirbyte, api: Api) -> None:
     assert "raw_users</code>" not in get(airbyte, path).text
 
 
+def test_warnings(airbyte: RunningAirbyte, api: Api) -> None:
+    """A table that another connection writes too, and what has changed in the source, are said on the page."""
+    source, destination = api.source(count=1), api.destination()
+    first, second = (api.connection(source, destination, ["users"], name=name) for name in ("one", "two"))
+    path = f"/workspaces/{airbyte.workspace_id}/connections"
+    for connection, other in ((first, "two"), (second, "one")):
+        text = get(airbyte, f"{path}/{connection}/status").text
+        assert f"The table main.users is written by the connection {other}" in text
+    assert "The schema of the source has" not in text
+    drift = {"change": "non_breaking", "words": ["the stream users has the new field <b>"]}
+    airbyte.store.change_connection(first, drift=drift)
+    assert "the stream users has the new field &lt;b&gt;" in get(airbyte, f"{path}/{first}/status").text
+    api.delete(f"/connections/{first}")
+    for connection in (first, second):
+        assert "Warnings" not in get(airbyte, f"{path}/{connection}/status").text
+
+
 def test_a_jobs_page(airbyte: RunningAirbyte, api: Api) -> None:
     """The link in Dagster's metadata opens it: the attempt, rows and bytes by stream, and the log."""
     connection = api.connection(api.source(count=1005), api.destination(), ["users", "products"], name="shop")

@@ -173,7 +173,8 @@ def test_what_makes_a_stream_start_from_the_beginning(
         assert read() == {"kept": 2, "changed": 2, "dropped": 2}
 
         change(real_home, "DROP TABLE dropped")
-        for mode, again in (("full_refresh_overwrite", 2), ("incremental_append", 0)):
+        modes = ("full_refresh_overwrite", "incremental_append", "incremental_deduped_history", "incremental_append")
+        for mode, again in zip(modes, (2, 0, 0, 0), strict=True):
             body = {"configurations": {"streams": streams(mode)}}
             api.ok("PATCH", f"/connections/{connection}", json=body)
             assert read() == {"kept": 0, "changed": 2, "dropped": again}

@@ -111,6 +111,7 @@ def test_nothing_is_cut_or_broken(width: int, shop: Shop, page: Page) -> None:
         f"{shop.workspace}/source/{shop.source}/delete",
         f"{shop.path}/status",
         f"{shop.path}/clear",
+        f"{shop.path}/refresh",
         shop.job(shop.failed),
         "/nonesuch",
     ]
@@ -135,7 +136,7 @@ def test_sync_from_the_page(shop: Shop, page: Page) -> None:
     expect(page.get_by_text("running", exact=True).first).to_be_visible()
     shop.airbyte.engine.release()
     expect(page.get_by_text("succeeded", exact=True).first).to_be_visible()
-    expect(page.get_by_role("row", name=re.compile("^users 0 0"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("^users complete 0 0"))).to_be_visible()
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
 
 
@@ -151,8 +152,10 @@ def test_cancel_and_clear_from_the_page(shop: Shop, page: Page) -> None:
     page.get_by_role("link", name="Clear…").click()
     page.get_by_role("link", name="Back").click()
     page.get_by_role("link", name="Clear…").click()
+    page.get_by_label("products").uncheck()
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_text("clear of")).to_be_visible()
+    expect(page.get_by_text("Of these streams only: users, purchases")).to_be_visible()
     expect(page.get_by_text("succeeded", exact=True).first).to_be_visible()
     assert shop.api.ok("GET", f"/jobs/{job + 1}")["jobType"] == "reset"
 

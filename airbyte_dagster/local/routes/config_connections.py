@@ -43,7 +43,7 @@ def update_web_connection(context: Ctx, body: WebConnectionUpdate) -> dict[str, 
         changes |= schemachanges.reviewed(configviews.streams_of(body.sync_catalog))
     if changes:
         with configproblems.in_its_words():
-            record = context.store.change_connection(record.id, **changes)
+            record = context.change_connection(record, **changes)
     if body.status == "deprecated":
         context.runner.cancel([record.id])
     return _web_connection(context, record)

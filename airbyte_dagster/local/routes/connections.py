@@ -187,7 +187,7 @@ def patch_connection(context: Ctx, connection_id: UUID, body: ConnectionPatch) -
         source = context.store.actor("source", record.source_id)
         selected = _selected(context, source, body.configurations)
     given = {key: value for key, value in changes.items() if value is not None} | selected
-    changed = context.store.change_connection(record.id, **given)
+    changed = context.change_connection(record, **given)
     if changed.status == "deprecated":  # it is deleted by that, as with DELETE
         context.runner.cancel([record.id])
     return views.connection(changed)

@@ -16,15 +16,19 @@ from airbyte_dagster.local.schemas import JobCreate
 router = APIRouter(prefix="/jobs", tags=["6. Jobs"])
 
 _EXAMPLES = {
-    name: {"value": {"connectionId": "put the connectionId here", "jobType": name}} for name in ("sync", "reset")
+    name: {"value": {"connectionId": "put the connectionId here", "jobType": name}}
+    for name in ("sync", "clear", "reset")
 }
 Moment = Annotated[datetime | None, Query()]
 State = Literal["pending", "queued", "running", "incomplete", "failed", "succeeded", "cancelled"]
 
 
-@router.post("", summary="Start a sync or a reset")
+@router.post("", summary="Start a sync, or clear the tables")
 def create_job(context: Ctx, body: Annotated[JobCreate, Body(openapi_examples=_EXAMPLES)]) -> dict[str, Any]:
-    """Answers as soon as the job exists. `reset` and `clear` are the same: they empty the tables of all streams."""
+    """Answers as soon as the job exists. `clear`, and `reset`, its older name, empty the tables of all streams.
+
+    The configuration API has `connections/refresh` and `connections/clear/stream` besides, for streams one by one.
+    """
     connection = context.store.connection(str(body.connection_id))
     if body.job_type == "refresh":
         raise problems.unprocessable("Refreshes are not supported in the public API")

@@ -28,8 +28,9 @@ _MOST_JOBS = 50
 _MOST_LOG_BYTES = 200_000
 _MOST_OFFSET = 10**9
 
-#: What the page of a connection offers, besides syncing, cancelling and deleting: the address' last part, and words.
-ACTIONS = (("clear", "Clear"),)
+#: What the page of a connection may offer besides syncing, cancelling and deleting: the address' last part, and words.
+_REFRESH = ("refresh", "Refresh")
+_CLEAR = ("clear", "Clear")
 
 
 def _offset(text: Annotated[str, Query(alias="offset")] = "") -> int:
@@ -124,6 +125,7 @@ def connection_page(context: Context, home: Workspace, record: Connection, messa
     """A connection's page, with the reason why something was refused if there is one."""
     found = context.store.actors_by_id([record.source_id, record.destination_id])
     destination = found.get(record.destination_id)
+    can_refresh = record.status == "active" and not context.jobs.active(record.id)
     return pages.connection(
         record,
         home,
@@ -131,8 +133,8 @@ def connection_page(context: Context, home: Workspace, record: Connection, messa
         context.jobs.page(JobFilter(connection_id=record.id, descending=True), _MOST_JOBS, 0),
         context.forms.token,
         tables=_tables(context, record, destination),
-        actions=ACTIONS,
-        warnings=warnings_of(context, record),
+        actions=[_REFRESH, _CLEAR] if can_refresh else [_CLEAR],
+        warnings=warnings_of(context, record) if record.status != "deprecated" else (),
         message=message,
     )
 

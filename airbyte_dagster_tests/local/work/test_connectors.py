@@ -154,6 +154,14 @@ def run_here(
     return [entry for line in said for entry in line.get("states", [])]
 
 
+def test_a_connector_that_is_killed_fails_the_job(worker: Worker) -> None:
+    """A signal is no success, though there is no exit code that would say so."""
+    killed = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    failure = worker.run([plan("s", V)], [ONE], stderr="", connector=killed).failure
+    assert failure is not None
+    assert failure["message"] == "The source connector was killed by signal 9 without saying why"
+
+
 def test_a_line_without_an_end_is_bounded(tmp_path: Path) -> None:
     """The source is ended, with the beginning of the line as the reason, long before memory is used up."""
     (tmp_path / "endless.py").write_text("import sys\nwhile True: sys.stdout.write('x' * 100_000)\n")

@@ -119,6 +119,18 @@ def test_rows_up_to_the_last_state_survive_a_crash(worker: Worker) -> None:
     assert worker.query("SELECT count(*) FROM s") == [(3,)]
 
 
+def test_a_state_of_all_streams_counts_only_with_a_table_of_theirs(worker: Worker) -> None:
+    """Where all tables are gone the connector gets no state; where some are, it has to tell its streams apart."""
+    streams = [plan(name, TYPES, incremental=True) for name in ("one", "two")]
+    whole = {"type": "LEGACY", "data": {"position": 5}}
+    assert worker.run(streams, [], states=[whole]).failure is None
+    assert not (worker.home / "lines.state").exists()
+    worker.query("DROP TABLE one")
+    failure = worker.run(streams, [], states=[whole]).failure
+    assert failure is not None
+    assert "The tables of one are gone, and this source has one state for all streams" in failure["message"]
+
+
 def test_streams_that_are_read_at_once_have_marks_of_their_own(worker: Worker) -> None:
     """A state of one stream does not let rows of another count that come after that one's own state."""
     streams = [plan(name, {"v": {"type": "integer"}}, incremental=True) for name in ("one", "two")]

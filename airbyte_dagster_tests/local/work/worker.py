@@ -116,6 +116,7 @@ class Worker:
         exit_code: int = 0,
         stderr: str = "",
         job_type: str = "sync",
+        connector: str = CONNECTOR,
     ) -> dict[str, Any]:
         """What the server sends to the worker."""
         self.jobs += 1
@@ -123,7 +124,7 @@ class Worker:
         scratch.mkdir()
         file = self.home / "lines"
         file.write_bytes(b"".join(_line(line) + b"\n" for line in lines))
-        (self.home / "connector.py").write_text(CONNECTOR)
+        (self.home / "connector.py").write_text(connector)
         return {
             "job_id": self.jobs,
             "job_type": job_type,
@@ -143,7 +144,7 @@ class Worker:
         Args:
             streams: What is read.
             lines: What the connector writes: messages, or lines as bytes.
-            more: ``states``, ``exit_code``, ``stderr`` of the connector, ``job_type``.
+            more: ``states``, ``exit_code`` and ``stderr`` of the connector, ``job_type``, and another connector's code.
         """
         process = self.start(streams, lines=lines, **more)
         assert process.stdout is not None

@@ -82,9 +82,8 @@ def test_what_is_no_path_of_a_file(path: str, reason: str, airbyte: RunningAirby
 def test_what_is_the_servers_own(path: str, airbyte: RunningAirbyte, api: Api, tmp_path: Path) -> None:
     """Nothing of the server's own is a destination, by any spelling or link, nor where a link leads to."""
     home = airbyte.home
-    home.environments.rmdir()
     (tmp_path / "shared").mkdir()
-    home.environments.symlink_to(tmp_path / "shared")
+    (home.root / "environments").symlink_to(tmp_path / "shared")
     (home.root / "shared").symlink_to(tmp_path / "shared")
     (home.root / "link").symlink_to("local")
     (home.root / "file.duckdb").symlink_to("local/state.sqlite")

@@ -33,7 +33,6 @@ HOSTILE = [
     "git+https",
     "faker\n",
     "FAKER",
-    "engine",
     "\u202efaker",
     "a" * 300 + "/",
 ]

@@ -86,7 +86,8 @@ class ConfigurationApi(Session):
             if page is None:
                 return None
             for key, attempt, state in page:
-                if key not in last or attempt >= last[key][0]:
+                # What does not say which attempt it is of may be of one that was followed by another.
+                if attempt is not None and (key not in last or attempt >= last[key][0]):
                     last[key] = (attempt, state)
             if len(page) < PAGE_SIZE:
                 break

@@ -36,9 +36,12 @@ def _committed(stats: Mapping[str, Any]) -> int | None:
 
     ``StatsAggregationHelper.kt`` does so: none committed where some were emitted, and not rejected, is not known.
     """
-    committed, emitted = integer_of(stats.get("recordsCommitted")), integer_of(stats.get("recordsEmitted")) or 0
-    rejected = integer_of(stats.get("recordsRejected")) or 0
-    return None if committed == 0 and emitted > rejected else committed
+    committed, emitted, rejected = (
+        integer_of(stats.get(name)) for name in ("recordsCommitted", "recordsEmitted", "recordsRejected")
+    )
+    if committed != 0:
+        return committed
+    return 0 if emitted == 0 or (emitted is not None and emitted == rejected) else None
 
 
 def parse_reset_streams(data: Any) -> frozenset[StreamKey] | None:
@@ -107,7 +110,7 @@ def _failures(attempt: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [failure for failure in found if isinstance(failure, Mapping)]
 
 
-def parse_stream_states(data: Any) -> list[tuple[StreamKey, int, str]] | None:
+def parse_stream_states(data: Any) -> list[tuple[StreamKey, int | None, str]] | None:
     """Read a page of ``stream_statuses/list``: stream, number of the attempt, ``runState``; ``None`` if it is none."""
     listed = data.get("streamStatuses") if isinstance(data, Mapping) else None
     if not isinstance(listed, list):
@@ -115,7 +118,7 @@ def parse_stream_states(data: Any) -> list[tuple[StreamKey, int, str]] | None:
     return [
         (
             StreamKey(text_of(item.get("streamNamespace")) or None, text_of(item.get("streamName"))),
-            integer_of(item.get("attemptNumber")) or 0,
+            integer_of(item.get("attemptNumber")),
             text_of(item.get("runState")).upper(),
         )
         for item in listed

@@ -111,14 +111,17 @@ def _row_count_appended(
 
 def _rejected(report: ReportedStats, found: Finding) -> Finding:
     """Warn where rows fit but for records that the destination did not take."""
-    rejected = report.rejected or 0
+    rejected = report.rejected
     if not rejected or found.verdict is Verdict.UNVERIFIED:
         return found
     text = f"the destination rejected {rejected:,} more records."
-    effect = SYNC_MODES[report.sync_mode]
-    expected = (report.reported or 0) + (report.before or 0 if effect.keeps else 0)
+    before = report.before if SYNC_MODES[report.sync_mode].keeps else 0
     # Whether they are among the committed ones depends on the destination.
-    fits = found.verdict is Verdict.PASSED or found.numbers["rows_in_warehouse"] == expected - rejected
+    fits = found.verdict is Verdict.PASSED or (
+        report.reported is not None
+        and before is not None
+        and found.numbers["rows_in_warehouse"] == before + report.reported - rejected
+    )
     if not fits:
         return replace(found, text=f"{found.text.rstrip('.')}; {text}")
     return replace(found, verdict=Verdict.WARNED, text=f"{found.text.rstrip('.')}; {text}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 
 from airbyte_dagster.local import destinations, drift
 from airbyte_dagster.local.destinations import Places
@@ -52,8 +54,12 @@ class Beforehand:
         self._engine = engine
         self._places = places
 
-    def begin(self, job: Job) -> Look | None:
+    def begin(self, job: Job, hide: Callable[[str], str]) -> Look | None:
         """Look at a job's connection; a source that is not waited for is looked at beside the sync.
+
+        Args:
+            job: The job.
+            hide: Takes the job's secrets out of a line of its log.
 
         Raises:
             Disabled: The source has changed so that the connection was disabled.
@@ -62,31 +68,36 @@ class Beforehand:
             ApiError: The connection can't sync: it has two streams for one table.
         """
         connection = self._store.note_tables(job.connection_id)
-        self._log(job, [f"WARNING: {sharing}" for sharing in self.shared_tables(connection)])
+        log = partial(_log, self._places.home.job_log(job.id), hide)
+        log([f"WARNING: {sharing}" for sharing in self.shared_tables(connection)])
         if job.type == "reset":
             return None
         source = self._store.actor("source", connection.source_id)
         if not drift.decides(connection):
-            return Look(lambda: self._look_beside(job, connection, source))
+            return Look(lambda: self._look_beside(connection, source, log))
         try:
-            self._log(job, drift.look(self._store, self._engine, connection, source))
+            log(self._look(connection, source, log))
         except ConnectorFailed as error:
             if connection.schema_updates != "ignore":
                 raise
-            self._log(job, [f"The source could not be asked whether its schema has changed: {error}"])
+            log([f"The source could not be asked whether its schema has changed: {error}"])
         return None
 
     def shared_tables(self, connection: Connection) -> list[Sharing]:
         """The tables of a connection that others write, too."""
         return self._store.shared_tables(connection, self._database_of)
 
-    def _look_beside(self, job: Job, connection: Connection, source: Actor) -> None:
+    def _look(self, connection: Connection, source: Actor, log: Callable[[Iterable[str]], None]) -> list[str]:
+        # The connector may have to be installed for it, of which each step goes into the log.
+        return drift.look(self._store, self._engine, connection, source, on_progress=lambda line: log([line]))
+
+    def _look_beside(self, connection: Connection, source: Actor, log: Callable[[Iterable[str]], None]) -> None:
         # What can't be asked now shows in the sync itself, and a connection may be deleted meanwhile.
         with contextlib.suppress(ConnectorFailed, UnknownConnector, ApiError):
             try:
-                self._log(job, drift.look(self._store, self._engine, connection, source))
+                log(self._look(connection, source, log))
             except drift.Disabled as error:  # its streams were changed since: this sync goes on, the next does not
-                self._log(job, [str(error)])
+                log([str(error)])
 
     def _database_of(self, destination: Actor) -> object:
         try:
@@ -95,9 +106,10 @@ class Beforehand:
             return None
         return where.kind, where.path, where.database, where.host, where.port
 
-    def _log(self, job: Job, lines: Iterable[str]) -> None:
-        said = list(lines)
-        if said:
-            with contextlib.closing(JobLog(self._places.home.job_log(job.id))) as log:
-                for line in said:
-                    log.write(line)
+
+def _log(path: Path, hide: Callable[[str], str], lines: Iterable[str]) -> None:
+    said = list(lines)
+    if said:
+        with contextlib.closing(JobLog(path)) as log:
+            for line in said:
+                log.write(hide(line))

@@ -19,7 +19,7 @@ from typing import Any
 
 from airbyte_dagster.local import answers, configuration, manifests
 from airbyte_dagster.local.children import Children
-from airbyte_dagster.local.engine import ConnectorFailed, Json, UnknownConnector
+from airbyte_dagster.local.engine import ConnectorFailed, Json, Progress, UnknownConnector
 from airbyte_dagster.local.environments import (
     MANIFESTS,
     NAME,
@@ -27,7 +27,6 @@ from airbyte_dagster.local.environments import (
     EnvironmentFailed,
     Environments,
     NoSuchPackage,
-    Progress,
 )
 from airbyte_dagster.local.options import MANIFEST_SUFFIXES
 from airbyte_dagster.local.protocol import Reply
@@ -166,9 +165,11 @@ class Connectors:
                 return None if status.get("status") == "SUCCEEDED" else self._redactor(name, config).text(reason)
         raise ConnectorFailed(f"The connector {name} gave no answer to the check")
 
-    def discover(self, name: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[Json]:
+    def discover(
+        self, name: str, config: Mapping[str, Any], *, refresh: bool = False, on_progress: Progress | None = None
+    ) -> list[Json]:
         """The streams of this configuration, cached per connector version and configuration."""
-        connector = self.resolve(name)
+        connector = self.resolve(name, on_progress)
         file = answers.streams_file(connector.directory, name)
         kept: list[Json] | None = None if refresh else answers.read(file)
         if kept is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from airbyte_dagster.local import schemachanges, tableclaims
-from airbyte_dagster.local.engine import Engine, Json
+from airbyte_dagster.local.engine import Engine, Json, Progress
 from airbyte_dagster.local.problems import ApiError
 from airbyte_dagster.local.records import Actor, Connection
 from airbyte_dagster.local.schemachanges import StreamChange
@@ -38,7 +38,9 @@ def decides(connection: Connection) -> bool:
     return connection.schema_updates != "ignore" or schemachanges.can_break(connection)
 
 
-def look(store: Store, engine: Engine, connection: Connection, source: Actor) -> list[str]:
+def look(
+    store: Store, engine: Engine, connection: Connection, source: Actor, *, on_progress: Progress | None = None
+) -> list[str]:
     """Ask a connection's source what it has, and do what the connection says of changes.
 
     Returns:
@@ -49,7 +51,7 @@ def look(store: Store, engine: Engine, connection: Connection, source: Actor) ->
         ConnectorFailed: The source could not be asked.
         UnknownConnector: There is no such connector.
     """
-    discovered = engine.discover(source.type, source.configuration, refresh=True)
+    discovered = engine.discover(source.type, source.configuration, refresh=True, on_progress=on_progress)
     said: list[str] = []
 
     def follow(now: Connection) -> Json:

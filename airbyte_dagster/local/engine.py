@@ -184,6 +184,8 @@ class Outcome:
     failure: Failure | None = None
 
 
+Progress = Callable[[str], None]
+"""Told what is going on, one line at a time."""
 OnProgress = Callable[[Sequence[StreamStats]], None]
 
 
@@ -216,13 +218,21 @@ class Engine(Protocol):
             ConnectorFailed: It could not be installed or run.
         """
 
-    def discover(self, source_type: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[Json]:
+    def discover(
+        self,
+        source_type: str,
+        config: Mapping[str, Any],
+        *,
+        refresh: bool = False,
+        on_progress: Progress | None = None,
+    ) -> list[Json]:
         """The streams that this configuration offers, as ``AirbyteStream`` objects.
 
         Args:
             source_type: The connector's short name.
             config: Its configuration.
             refresh: Ask the connector even if it was asked before.
+            on_progress: Called with a line of text for each step of an installation.
 
         Raises:
             UnknownConnector: There is no such connector.

@@ -22,9 +22,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from airbyte_dagster.local.children import Children
+from airbyte_dagster.local.engine import Progress
 from airbyte_dagster.local.settings import CONNECTOR_NAME
 
-Progress = Callable[[str], None]
 """Called with one line of text: what is being done, and for how many seconds."""
 
 MANIFESTS = "declarative-manifest"

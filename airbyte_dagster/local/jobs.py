@@ -6,6 +6,7 @@ At most N jobs run at once, and never two into one DuckDB file; the others are p
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -273,8 +274,10 @@ class JobRunner:
             active = set(self._entries)
         joblogs.prune(self._home.logs, active)
         try:
-            look = self.beforehand.begin(entry.job)
-            request = self._request(entry)
+            secrets = self._secrets(entry.job)
+            entry.redactor = Redactor(secrets)  # first, as whatever is said of the job from here on may have them in it
+            look = self.beforehand.begin(entry.job, entry.redactor.text)
+            request = self._request(entry, secrets)
         except Disabled as error:
             with self._lock:  # as Airbyte does: the sync of a connection that was disabled is cancelled
                 reason = Failure(str(error), origin="source", kind="config_error")
@@ -301,16 +304,20 @@ class JobRunner:
             look.join(lambda: entry.ending is not None)
         return outcome
 
-    def _request(self, entry: _Entry) -> JobRequest:
+    def _secrets(self, job: Job) -> tuple[Any, ...]:
+        connection = self._store.connection(job.connection_id)
+        actors = (
+            self._store.actor("source", connection.source_id),
+            self._store.actor("destination", connection.destination_id),
+        )
+        found = (configuration.secret_values(actor.configuration, actor.secret_paths) for actor in actors)
+        return tuple(itertools.chain.from_iterable(found))
+
+    def _request(self, entry: _Entry, secrets: tuple[Any, ...]) -> JobRequest:
         job = entry.job
         connection = self._store.connection(job.connection_id)
         source = self._store.actor("source", connection.source_id)
         destination = self._store.actor("destination", connection.destination_id)
-        secrets = (
-            *configuration.secret_values(source.configuration, source.secret_paths),
-            *configuration.secret_values(destination.configuration, destination.secret_paths),
-        )
-        entry.redactor = Redactor(secrets)
         warehouse = destinations.warehouse(destination.type, destination.configuration, self._places)
         about = refreshes.chosen(job, connection)
         self._generations.begin(connection.id, refreshes.begins_again(job, connection))

@@ -25,11 +25,12 @@ from airbyte_dagster.local.engine import (
     Json,
     OnProgress,
     Outcome,
+    Progress,
     Run,
     StreamStats,
     UnknownConnector,
 )
-from airbyte_dagster.local.environments import EnvironmentFailed, Environments, Progress
+from airbyte_dagster.local.environments import EnvironmentFailed, Environments
 from airbyte_dagster.local.joblogs import JobLog
 from airbyte_dagster.local.redaction import Redactor
 
@@ -71,9 +72,16 @@ class ConnectorEngine:
         """See `Engine.check`."""
         return self._connectors.check(source_type, config)
 
-    def discover(self, source_type: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[Json]:
+    def discover(
+        self,
+        source_type: str,
+        config: Mapping[str, Any],
+        *,
+        refresh: bool = False,
+        on_progress: Progress | None = None,
+    ) -> list[Json]:
         """See `Engine.discover`."""
-        return self._connectors.discover(source_type, config, refresh=refresh)
+        return self._connectors.discover(source_type, config, refresh=refresh, on_progress=on_progress)
 
     def start(self, request: JobRequest) -> Run:
         """See `Engine.start`."""

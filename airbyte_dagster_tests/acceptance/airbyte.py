@@ -65,8 +65,8 @@ class ObservedEngine(ScriptedEngine):
         for namespace, account in TWINS.items():
             self.add(f"twins in {namespace}", {"account": account}, cursor=None)
 
-    def discover(self, source_type: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[dict[str, Any]]:
-        found = super().discover(source_type, config, refresh=refresh)
+    def discover(self, source_type: str, config: Mapping[str, Any], **options: Any) -> list[dict[str, Any]]:
+        found = super().discover(source_type, config, **options)
         if source_type != "twins":
             return found
         return [

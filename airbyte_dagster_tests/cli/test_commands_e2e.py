@@ -44,7 +44,7 @@ def test_run_shows_what_arrived_and_reuses_it(real_home: Path) -> None:
                   "A look into lms.main.users", f"Database: {real_home / 'lms.duckdb'}"):  # fmt: skip
         assert words in first
     for stream in ("users", "products", "purchases"):
-        assert re.search(rf"{stream} +│ +35 │ +35 │ 6 passed │ +\d+\.\d", first), first
+        assert re.search(rf"{stream} +│ +35 │ +35 │ 7 passed │ +\d+\.\d", first), first
     assert commands.left_over() == []
     # What it says to look at it with is a command of this shell, for this home.
     (words,) = re.findall(r"^Dagster's UI, with this run: (.*)$", first, re.MULTILINE)

@@ -76,8 +76,11 @@ attributes:
     not_null: {columns: email}
     fresh: {within: 1d, column: updated_at}
     schema: {blocking: true}
+    values_kept: {severity: error}
     expected_range: {min: 1, max: 9}
     sql: {none_paid_twice: "SELECT 1 FROM {table} WHERE paid > 1"}
+    preset: strict
+    on_unverified: fail
   reconcile: if_missing
 """.replace("TYPE", TYPE)
 
@@ -136,8 +139,11 @@ def everything() -> AirbytePipeline:
             "not_null": {"columns": "email"},
             "fresh": {"within": "1d", "column": "updated_at"},
             "schema": {"blocking": True},
+            "values_kept": {"severity": "error"},
             "expected_range": {"min": 1, "max": 9},
             "sql": {"none_paid_twice": "SELECT 1 FROM {table} WHERE paid > 1"},
+            "preset": "strict",
+            "on_unverified": "fail",
         },
         reconcile="if_missing",
     )

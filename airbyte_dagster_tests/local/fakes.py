@@ -166,7 +166,9 @@ class ScriptedEngine:
         self._source(source_type)
         return self.refused
 
-    def discover(self, source_type: str, config: Mapping[str, Any], *, refresh: bool = False) -> list[dict[str, Any]]:
+    def discover(
+        self, source_type: str, config: Mapping[str, Any], *, refresh: bool = False, on_progress: Any = None
+    ) -> list[dict[str, Any]]:
         source = self._source(source_type)
         self.discoveries += 1
         if self.slow_discovery is not None:

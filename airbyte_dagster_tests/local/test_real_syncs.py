@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import psutil
 import pytest
 
 from airbyte_dagster_tests.command_line import wait_for
+from airbyte_dagster_tests.held_file import held_elsewhere
 from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte
 from airbyte_dagster_tests.local.processes import real_server
 
@@ -323,30 +322,14 @@ def test_two_syncs_into_one_file_take_turns(real_airbyte: RunningAirbyte, real_h
     assert both == [(1, 1)]
 
 
-HOLDER = """
-import duckdb, sys
-connection = duckdb.connect(sys.argv[1], read_only=True)
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
 def test_sync_waits_for_a_reader_of_the_file(real_airbyte: RunningAirbyte, real_home: Path) -> None:
     """A sync waits for another process that has the warehouse open, says so in its log, and then succeeds."""
     with real_airbyte.api() as api:
         connection = api.connection(api.source("tiny", streams={"items": [{"id": 1}]}), api.destination(), ["items"])
         change(real_home, EARLIER)
-        file = str(real_home / "lms.duckdb")
-        holder = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        try:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == "held\n"
+        with held_elsewhere(real_home / "lms.duckdb", read_only=True):
             job = api.sync(connection)
             log = real_home / "local" / "logs" / f"job-{job}.log"
             wait_for(lambda: log.exists() and "Waiting for another process" in log.read_text(), lambda: log)
             assert api.ok("GET", f"/jobs/{job}")["status"] == "running"
-        finally:
-            holder.communicate("")
         assert api.finish(job)["status"] == "succeeded"

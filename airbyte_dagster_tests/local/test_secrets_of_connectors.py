@@ -100,10 +100,10 @@ class Leaking(ScriptedEngine):
 
     leaks = False
 
-    def discover(self, source_type: str, config: Any, *, refresh: bool = False) -> list[dict[str, Any]]:
+    def discover(self, source_type: str, config: Any, **options: Any) -> list[dict[str, Any]]:
         if self.leaks:
             raise ConnectorFailed(f"can't sign in with {config['password']} {config['pin']} {json.dumps(config)}")
-        return super().discover(source_type, config, refresh=refresh)
+        return super().discover(source_type, config, **options)
 
 
 @pytest.fixture
@@ -147,6 +147,19 @@ def test_reasons_of_a_discovery_at_the_start_of_a_job(scripted: RunningAirbyte) 
         assert api.finish(job)["status"] == "failed"
         for text_of in everything_about(scripted, api, job):
             assert [part for part in PARTS if part in text_of] == []
+
+
+def test_what_a_log_says_of_a_source_that_could_not_be_asked(scripted: RunningAirbyte) -> None:
+    """A job goes on without what it would only look at, and its log says why without a secret."""
+    with scripted.api() as api:
+        users = {"name": "users", "syncMode": "full_refresh_overwrite_deduped"}
+        connection = api.connection(api.source("shop", **CONFIG), api.destination(), [users])
+        scripted.engine.leaks = True
+        job = api.sync(connection)
+        assert api.finish(job)["status"] == "succeeded"
+    log = scripted.home.job_log(job).read_text()
+    assert "could not be asked whether its schema has changed: can't sign in with **********" in log
+    assert [part for part in PARTS if part in log] == []
 
 
 def test_unexpected_errors_of_a_job(scripted: RunningAirbyte, monkeypatch: pytest.MonkeyPatch) -> None:

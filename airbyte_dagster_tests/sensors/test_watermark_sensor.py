@@ -16,6 +16,7 @@ from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.sensors import build_watermark_sensor, databases
 from airbyte_dagster.sensors.tick import SkipTick, TimeLimitedCall
 from airbyte_dagster.sensors.watermark import Watermark
+from airbyte_dagster_tests.held_file import held_elsewhere
 from airbyte_dagster_tests.sensors.ticks import Ticks
 
 NEWEST = "SELECT max(id) FROM orders"
@@ -236,7 +237,7 @@ def test_a_warehouse_that_is_not_there_or_locked_is_reported(
     ticks.skip()
     cursor = ticks.cursor
 
-    with duckdb.connect(str(orders.path)):
+    with held_elsewhere(orders.path):
         assert "open elsewhere" in ticks.skip()
     orders.path.rename(tmp_path / "away")
     assert "There is no database file at" in ticks.skip()

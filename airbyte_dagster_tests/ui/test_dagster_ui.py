@@ -139,7 +139,7 @@ def test_asset_page_tells_what_arrived(stack: Stack, page: Page) -> None:
     page.goto("/assets/shop/users")
 
     expect(page.get_by_text("Stream 'users' of 'faker source', brought to 'duck' by Airbyte.")).to_be_visible()
-    expect(page.get_by_text("main.users", exact=True).first).to_be_visible()
+    expect(page.get_by_text("lms.main.users", exact=True).first).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("id .*BIGINT Primary key."))).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("_airbyte_extracted_at .*When Airbyte read"))).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("airbyte.rows_reported .* 35$"))).to_be_visible()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import struct
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from airbyte_dagster.errors import (
 )
 from airbyte_dagster.warehouse import DuckDBWarehouse
 from airbyte_dagster_tests.clock import FakeClock
+from airbyte_dagster_tests.held_file import held_elsewhere
 from airbyte_dagster_tests.warehouse.refs import table_ref
 
 
@@ -38,19 +37,10 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def locked(database: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the file until its standard input ends."""
-    script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    process.stdout.readline()
-    yield process
-    process.stdin.close()
-    process.wait()
-    process.stdout.close()
+def release(database: Path) -> Iterator[Callable[[], None]]:
+    """Another process holds the file; calling this lets go of it."""
+    with held_elsewhere(database) as let_go:
+        yield let_go
 
 
 @pytest.mark.parametrize("is_writing", [False, True])
@@ -246,7 +236,7 @@ def test_missing_file_is_named_and_not_made(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.usefixtures("locked")
+@pytest.mark.usefixtures("release")
 def test_lock_is_waited_for_then_reported(database: Path) -> None:
     """Who holds it is in the message; the wait is bounded."""
     clock = FakeClock()
@@ -257,16 +247,11 @@ def test_lock_is_waited_for_then_reported(database: Path) -> None:
     assert 60 <= sum(clock.waits) <= 62
 
 
-def test_lock_that_is_released_is_no_error(database: Path, locked: subprocess.Popen[str]) -> None:
+def test_lock_that_is_released_is_no_error(database: Path, release: Callable[[], None]) -> None:
     """The count goes through as soon as the other process is done."""
     clock = FakeClock()
 
-    def release(_now: float) -> None:
-        assert locked.stdin is not None
-        locked.stdin.close()
-        locked.wait()
-
-    clock.on_sleep = release
+    clock.on_sleep = lambda _now: release()
     tables = DuckDBWarehouse(str(database), clock=clock, sleep=clock.sleep).inspect(
         {"users": table_ref("main", ("users",))}
     )

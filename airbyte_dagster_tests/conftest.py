@@ -11,6 +11,7 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import certifi
 import dagster as dg
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
 # How fast the machine is just now is no finding; in a fresh checkout the first text alone takes a second to draw.
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any_machine")
+
+
+@pytest.fixture(autouse=True)
+def environment_stays() -> Iterator[None]:
+    """Commands that run in this process say to those below them where they are, by variables."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

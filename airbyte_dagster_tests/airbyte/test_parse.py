@@ -289,7 +289,7 @@ def test_workspace() -> None:
     [
         (35, 35, None, 35),
         (0, 0, 0, 0),
-        (0, None, None, 0),
+        (0, None, None, None),
         (None, 35, None, None),
         (0, 35, None, None),  # the server adds up what it lacks as 0
         (0, 35, 35, 0),
@@ -299,7 +299,7 @@ def test_workspace() -> None:
 def test_records_committed_are_unknown_where_the_server_lacks_them(
     committed: int | None, emitted: int | None, rejected: int | None, rows: int | None
 ) -> None:
-    """None committed though some were emitted, and not rejected, is no number."""
+    """None committed is a number only where none were emitted or all of them rejected, and that is known."""
     item = {"recordsCommitted": committed, "recordsEmitted": emitted, "recordsRejected": rejected}
 
     [found] = parse_stream_stats({"job": {"streamAggregatedStats": [{"streamName": "a", **item}]}}) or ()

@@ -238,7 +238,7 @@ def test_a_warehouse_that_is_not_there_or_locked_is_reported(
     cursor = ticks.cursor
 
     with held_elsewhere(orders.path):
-        assert "open elsewhere" in ticks.skip()
+        assert "Close the other program" in ticks.skip()
     orders.path.rename(tmp_path / "away")
     assert "There is no database file at" in ticks.skip()
     assert ticks.cursor == cursor

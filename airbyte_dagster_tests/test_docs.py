@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -249,6 +250,29 @@ def workspace_component(shell: Shell, block: str) -> None:
     assert "All definitions loaded successfully." in output
 
 
+def signed_in(api: Api) -> dict[str, str]:
+    """What a reader of the page has set by then."""
+    token = str(api.headers["authorization"]).removeprefix("Bearer ")
+    url = str(api.base_url).rstrip("/")
+    return {"TOKEN": token, "AIRBYTE_SERVER_URL": url, "AIRBYTE_WORKSPACE_ID": api.workspace_id}
+
+
+def refresh_streams(shell: Shell, block: str) -> None:
+    with shell.scripted() as api:
+        connection = api.connection(api.source(count=5), api.destination(), ["users"])
+        answer = json.loads(shell.block(block, CONNECTION_ID=connection, **signed_in(api)))
+        api.finish(answer["job"]["id"])
+
+    assert answer["job"]["configType"] == "refresh"
+
+
+def set_notices(shell: Shell, block: str) -> None:
+    with shell.scripted() as api:
+        answer = json.loads(shell.block(block, **signed_in(api)))
+
+    assert answer["notifications"]["failure"]["webhook"] == {"enabled": True, "url": "http://127.0.0.1:9000/"}
+
+
 RUN_AS: dict[str, Callable[[Shell, str], None]] = {
     "dg list components": component,
     "dg utils generate-component-schema": component_schema,
@@ -260,6 +284,8 @@ RUN_AS: dict[str, Callable[[Shell, str], None]] = {
     "export MOTHERDUCK_APIKEY": doctor_of_own,
     "airbyte-dagster doctor -f": doctor_of_file,
     "airbyte-dagster export": export,
+    'api="${AIRBYTE_SERVER_URL': refresh_streams,
+    "curl -s -X PATCH": set_notices,
     "airbyte-dagster local serve\n": serve,
     'eval "$(airbyte-dagster local env)"': point_a_client,
     "airbyte-dagster local connectors install": connectors,

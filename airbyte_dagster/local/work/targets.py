@@ -208,12 +208,12 @@ def quoted(name: str) -> str:
 def columns_of(table: StreamTable, types: Mapping[AirbyteType, str]) -> Columns:
     """Return all columns of a stream's table, in the order of `staged_columns`."""
     own = {name: types[kind] for name, kind in AIRBYTE_COLUMNS}
-    return {**own, **{column.name: types[column.stored] for column in table.columns}}
+    return {**{column.name: types[column.stored] for column in table.columns}, **own}
 
 
 def staged_columns(table: StreamTable) -> list[str]:
     """Return what staging calls them."""
-    return [*(f"a{i}" for i in range(len(AIRBYTE_COLUMNS))), *(f"c{i}" for i in range(len(table.columns)))]
+    return [*(f"c{i}" for i in range(len(table.columns))), *(f"a{i}" for i in range(len(AIRBYTE_COLUMNS)))]
 
 
 def structure(

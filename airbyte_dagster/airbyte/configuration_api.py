@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import httpx
 
 from airbyte_dagster.airbyte.calls import PAGE_SIZE
 from airbyte_dagster.airbyte.parse_details import (
@@ -22,8 +18,6 @@ from airbyte_dagster.airbyte.parse_details import (
 )
 from airbyte_dagster.airbyte.records import Attempts, Failure, StreamKey, StreamStats
 from airbyte_dagster.airbyte.session import Session
-from airbyte_dagster.airbyte.settings import ClientSettings
-from airbyte_dagster.airbyte.urls import configuration_api_url
 from airbyte_dagster.errors import AirbyteError, WrongBasePath
 
 _LOG = logging.getLogger("airbyte_dagster")
@@ -32,17 +26,7 @@ _LOG = logging.getLogger("airbyte_dagster")
 class ConfigurationApi(Session):
     """A session that reads what only the configuration API has; ``None`` wherever that is out of reach."""
 
-    def __init__(
-        self,
-        settings: ClientSettings,
-        *,
-        transport: httpx.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(settings, transport=transport, sleep=sleep, clock=clock)
-        self._configuration_api_is_missing = configuration_api_url(settings.server_url) is None
-        self._lock = threading.Lock()
+    _configuration_api_is_missing = False
 
     def reach_configuration_api(self, workspace_id: str) -> None:
         """Ask the configuration API for something that every reader of a workspace may see.
@@ -106,14 +90,12 @@ class ConfigurationApi(Session):
 
     def _configuration_api(self, path: str, body: Mapping[str, Any]) -> Any:
         """Ask the configuration API; ``None`` if that fails, since all that it knows is an extra."""
-        with self._lock:
-            if self._configuration_api_is_missing:
-                return None
+        if self._configuration_api_is_missing:
+            return None
         try:
             return self._caller.call("POST", path, json=body, configuration_api=True)
         except AirbyteError as error:
             _LOG.debug("No details from the configuration API: %s", error)
             if isinstance(error, WrongBasePath):
-                with self._lock:
-                    self._configuration_api_is_missing = True
+                self._configuration_api_is_missing = True
             return None

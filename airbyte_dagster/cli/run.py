@@ -8,12 +8,11 @@ import os
 import re
 import shlex
 import shutil
-import sqlite3
 import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +58,7 @@ def run(home: Path, *, options: LocalOptions, console: Console) -> bool:
 
         job = definitions.defs.resolve_job_def(f"sync_{definitions.pipeline.name}")
         run_id = str(uuid.uuid4())
-        dagster.instance.add_event_listener(run_id, _printer(progress, dagster))
+        dagster.instance.add_event_listener(run_id, _printer(progress))
         result = job.execute_in_process(
             instance=dagster.instance,
             run_id=run_id,
@@ -100,32 +99,18 @@ class _Dagster(ExitStack):
     """Dagster and its instance, loaded while something else starts: that takes a second or two."""
 
     instance: dg.DagsterInstance
-    _is_open = False
 
     def load(self) -> None:
         """Import all that reads no environment, and open the instance; a new one's database is made."""
         from dagster import DagsterInstance  # noqa: PLC0415 - heavy
 
+        from airbyte_dagster.runs.event_storage import open_connections  # noqa: PLC0415
+
         for module in ("pipelines.definitions", "pipelines.sync_sensor", "warehouse"):
             importlib.import_module(f"airbyte_dagster.{module}")
         self.instance = self.enter_context(DagsterInstance.get())
-        _ = self.instance.run_storage, self.instance.event_log_storage
-
-    def keep_open(self, run_id: str) -> None:
-        """Open the database files of the instance and of a run, until the end.
-
-        Dagster opens one for each event. SQLite writes its journal back when the last connection is closed, so with
-        another one open that is done once, and an event takes a fourth of the time.
-        """
-        if self._is_open:
-            return
-        self._is_open = True
-        history = Path(self.instance.root_directory) / "history"
-        for path in (history / "runs.db", history / "runs" / "index.db", history / "runs" / f"{run_id}.db"):
-            if path.exists():  # an instance may keep its events elsewhere
-                database = self.enter_context(closing(sqlite3.connect(path, check_same_thread=False)))
-                with suppress(sqlite3.Error):  # no matter: it is only slower
-                    database.execute("SELECT count(*) FROM sqlite_master").fetchall()  # opens it
+        _ = self.instance.run_storage
+        self.enter_context(open_connections(self.instance))
 
 
 #: As the web server of ``dev`` names it: the definitions of the module that it loads.
@@ -133,12 +118,11 @@ _REPOSITORY = "__repository__@airbyte_dagster.definitions"
 _QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def _printer(progress: Progress, dagster: _Dagster) -> Callable[[Any], None]:
+def _printer(progress: Progress) -> Callable[[Any], None]:
     """Return a listener of the run's events that prints the messages of this package, and failures."""
 
     def show(event: Any) -> None:
         dagster_event = event.dagster_event
-        dagster.keep_open(event.run_id)  # the first event makes the run's own database
         if dagster_event is None:
             line = event.user_message
             if line.startswith(_SKIPPED_STEP):

@@ -22,8 +22,6 @@ class DestinationKind:
         schemas: The same for the schema of a namespace.
         namespaces: Whether it writes a stream into the schema of its namespace; ``mixed``: local Airbyte does, while
             Airbyte's own connector puts all tables into the configured schema.
-        cdc_deletes: What becomes of a row that the source deleted, in deduped modes: ``soft`` keeps it and sets
-            ``_ab_cdc_deleted_at``, ``hard`` removes it; ``None``: not known.
         schema_setting: Key of the configuration that has the schema.
         database_setting: Key of the configuration that has the database; ``None`` where the schemas of a server are all
             that it has.
@@ -36,7 +34,6 @@ class DestinationKind:
     tables: tuple[Normaliser, ...]
     schemas: tuple[Normaliser, ...]
     namespaces: Literal["yes", "no", "mixed"]
-    cdc_deletes: Literal["soft", "hard"] | None
     schema_setting: str = "schema"
     database_setting: str | None = "database"
     tells_case: bool = False
@@ -50,12 +47,11 @@ _POSTGRES_TABLES = (names.postgres, names.postgres_before_3, names.as_it_is)
 KINDS = {
     kind.type: kind
     for kind in (
-        # destination-duckdb, and DuckDB files of local Airbyte, which merges a deletion as any other record.
-        DestinationKind("duckdb", "duckdb", "main", _DUCKDB_TABLES, _LOCAL_SCHEMAS, "mixed", "soft"),
-        # destination-motherduck: destination.py takes every table into `schema`; unit_tests/test_cdc_deletes.py.
-        DestinationKind("motherduck", "duckdb", "main", _DUCKDB_TABLES, _LOCAL_SCHEMAS, "no", "soft"),
-        # destination-postgres: PostgresTableSchemaMapper.kt (`desc.namespace ?: config.schema`); `cdc_deletion_mode`
-        # of its PostgresSpecification.kt, whose default is a hard delete.
+        # destination-duckdb, and DuckDB files of local Airbyte.
+        DestinationKind("duckdb", "duckdb", "main", _DUCKDB_TABLES, _LOCAL_SCHEMAS, "mixed"),
+        # destination-motherduck: destination.py takes every table into `schema`.
+        DestinationKind("motherduck", "duckdb", "main", _DUCKDB_TABLES, _LOCAL_SCHEMAS, "no"),
+        # destination-postgres: PostgresTableSchemaMapper.kt (`desc.namespace ?: config.schema`).
         DestinationKind(
             "postgres",
             "postgres",
@@ -63,14 +59,12 @@ KINDS = {
             _POSTGRES_TABLES,
             (names.postgres, *_LOCAL_SCHEMAS),
             "yes",
-            "hard",
             tells_case=True,
         ),
-        # destination-snowflake: SnowflakeTableSchemaMapper.kt (toFinalTableName); SnowflakeSpecification.kt, whose
-        # `cdc_deletion_mode` has a hard delete as its default..
-        DestinationKind("snowflake", "snowflake", "", (names.snowflake,), (names.snowflake,), "yes", "hard"),
-        # destination-bigquery: BigqueryNameGenerators.kt; BigquerySpecification.kt (`dataset_id`, `project_id`,
-        # `cdc_deletion_mode`). Datasets and tables are case-sensitive, columns are not.
+        # destination-snowflake: SnowflakeTableSchemaMapper.kt (toFinalTableName).
+        DestinationKind("snowflake", "snowflake", "", (names.snowflake,), (names.snowflake,), "yes"),
+        # destination-bigquery: BigqueryNameGenerators.kt; BigquerySpecification.kt (`dataset_id`, `project_id`).
+        # Datasets and tables are case-sensitive, columns are not.
         DestinationKind(
             "bigquery",
             "bigquery",
@@ -78,12 +72,11 @@ KINDS = {
             (names.bigquery,),
             (names.bigquery_dataset,),
             "yes",
-            "hard",
             schema_setting="dataset_id",
             database_setting="project_id",
             tells_case=True,
         ),
-        # destination-redshift: RedshiftTableSchemaMapper.kt; RedshiftSpecification.kt has no deletion mode.
+        # destination-redshift: RedshiftTableSchemaMapper.kt.
         DestinationKind(
             "redshift",
             "redshift",
@@ -91,10 +84,8 @@ KINDS = {
             (names.redshift, names.alphanumeric_lower),
             (names.redshift, names.alphanumeric_lower),
             "yes",
-            None,
         ),
-        # destination-databricks: DatabricksTableSchemaMapper.kt; DatabricksSpecification.kt (`database` is the catalog,
-        # `cdc_deletion_mode`).
+        # destination-databricks: DatabricksTableSchemaMapper.kt; DatabricksSpecification.kt (its `database`).
         DestinationKind(
             "databricks",
             "databricks",
@@ -102,9 +93,8 @@ KINDS = {
             (names.databricks, names.alphanumeric_lower),
             (names.databricks, names.alphanumeric_lower),
             "yes",
-            "hard",
         ),
-        # destination-mysql: MysqlSqlGenerator.kt (buildStreamId, cdcDeletedAtNotNullCondition).
+        # destination-mysql: MysqlSqlGenerator.kt (buildStreamId).
         DestinationKind(
             "mysql",
             "mysql",
@@ -112,15 +102,12 @@ KINDS = {
             (names.mysql,),
             (names.mysql,),
             "yes",
-            "hard",
             schema_setting="database",
             database_setting=None,
         ),
-        # destination-mssql: MSSQLQueryBuilder.kt (outputSchema and tableName as they are, deleteCdc);
-        # MSSQLSpecification.kt.
-        DestinationKind("mssql", "mssql", "public", (names.as_it_is,), (names.as_it_is,), "yes", "hard"),
-        # destination-clickhouse: ClickhouseTableSchemaMapper.kt; ClickhouseSpecification.kt has no deletion mode, and
-        # its ReplacingMergeTree keeps a deletion as any other record.
+        # destination-mssql: MSSQLQueryBuilder.kt (outputSchema and tableName as they are).
+        DestinationKind("mssql", "mssql", "public", (names.as_it_is,), (names.as_it_is,), "yes"),
+        # destination-clickhouse: ClickhouseTableSchemaMapper.kt.
         DestinationKind(
             "clickhouse",
             "clickhouse",
@@ -128,7 +115,6 @@ KINDS = {
             (names.bigquery,),
             (names.bigquery,),
             "yes",
-            "soft",
             schema_setting="database",
             database_setting=None,
             tells_case=True,
@@ -138,7 +124,7 @@ KINDS = {
 
 #: A connector of one's own, which Airbyte gives no type: every convention is tried, and none is shown.
 CUSTOM = DestinationKind(
-    "", "duckdb", "main", (names.as_it_is, *_DUCKDB_TABLES, names.postgres), _LOCAL_SCHEMAS, "mixed", None
+    "", "duckdb", "main", (names.as_it_is, *_DUCKDB_TABLES, names.postgres), _LOCAL_SCHEMAS, "mixed"
 )
 
 

@@ -14,7 +14,7 @@ from airbyte_dagster.local.work.tables import AIRBYTE_COLUMNS, EXACT, Column, Pa
 
 #: Bytes that DuckDB may use, which bounds the worker's memory; the rest goes to files of the job. A wide table takes
 #: more, for each of its columns; thousands of streams and records of megabytes do, too: then it is doubled.
-MEMORY = 96_000_000
+MEMORY = 64_000_000
 MEMORY_OF_A_COLUMN = 1_200_000
 MOST_MEMORY = 4_000_000_000
 _LINE = 1 << 20
@@ -45,10 +45,10 @@ class Staging:
         self._text_holds_zero = text_holds_zero
         self._loaded: dict[int, int] = {}
         self._memory = max(MEMORY, most_columns * MEMORY_OF_A_COLUMN)
-        # Two threads, as there may be no more cores; the connector needs one of them.
+        # One thread of its own: more would take cores from the connector, and memory.
         for setting in (
             f"memory_limit='{self._memory}B'",
-            "threads=2",
+            "threads=1",
             f"temp_directory={literal(str(scratch))}",
             "TimeZone='UTC'",
             "enable_progress_bar=false",
@@ -126,7 +126,7 @@ class Staging:
     def _insert(self, index: int, table: StreamTable, first: int) -> str:
         """The statement that types a file: DuckDB parses each line once for all texts and once for all JSON."""
         texts, documents = ["/record/emitted_at"], ["/record/meta/changes"]
-        raw, typed, changes = [], [], []
+        raw, typed, changes, losses = [], [], [], []
         for i, column in enumerate(table.columns):
             is_json = column.stored == "json"
             paths = documents if is_json else texts
@@ -134,8 +134,13 @@ class Staging:
             raw.append(f"nullif(d[{len(paths)}]::VARCHAR, 'null') AS r{i}" if is_json else f"t[{len(paths)}] AS r{i}")
             typed.append(f"{self._typed(column, f'r{i}')} AS c{i}")
             if (column.stored != "string" and not is_json) or not self._text_holds_zero:
-                changes.append(f"CASE WHEN r{i} IS NOT NULL AND c{i} IS NULL THEN {_change(column.field)} END")
-        own = f"list_filter([{', '.join(changes)}], lambda x: x IS NOT NULL)" if changes else f"[]::{_CHANGES}[]"
+                is_lost = f"r{i} IS NOT NULL AND c{i} IS NULL"
+                losses.append(f"({is_lost})")
+                changes.append(f"CASE WHEN {is_lost} THEN {_change(column.field)} END")
+        own = f"[]::{_CHANGES}[]"
+        if changes:  # the list is made only for rows that need one, which are few
+            listed = f"list_filter([{', '.join(changes)}], lambda x: x IS NOT NULL)"
+            own = f"CASE WHEN {' OR '.join(losses)} THEN {listed} ELSE {own} END"
         meta = f"""CASE WHEN changes = [] THEN '{{"sync_id":{self._job_id},"changes":[]}}'
             ELSE to_json(struct_pack(sync_id := {self._job_id}, changes := changes)) END"""
         columns = "".join(f", c{i}" for i in range(len(table.columns)))

@@ -16,8 +16,8 @@ from airbyte_dagster.local.work.tables import StreamTable
 
 #: Bytes of records that are handed to the database at once.
 CHUNK = 8_000_000
-#: A state, or the end of a stream, leads to a commit after so much time or so many records: a long sync that dies need not
-#: start again, and what is complete is written while the next stream is read.
+#: A state, or the end of a stream, leads to a commit after so much time or so many records: a long sync that dies need
+#: not start again, and what is complete is written while the next stream is read.
 SECONDS_BETWEEN_COMMITS = 30.0
 RECORDS_BETWEEN_COMMITS = 50_000
 _MOST_OF_A_LOG_LINE = 10_000

@@ -25,7 +25,7 @@ class Commands:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.mark = uuid.uuid4().hex
-        ours = ("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_")
+        ours = ("AIRBYTE_", "MOTHERDUCK_", "DAGSTER_", "MAKE")  # also make's: words differ below it
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         own = {MARK: self.mark, "COLUMNS": "200", "AIRBYTE_DAGSTER_HOME": str(home)}
         self.environment = {**kept, **own, CACHE_VARIABLE: os.environ[CACHE_VARIABLE]}

@@ -11,10 +11,9 @@ from typing import Any, ClassVar
 
 import dagster as dg
 import duckdb
-from airbyte_dagster.pipelines.checks import build_checks
 from rich.table import Table
 
-from airbyte_dagster import AirbytePipeline, MotherDuckResource
+from airbyte_dagster import AirbytePipeline, AirbyteResource, MotherDuckResource, build_pipeline_defs
 from airbyte_dagster.airbyte.records import Stream
 from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.pipelines.spec import Connection
@@ -41,8 +40,8 @@ class _Counting:
         self.queries.append(time.perf_counter() - start)
         return _Fetched(found)
 
-    def close(self) -> None:
-        self._connection.close()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
 
 
 class _Fetched:
@@ -75,12 +74,12 @@ def measure() -> Table:
                     f"CREATE TABLE stream_{index} AS SELECT i AS id, 'row ' || i AS name, "  # noqa: S608
                     f"now() AS _airbyte_extracted_at FROM range({_ROWS // _STREAMS}) t(i)"
                 )
-        definitions = dg.Definitions(
-            asset_checks=build_checks(_pipeline(database), warehouse_key="motherduck"),
-            resources={"motherduck": MotherDuckResource(database=database)},
-            jobs=[dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())],
+        # Nothing of it is called: the checks are made without a sync.
+        airbyte = AirbyteResource(server_url="http://127.0.0.1:1", bearer_token="none")  # noqa: S106
+        definitions = build_pipeline_defs(
+            _pipeline(database), airbyte=airbyte, warehouse=MotherDuckResource(database=database)
         )
-        job = definitions.resolve_job_def("checks")
+        job = definitions.resolve_job_def("check_example")
         real, runs = duckdb.connect, []
         duckdb.connect = lambda *arguments, **options: _Counting(real(*arguments, **options))  # type: ignore[assignment]
         try:

@@ -125,7 +125,7 @@ class _Lines:
 
     def __init__(self, path: Path, position: int) -> None:
         self.path = path
-        self._position = position
+        self._begin = self._position = position
 
     def new(self) -> list[str]:
         """Whole lines that were written since the last call."""
@@ -136,8 +136,8 @@ class _Lines:
         return whole.decode(errors="replace").splitlines()
 
     def last(self) -> str:
-        """The last line of the file that says something."""
-        words = self.path.read_text(errors="replace").strip().splitlines()
+        """The last line that says something."""
+        words = self.path.read_bytes()[self._begin :].decode(errors="replace").strip().splitlines()
         return words[-1] if words else "it printed nothing"
 
 
@@ -157,9 +157,11 @@ def _wait_until_ready(
         if url:
             return url
         if process.poll() is not None:
+            reason = lines.last().removeprefix("Error: ").rstrip(".")
             break
         time.sleep(0.05)
-    reason = lines.last().removeprefix("Error: ").rstrip(".")
+    else:
+        reason = f"no progress in {_START_SECONDS:.0f} s, and it did not answer"
     raise LocalAirbyteFailed(f"Local Airbyte did not start: {reason}.", guidance=f"More is in {lines.path}.")
 
 

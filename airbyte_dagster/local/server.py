@@ -24,6 +24,7 @@ from airbyte_dagster.local.settings import DEFAULT_HOST, DEFAULT_PORT, Home
 
 DEFAULT_WORKERS = 4
 _PORTS_TO_TRY = 100
+_WAITING_CONNECTIONS = 2048  # uvicorn's default
 _SECONDS_BETWEEN_LOOKS = 0.05
 
 
@@ -147,7 +148,7 @@ def only_server(home: Home) -> Iterator[None]:
 
 
 def listen(host: str, port: int | None) -> socket.socket:
-    """Bind a socket.
+    """Bind a socket, and listen: two that are merely bound may share a port, and only one of them gets what comes.
 
     Args:
         host: The address.
@@ -164,6 +165,7 @@ def listen(host: str, port: int | None) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((host, candidate))
+            bound.listen(_WAITING_CONNECTIONS)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             bound.close()

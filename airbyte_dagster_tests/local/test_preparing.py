@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Callable
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from airbyte_dagster.cli import local_server as cli_local_server
 from airbyte_dagster.cli.local_server import LocalAirbyteFailed, local_server
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.local import environments, settings
 from airbyte_dagster.local.connectors import Connectors
 from airbyte_dagster.local.environments import Environments
 from airbyte_dagster.local.options import LocalOptions, NamedConnector
+from airbyte_dagster.local.server import listen, url_of
 from airbyte_dagster.local.workers import ConnectorEngine
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, running_local_airbyte
 from airbyte_dagster_tests.local.processes import TINY, ServerProcess
@@ -73,6 +76,12 @@ def test_server_starts_without_what_it_can_not_prepare(start_server: Start, tmp_
         assert api.ok("GET", "/sources")["data"] == []
 
 
+def test_two_servers_that_start_at_once_have_ports_of_their_own() -> None:
+    """A port is taken from the moment it is chosen, not only once requests are accepted."""
+    with contextlib.closing(listen("127.0.0.1", None)) as one, contextlib.closing(listen("127.0.0.1", None)) as other:
+        assert url_of(one) != url_of(other)
+
+
 _STARTING = """#!/bin/sh
 echo 'of an earlier start' > /dev/null
 echo '• installing the connector airbyte-source-faker'
@@ -101,6 +110,34 @@ def test_progress_of_a_starting_server_is_passed_on(tmp_path: Path, monkeypatch:
         pass
 
     assert said == ["installing the connector airbyte-source-faker", "the connector airbyte-source-faker is ready"]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exec sleep 300", "no progress in 0 s, and it did not answer"),
+        ("exit 1", "it printed nothing"),
+    ],
+)
+def test_why_a_server_that_says_nothing_did_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    """Neither is explained by what an earlier start has left in the log."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    if "sleep" in script:
+        monkeypatch.setattr(cli_local_server, "_START_SECONDS", 0.2)
+    home = settings.resolve_home(tmp_path / "home")
+    home.make()
+    (home.state_dir / "server.log").write_text("Local Airbyte has ended.\n")
+
+    with (
+        pytest.raises(LocalAirbyteFailed, match=f"did not start: {words}"),
+        local_server(home.root, options=LocalOptions(), say=lambda _: None, meanwhile=lambda: None),
+    ):
+        pass
 
 
 def test_options_reach_the_server_that_is_started(tmp_path: Path) -> None:

@@ -24,10 +24,10 @@ _JOB_SECONDS = 3.0
 
 
 def _kind(request: httpx.Request) -> str:
-    path = request.url.path
-    if "/jobs" not in path:
+    if "/jobs" not in request.url.path:
         return "reconcile"
-    return "poll" if request.method == "GET" and path.rsplit("/", 1)[-1].isdigit() else "sync"
+    # The engine watches by the list of what was updated last.
+    return "poll" if request.url.params.get("orderBy", "").startswith("updatedAt") else "sync"
 
 
 def measure() -> Table:

@@ -105,7 +105,7 @@ def preview_table(name: str, columns: Sequence[str], rows: Sequence[Sequence[obj
     """Build a look at the first rows and columns of a table."""
     table = Table(title=f"A look into {_escaped(name)}", title_justify="left", title_style="bold")
     for column in columns[:_PREVIEW_COLUMNS]:
-        table.add_column(_escaped(column), overflow="ellipsis", max_width=24, no_wrap=True)
+        table.add_column(_escaped(column), overflow="ellipsis", max_width=25, no_wrap=True)
     for row in rows[:_PREVIEW_ROWS]:
         table.add_row(*(_escaped(str(value)) for value in row[:_PREVIEW_COLUMNS]))
     return table

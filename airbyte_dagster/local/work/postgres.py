@@ -85,21 +85,26 @@ class PostgresTarget:
                     yield f"ALTER TABLE {name} ALTER COLUMN {quoted(column)} TYPE {kind} USING NULL"
             existing = {column: columns.get(column, kind) for column, kind in existing.items()}
         yield from structure(name, columns, existing, self.types, to_json="to_jsonb", fold=str)
+        ours = all((existing or {}).get(column, kind) == kind for column, kind in columns.items())
+        if ours and table.strategy != "merge":
+            self._copy(connection, write, f"{name} ({', '.join(map(quoted, columns))})")
+            return
         staged = f"staged_{write.index}"
         types = zip(staged_columns(table), columns.values(), strict=True)
         yield f"CREATE TEMPORARY TABLE {staged} ({', '.join(f'{n} {kind}' for n, kind in types)}) ON COMMIT DROP"
         self._copy(connection, write, staged)
+        # With columns of types that are not ours, as of a user, PostgreSQL casts where it can.
         how = merged if table.strategy == "merge" else appended
         yield from how(table, name, f"FROM {staged} s WHERE true", _nested)
 
-    def _copy(self, connection: Any, write: Write, staged: str) -> None:
+    def _copy(self, connection: Any, write: Write, where: str) -> None:
         columns = ", ".join(staged_columns(write.table))
         # Everything is quoted but NULL, so that NULL and the empty text differ, as PostgreSQL reads CSV.
         self._staging.execute(f"""
             COPY (SELECT {columns} FROM s{write.index} WHERE ordinal <= {write.upto} ORDER BY ordinal)
             TO {literal(str(self._file))} (FORMAT csv, HEADER false, FORCE_QUOTE *, NULLSTR '')""")  # noqa: S608
         try:
-            statement = f"COPY {staged} FROM STDIN (FORMAT csv, NULL '')"
+            statement = f"COPY {where} FROM STDIN (FORMAT csv, NULL '')"
             with self._file.open("rb") as file, connection.cursor() as cursor, cursor.copy(statement) as copy:
                 while block := file.read(_BLOCK):
                     copy.write(block)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -81,6 +82,9 @@ class Source:
         log.start()
         try:
             assert process.stdout is not None  # noqa: S101 - it is a pipe
+            # So that it need not wait for this process. Not all systems can, nor for any number of pipes.
+            with contextlib.suppress(OSError, AttributeError):
+                fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _BLOCK)
             yield from self._read(process.stdout.fileno())
             self.exit_code = process.wait()
             log.join()

@@ -100,6 +100,19 @@ def test_columns_in_postgres_follow_too(postgres_worker: Worker, postgres: Postg
     assert postgres.query("SELECT v, (SELECT count(*) FROM main.seen) FROM main.follows_replace") == [["x", "1"]]
 
 
+def test_a_column_of_a_type_that_is_not_airbytes(postgres_worker: Worker, postgres: Postgres) -> None:
+    """A user made it so: it stays, and PostgreSQL casts what is appended where it can."""
+    streams = [plan("theirs", {"v": {"type": "number"}}, strategy="append")]
+    assert postgres_worker.run(streams, [record("theirs", {"v": 1.5})]).failure is None
+    postgres.query("ALTER TABLE main.theirs ALTER COLUMN v TYPE smallint")
+
+    assert postgres_worker.run(streams, [record("theirs", {"v": 2.0})]).failure is None
+    assert postgres.query("SELECT v, pg_typeof(v) FROM main.theirs ORDER BY _airbyte_extracted_at, v") == [
+        ["2", "smallint"],
+        ["2", "smallint"],
+    ]
+
+
 @pytest.mark.parametrize("strategy", ["append", "replace"])
 def test_a_removed_column_stays(strategy: str, worker: Worker) -> None:
     """A field that the source has no more leaves its column, with what was there or NULL; a new one is added."""

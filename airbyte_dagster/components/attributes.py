@@ -18,8 +18,18 @@ from airbyte_dagster.declaration import Declaration
 
 AIRBYTE_KEY = "airbyte"
 WAREHOUSE_KEY = "motherduck"
-#: What keys and names may be.
-KEY_PATTERN = r"^[A-Za-z0-9_]+$"
+#: What keys of resources may be: Dagster takes identifiers alone.
+KEY_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def own_key(name: str, resource: str) -> str:
+    """Return the key of a component's own resource, such as ``shop_warehouse``.
+
+    Args:
+        name: The component's.
+        resource: ``airbyte`` or ``warehouse``.
+    """
+    return f"{'_' if name[:1].isdigit() else ''}{name}_{resource}"
 
 
 class ReadsAttributes(dg.Component, dg.Resolvable):

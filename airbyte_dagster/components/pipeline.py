@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import BeforeValidator, ConfigDict, Field
 from typing_extensions import Self
 
-from airbyte_dagster.components.attributes import AIRBYTE_KEY, KEY_PATTERN, WAREHOUSE_KEY, ReadsAttributes
+from airbyte_dagster.components.attributes import AIRBYTE_KEY, KEY_PATTERN, WAREHOUSE_KEY, ReadsAttributes, own_key
 from airbyte_dagster.components.resources import (
     AirbyteSettings,
     WarehouseSettings,
@@ -94,14 +94,14 @@ class AirbytePipelineComponent(ReadsAttributes):
         pipeline = AirbytePipeline(
             **{name: getattr(attributes, name) for name in AirbytePipeline.model_fields if name in given}
         )
-        own_airbyte = f"{pipeline.name}_airbyte" if attributes.airbyte else AIRBYTE_KEY
+        own_airbyte = own_key(pipeline.name, "airbyte") if attributes.airbyte else AIRBYTE_KEY
         warehouse = attributes.warehouse if "warehouse" in given else _warehouse_behind(pipeline)
         return cls(
             pipeline=pipeline,
             airbyte=attributes.airbyte or airbyte_of({}),
             warehouse=warehouse,
             airbyte_key=attributes.airbyte_key or own_airbyte,
-            warehouse_key=attributes.warehouse_key or f"{pipeline.name}_warehouse",
+            warehouse_key=attributes.warehouse_key or own_key(pipeline.name, "warehouse"),
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature

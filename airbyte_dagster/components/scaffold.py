@@ -166,8 +166,7 @@ def write_scaffold(
 def name_of(request: ScaffoldRequest[_Params]) -> str:
     """Return the name of what is scaffolded: that of its folder, as far as Dagster takes it."""
     path = request.target_path
-    name = asset_key_part(path.parent.name if request.append else path.name)
-    return f"_{name}" if name[0].isdigit() else name
+    return asset_key_part(path.parent.name if request.append else path.name)
 
 
 def _yaml(request: ScaffoldRequest[ScaffoldParams]) -> str:

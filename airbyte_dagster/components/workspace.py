@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, create_model
 from typing_extensions import Self
 
 from airbyte_dagster.checks.specs import Checks, ChecksOrPreset
-from airbyte_dagster.components.attributes import AIRBYTE_KEY, KEY_PATTERN, WAREHOUSE_KEY, ReadsAttributes
+from airbyte_dagster.components.attributes import AIRBYTE_KEY, KEY_PATTERN, WAREHOUSE_KEY, ReadsAttributes, own_key
 from airbyte_dagster.components.resources import (
     AirbyteSettings,
     WarehouseSettings,
@@ -95,7 +95,7 @@ class WorkspaceAttributes(Declaration):
 
     name: str = Field(
         default="workspace",
-        pattern=KEY_PATTERN,
+        pattern=r"^[A-Za-z0-9_]+$",
         description="Begins the names of what is made, such as the job sync_NAME, and of the stored state.",
     )
     airbyte: Annotated[AirbyteResource, BeforeValidator(as_airbyte, json_schema_input_type=AirbyteSettings)] = Field(
@@ -205,9 +205,9 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         own = {name: getattr(attributes, name) for name in attributes.model_fields_set}
         own["airbyte"] = attributes.airbyte
         own["airbyte_key"] = attributes.airbyte_key or (
-            f"{attributes.name}_airbyte" if written.get("airbyte") else AIRBYTE_KEY
+            own_key(attributes.name, "airbyte") if written.get("airbyte") else AIRBYTE_KEY
         )
-        own["warehouse_key"] = attributes.warehouse_key or f"{attributes.name}_warehouse"
+        own["warehouse_key"] = attributes.warehouse_key or own_key(attributes.name, "warehouse")
         if attributes.translation is not None:
             own["translation"] = _translation(TranslatorResolvingInfo(attributes.translation, context, "translation"))
         return cls(**own)

@@ -49,11 +49,10 @@ class _Connection:
 def pipeline_names(connections: Iterable[records.Connection]) -> dict[str, str]:
     """Return a pipeline's name for each connection, by id: the same whichever of them are exported.
 
-    It is the connection's key in `build_workspace_defs`, so that its assets keep their history; with ``_`` before a
-    digit, with which no pipeline's name begins.
+    It is the connection's key in `build_workspace_defs`, so that its assets keep their history.
     """
     dated = [_Connection(item.id, item.name, _epoch_seconds(item.raw.get("createdAt"))) for item in connections]
-    return {item_id: _not_a_digit_first(key) for item_id, key in connection_keys(dated).items()}
+    return dict(connection_keys(dated))
 
 
 def _epoch_seconds(value: Any) -> int:

@@ -264,7 +264,7 @@ class AirbytePipeline(Declaration):
     """
 
     name: str = Field(
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        pattern=r"^[A-Za-z0-9_]+$",
         description="Letters, digits and underscores; prefix of the assets' keys and of the jobs' names.",
     )
     source: Source = Field(description="Where the data comes from.")

@@ -48,6 +48,19 @@ def test_pipelines_of_several_airbytes_are_one_code_location(project: Project) -
     }
 
 
+def test_a_name_that_begins_with_a_digit(project: Project) -> None:
+    """Names of pipelines may, keys of resources may not, which Dagster says of ``2nd_shop_warehouse``."""
+    text = GOOD.replace("NAME", "2nd_shop") + "  airbyte: {server_url: 'http://a.example.com'}\n"
+    project.write("shop", text)
+
+    definitions = project.load()
+
+    assert set(resources_of(definitions)) == {"_2nd_shop_airbyte", "_2nd_shop_warehouse"}
+    repository = definitions.get_repository_def()
+    assert repository.has_job("sync_2nd_shop")
+    assert dg.AssetKey(["2nd_shop", "users"]) in repository.asset_graph.get_all_asset_keys()
+
+
 def test_equal_resources_under_one_key_are_one(project: Project) -> None:
     """In YAML and in Python; Dagster merges only what is the same object."""
     more = "  airbyte: {server_url: 'http://eu.example.com', bearer_token: '{{ env.TOKEN }}'}\n  airbyte_key: eu\n"

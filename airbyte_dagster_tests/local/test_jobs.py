@@ -115,13 +115,23 @@ def test_job_that_was_active_when_the_server_died(tmp_path: Path) -> None:
             assert api.failure(job)["externalMessage"] == "The server ended while the job was active"
 
 
-def test_deleting_the_connection_cancels_its_sync(airbyte: RunningAirbyte, api: Api, connection: str) -> None:
-    """DELETE of a connection, of its source or of its workspace ends the running sync."""
+@pytest.mark.parametrize("deleted", ["connection", "source", "destination", "workspace"])
+def test_deleting_the_connection_cancels_its_sync(deleted: str, airbyte: RunningAirbyte, api: Api) -> None:
+    """DELETE of a connection, or of what it is in or between: it is deprecated, and its running sync ends."""
+    source, destination = api.source(count=35), api.destination()
+    connection = api.connection(source, destination, ["users"])
+    path = {
+        "connection": f"/connections/{connection}",
+        "source": f"/sources/{source}",
+        "destination": f"/destinations/{destination}",
+        "workspace": f"/workspaces/{api.workspace_id}",
+    }
     airbyte.engine.hold()
     job = api.sync(connection)
     airbyte.engine.wait_for_start()
-    api.ok("DELETE", f"/connections/{connection}")
+    api.ok("DELETE", path[deleted])
     assert api.ok("GET", f"/jobs/{job}")["status"] == "cancelled"
+    assert api.ok("GET", f"/connections/{connection}")["status"] == "deprecated"
     assert api.delete(f"/jobs/{job}").status_code == 409
 
 

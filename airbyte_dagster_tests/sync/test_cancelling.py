@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -18,7 +18,7 @@ from airbyte_dagster.sync.checkpoints import Checkpoint
 from airbyte_dagster.sync.engine import SyncEngine
 from airbyte_dagster.sync.settings import SyncSettings
 from airbyte_dagster_tests.http_server import HttpServer, Reply, Request
-from airbyte_dagster_tests.sync.syncing import OddTransport, World, is_post
+from airbyte_dagster_tests.sync.syncing import Inline, OddTransport, World, is_post
 from benchmarks.simulated_airbyte import WORKSPACE_ID, Fault, SimulatedTransport, connection_id
 
 ONE = connection_id(0)
@@ -266,6 +266,54 @@ def test_nothing_is_cancelled_if_that_is_not_wanted() -> None:
     results.close()  # type: ignore[attr-defined]
 
     assert [job.cancelled for job in world.airbyte.jobs] == [None] * 3
+
+
+def test_a_termination_cancels_nothing_if_that_is_not_wanted() -> None:
+    """By a call from another thread."""
+    world = World(2, job_seconds=3600)
+
+    running = Running(world, settings=SyncSettings(cancel_on_termination=False))
+    running.wait_until(lambda: sum(item.job_id is not None for item in world.store.kept.values()) == 2)
+    running.end()
+
+    assert [job.cancelled for job in world.airbyte.jobs] == [None] * 2
+
+
+def test_an_ordinary_error_cancels_nothing() -> None:
+    """Whatever fails in the run: a retry of it goes on with the jobs."""
+    world = World(2, job_seconds=500)
+
+    def broken(_job: Job) -> None:
+        if len(world.airbyte.jobs) == 2:
+            raise RuntimeError("the log is full")
+
+    with pytest.raises(RuntimeError):
+        world.run(on_job=broken)
+
+    assert [job.cancelled for job in world.airbyte.jobs] == [None] * 2
+
+
+class Busy(Inline):
+    """Has no thread for what would end a job that is over its time."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return Future() if fn.__name__ == "_evaluate" else super().submit(fn, *args, **kwargs)
+
+
+def test_a_job_that_is_about_to_be_given_up_is_cancelled() -> None:
+    """Its time was over, but no thread had taken that up when the run was terminated."""
+    world = World(1, job_seconds=3600)
+    engine: SyncEngine
+
+    def pause(seconds: float, _futures: object) -> None:
+        world.clock.sleep(max(seconds, 0.01))
+        if world.airbyte.jobs and world.airbyte.now - world.airbyte.jobs[0].created > 100:
+            engine.terminate()
+
+    engine = world.engine(settings=SyncSettings(timeout=60), executor=lambda _width: Busy(), pause=pause)
+
+    assert list(engine.run(world.ids)) == []
+    assert world.statuses() == ["cancelled"]
 
 
 @pytest.mark.parametrize("is_made", [True, False])

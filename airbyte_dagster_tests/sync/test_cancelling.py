@@ -372,6 +372,34 @@ def test_jobs_of_a_resumed_run_that_were_not_looked_at_yet(*, is_ours: bool) -> 
     assert set(world.statuses()) == {"cancelled" if is_ours else "running"}
 
 
+def test_a_job_of_others_after_ours_has_ended_is_let_go() -> None:
+    """A former process had requested ours without learning its id: any later job might have been it, until it is found."""
+    world = World(2, job_seconds=lambda wanted: 5 if wanted == ONE else 500)
+    world.start_elsewhere(ONE)
+    world.store.kept = {ONE: Checkpoint(0, requested_at=world.airbyte.now)}
+
+    results = results_of(world)
+    next(results)
+    world.start_elsewhere(ONE)
+    results.close()  # type: ignore[attr-defined]
+
+    first, others = world.jobs_of()[ONE]
+    assert (first.cancelled, others.cancelled) == (None, None)
+    assert world.statuses().count("cancelled") == 1
+
+
+def test_a_job_that_cannot_be_looked_at_is_named() -> None:
+    """It is not cancelled unseen."""
+    world = World(1, job_seconds=500)
+    job = world.client().create_job(ONE, "sync")
+    transport = OddTransport(SimulatedTransport(world.airbyte), lambda _request: httpx.Response(403, json={}))
+    client = world.client(transport)
+    canceller = JobCanceller(client, SyncSettings(), world.warnings.append, world.clock, world.clock.sleep)
+
+    assert canceller.cancel_if_active(job.id) is None
+    assert any("Job 1 could not be cancelled" in line for line in world.warnings)
+
+
 def test_cancelling_waits_until_the_jobs_have_stopped() -> None:
     """DELETE may answer with a job that is not yet cancelled."""
     world = World(2, job_seconds=lambda wanted: 5 if wanted == ONE else 500)

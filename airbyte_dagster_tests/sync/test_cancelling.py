@@ -373,7 +373,7 @@ def test_jobs_of_a_resumed_run_that_were_not_looked_at_yet(*, is_ours: bool) -> 
 
 
 def test_a_job_of_others_after_ours_has_ended_is_let_go() -> None:
-    """A former process had requested ours without learning its id: any later job might have been it, until it is found."""
+    """A former process had requested ours without learning its id: any later job may be it, until it is found."""
     world = World(2, job_seconds=lambda wanted: 5 if wanted == ONE else 500)
     world.start_elsewhere(ONE)
     world.store.kept = {ONE: Checkpoint(0, requested_at=world.airbyte.now)}

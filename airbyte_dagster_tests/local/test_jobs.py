@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,16 @@ import duckdb
 import httpx
 import pytest
 
-from airbyte_dagster.local.engine import ConnectorFailed
+from airbyte_dagster.local.engine import ConnectorFailed, JobRequest
 from airbyte_dagster.local.records import Job
-from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
+from airbyte_dagster_tests.local.fakes import (
+    PATIENCE,
+    Api,
+    RunningAirbyte,
+    ScriptedEngine,
+    ScriptedRun,
+    running_local_airbyte,
+)
 
 
 @pytest.fixture
@@ -133,6 +142,37 @@ def test_deleting_the_connection_cancels_its_sync(deleted: str, airbyte: Running
     assert api.ok("GET", f"/jobs/{job}")["status"] == "cancelled"
     assert api.ok("GET", f"/connections/{connection}")["status"] == "deprecated"
     assert api.delete(f"/jobs/{job}").status_code == 409
+
+
+def test_the_first_who_ends_a_job_says_how(airbyte: RunningAirbyte, api: Api, connection: str) -> None:
+    """The server is stopped while a cancelled job still runs: it was cancelled."""
+    runner, start = airbyte.context.runner, airbyte.engine.start
+    asked, goes_on = threading.Semaphore(0), threading.Event()
+
+    def stubborn(request: JobRequest) -> ScriptedRun:
+        run = start(request)
+        cancel = run.cancel
+
+        def cancelled() -> None:
+            asked.release()
+            assert goes_on.wait(PATIENCE)
+            cancel()
+
+        run.cancel = cancelled
+        return run  # type: ignore[no-any-return]
+
+    airbyte.engine.start = stubborn
+    airbyte.engine.hold()
+    job = api.sync(connection)
+    airbyte.engine.wait_for_start()
+    api.until(job, lambda found: found["status"] == "running")
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(runner.cancel, [connection])
+        assert asked.acquire(timeout=PATIENCE)
+        pool.submit(runner.close)
+        assert asked.acquire(timeout=PATIENCE)
+        goes_on.set()
+    assert airbyte.jobs.get(job).status == "cancelled"
 
 
 @pytest.mark.parametrize("final", ["succeeded", "failed", "cancelled"])

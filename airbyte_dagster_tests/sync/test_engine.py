@@ -448,35 +448,31 @@ def test_a_newest_job_that_was_known_long_ago_is_no_bound_for_ours(connections: 
     assert (result.origin, result.job and result.job.id) == ("new", 2)
 
 
-class Delayed(Inline):
-    """Does what is submitted at the next pause of the loop, as threads that are slow."""
+class Slow(Inline):
+    """Does what is submitted at the third pause of the loop from then on, as threads that wait for an answer."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._work: list[Callable[[], None]] = []
+        self._work: list[list[Callable[[], None]]] = [[], [], []]
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
         submit = super().submit
-
-        def work() -> None:
-            done = submit(fn, *args, **kwargs)
-            future.set_result(done.result())
-
-        self._work.append(work)
+        self._work[-1].append(lambda: future.set_result(submit(fn, *args, **kwargs).result()))
         return future
 
     def pause(self, seconds: float, _futures: object) -> None:
         self._world.clock.sleep(max(seconds, 0.01))
-        work, self._work = self._work, []
-        for one in work:
-            one()
+        due, *later = self._work
+        self._work = [*later, []]
+        for work in due:
+            work()
 
 
 def test_what_is_being_started_counts_as_on_its_way() -> None:
     """A request may take a minute: the limit holds meanwhile, too."""
     world = World(12, job_seconds=30)
-    most, slow = Most(world), Delayed(world)
+    most, slow = Most(world), Slow(world)
 
     results = world.run(max_concurrent=3, executor=lambda _width: slow, pause=slow.pause)
 

@@ -61,3 +61,26 @@ def test_streams_are_forgotten_by_namespace_and_name(states: StateStore, connect
     states.keep(one, [stream("users", 1, "a"), stream("users", 1, "b")])
     states.forget_streams(one, {("a", "users")})
     assert states.of_connection(one) == [stream("users", 1, "b")]
+
+
+def test_what_one_state_says_of_a_stream_is_forgotten(states: StateStore, connections: tuple[str, str]) -> None:
+    """The rest of it stays."""
+    one = connections[0]
+    states.keep(one, [{"type": "LEGACY", "data": {"users": 1, "orders": 2}}])
+    states.forget_streams(one, {(None, "users")})
+    assert states.of_connection(one) == [{"type": "LEGACY", "data": {"orders": 2}}]
+
+
+def test_a_stream_that_is_read_as_a_whole_keeps_no_state(states: StateStore, api: Api) -> None:
+    """When it is read incrementally again, it begins at its beginning."""
+    streams = [{"name": name, "syncMode": "incremental_append"} for name in ("users", "products")]
+    connection = api.connection(api.source(count=1), api.destination(), streams)
+    api.finish(api.sync(connection))
+    assert len(states.of_connection(connection)) == 2
+
+    streams[0]["syncMode"] = "full_refresh_append"
+    api.ok("PATCH", f"/connections/{connection}", json={"configurations": {"streams": streams}})
+    api.finish(api.sync(connection))
+
+    [left] = states.of_connection(connection)
+    assert left["stream"]["stream_descriptor"]["name"] == "products"

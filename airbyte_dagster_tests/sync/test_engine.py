@@ -448,6 +448,15 @@ def test_a_newest_job_that_was_known_long_ago_is_no_bound_for_ours(connections: 
     assert (result.origin, result.job and result.job.id) == ("new", 2)
 
 
+def test_a_connection_that_is_named_twice_is_synced_once() -> None:
+    """In a run over many as over a few."""
+    for connections in (1, 8):
+        world = World(connections)
+
+        assert len(world.run([*world.ids, *world.ids])) == connections
+        assert len(world.airbyte.jobs) == connections
+
+
 class Slow(Inline):
     """Does what is submitted at the third pause of the loop from then on, as threads that wait for an answer."""
 

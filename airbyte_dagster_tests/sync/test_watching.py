@@ -400,3 +400,14 @@ def test_a_long_list_is_read_about_once_a_second() -> None:
     watcher.apply(Update(calls=20, began=world.clock()))
 
     assert watcher.next_read - world.clock() >= 20
+
+
+def test_a_success_in_which_nothing_ran_is_a_failure() -> None:
+    """What describes the job may find that: it is how the sync ended, and no warning."""
+    world = World(1)
+
+    def describe(job: Job) -> None:
+        raise SyncFailed("nothing ran", job_id=job.id, status=job.status)
+
+    assert isinstance(world.run_one(describe=describe).error, SyncFailed)
+    assert world.warnings == []

@@ -217,7 +217,6 @@ class SyncLoop:
         for future in [future for future in self._evaluating if future.done()]:
             connection_id, item = self._evaluating.pop(future)
             rows = item.checkpoint.rows_before if item.checkpoint and self._watcher.is_alone(item) else {}
-            rows = rows if item.is_ours else {}
             try:
                 job, details = future.result()
             except Exception as error:  # noqa: BLE001 - one that fails does not stop the others

@@ -204,3 +204,43 @@ def test_a_change_of_the_columns_fails_once(database: Path, *, is_recorded_first
             history.recorded_columns.insert(0, RecordedColumns(columns))
 
     assert passed == [True, True, False, True, True]
+
+
+def test_the_total_of_a_job_is_no_part_of_it(database: Path) -> None:
+    """It is held against all tables of the connection together, and decides nothing while one is not looked at."""
+    unknown = {
+        key: job(ReportedStats(key.to_user_string(), "full_refresh_overwrite", None), total=6)
+        for key in (USERS, ORDERS)
+    }
+    history = Recorded({**unknown, USERS: replace(unknown[USERS], total=3)})
+    users, orders = (replace(asset(key), streams_of_connection=2) for key in (USERS, ORDERS))
+
+    alone = evaluated(database, users, history=history)["users:row_count"]
+    both = evaluated(database, users, orders, history=Recorded(unknown))
+
+    assert not alone.passed
+    assert "Airbyte reports no rows of the single stream" in str(alone.description)
+    assert [both[f"{name}:row_count"].passed for name in ("users", "orders")] == [True, True]
+
+
+def test_the_total_of_a_job_is_of_its_connection(database: Path) -> None:
+    """It is not held against tables of another one, nor at all where the single stream has a number."""
+    unknown = {
+        key: job(ReportedStats(key.to_user_string(), "full_refresh_overwrite", None), total=3)
+        for key in (USERS, ORDERS)
+    }
+    known = {USERS: job(ReportedStats("users", "full_refresh_overwrite", 3), total=99)}
+
+    found = evaluated(database, asset(USERS), replace(asset(ORDERS), connection="another"), history=Recorded(unknown))
+
+    assert [found[f"{name}:row_count"].passed for name in ("users", "orders")] == [True, True]
+    assert evaluated(database, asset(USERS), history=Recorded(known))["users:row_count"].passed
+
+
+def test_the_rows_of_several_streams_together_are_those_of_none(database: Path) -> None:
+    """What was counted right after the sync is one number of an asset: by it, neither of two tables has lost rows."""
+    mode = "incremental_deduped_history"
+    both = asset(USERS, *(Stream(name, sync_mode=mode) for name in ("users", "orders")))
+    recorded = replace(job(*(ReportedStats(name, mode, 3, 0) for name in ("users", "orders"))), row_count=6)
+
+    assert evaluated(database, both, history=Recorded({USERS: recorded}))["users:row_count"].passed

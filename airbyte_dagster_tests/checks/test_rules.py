@@ -91,9 +91,18 @@ def test_a_source_that_deletes_rows_may_leave_fewer() -> None:
     assert [verdict(rows) for rows in (0, 6, 7, 10, 13, 14)] == [F, F, P, P, P, F]
 
 
+def test_a_source_that_deletes_rows_may_leave_none() -> None:
+    """As many records as there were rows; otherwise an empty table has lost what was reported."""
+    report = ReportedStats("users", "incremental_deduped_history", 3, 3, primary_key=("id",))
+
+    assert row_count(report, table(0, 0), deletes=True).verdict is P
+    assert row_count(report, table(0, 0)).verdict is F
+
+
 def test_a_sync_mode_that_is_not_known_is_not_verified() -> None:
     """A newer server may have further ones."""
     assert row_count(ReportedStats("users", "teleport", 3, 0), table(3)).verdict is U
+    assert row_count(ReportedStats("users", "teleport", 3, 0, rejected=2), table(3)).verdict is U
 
 
 def test_difference_is_said_in_numbers() -> None:
@@ -191,6 +200,17 @@ def test_a_total_of_nothing_is_no_number() -> None:
     assert row_count_by_total([ReportedStats("a", "full_refresh_overwrite", None)], [table(0)], 0) is None
 
 
+def test_what_else_may_have_changed_one_table_excuses_the_total() -> None:
+    """Which of the tables lacks the rows is not known."""
+    doubtful = ReportedStats("a", "full_refresh_overwrite", None, doubt="job 7 as a whole is failed")
+    reports = [ReportedStats("b", "full_refresh_overwrite", None), doubtful]
+
+    found = row_count_by_total(reports, [table(30), table(4)], 35)
+
+    assert found is not None
+    assert found.verdict is U
+
+
 def test_rows_that_a_source_deletes_may_go_missing_later() -> None:
     """Of a deletion nothing is left that would show the sync."""
     report = ReportedStats("users", "incremental_deduped_history", 60, 0, primary_key=("id",))
@@ -205,3 +225,8 @@ def test_rows_that_a_source_deletes_may_go_missing_later() -> None:
 def test_a_sync_that_moved_something(reported: int | None, least: int, verdict: Verdict) -> None:
     """0 as the least: it is enough that the number is known. What is not reported is not 0."""
     assert moved_something(ReportedStats("a", "incremental_append", reported), 0, least).verdict is verdict
+
+
+def test_a_reset_moves_nothing() -> None:
+    """Whatever was reported of it: there was no sync since."""
+    assert moved_something(ReportedStats("a", "incremental_append", 5), 5, 1, is_reset=True).verdict is U

@@ -51,6 +51,23 @@ def test_bounds_are_said_in_words(least: int | None, most: int | None, text: str
 
 
 @pytest.mark.parametrize(
+    ("rows", "least", "most", "verdict"),
+    [
+        (10, 10, 10, P),
+        (10, None, 10, P),
+        (10, 10, None, P),
+        (11, None, 10, F),
+        (9, 10, None, F),
+        (0, 0, 0, P),
+        (1, 0, 0, F),
+    ],
+)
+def test_bounds_are_included(rows: int, least: int | None, most: int | None, verdict: Verdict) -> None:
+    """Both of them; 0 is a bound as any other."""
+    assert expected_range(table(rows), least, most).verdict is verdict
+
+
+@pytest.mark.parametrize(
     ("newest", "verdict", "text"),
     [
         ("2026-01-02T12:00:00+00:00", P, "is 1 day old (limit: 1 day)."),
@@ -79,6 +96,8 @@ def test_a_table_that_is_known_to_be_empty_has_no_age() -> None:
     """If Airbyte reports no rows, none are missing; else they are."""
     assert fresh(table(0), "seen", DAY, NOON, is_known_empty=True).verdict is U
     assert fresh(table(0), "seen", DAY, NOON).verdict is F
+    deleted = (("seen", "TIMESTAMP"), ("_ab_cdc_deleted_at", "VARCHAR"))  # the source may have deleted all of them
+    assert fresh(Table("lms", "main", "users", deleted, 0), "seen", DAY, NOON).verdict is U
 
 
 def test_a_column_that_lost_all_its_values_warns() -> None:
@@ -92,6 +111,8 @@ def test_a_column_that_lost_all_its_values_warns() -> None:
     assert schema(now, [RecordedColumns.of(now), RecordedColumns.of(now)]).verdict is P
     assert schema(now, [RecordedColumns(dict(COLUMNS))]).verdict is P  # it is not known whether it had any
     assert schema(table(0, values={"id": 0, "old": 0, "seen": 0}), [full]).verdict is P
+    new = schema(now, [RecordedColumns({"id": "BIGINT", "seen": COLUMNS[2][1]}, frozenset())])
+    assert (new.verdict, new.numbers["added"], new.numbers["emptied"]) == (W, ["old"], [])  # it had none to lose
 
 
 def test_fields_of_the_source_that_are_not_there_warn() -> None:

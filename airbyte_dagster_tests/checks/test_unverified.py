@@ -76,12 +76,15 @@ def test_what_cannot_be_known_is_what_the_user_says(database: Path, choice: str,
     assert found == {"row_count": (False, severity), "unique_key": (False, severity), "not_null": (False, WARN)}
 
 
-@pytest.mark.parametrize(("read", "severity"), [(NOON, ERROR), (NOON + dt.timedelta(minutes=5), WARN)])
-def test_a_later_sync_that_nobody_recorded_is_no_loss(database: Path, read: dt.datetime, severity: Any) -> None:
-    """Records that were read after the job had ended are of another one: the numbers say nothing of it."""
+@pytest.mark.parametrize(("read", "severity"), [(0, ERROR), (1, ERROR), (2, WARN)])
+def test_a_later_sync_that_nobody_recorded_is_no_loss(database: Path, read: int, severity: Any) -> None:
+    """Records that were read after the job had ended are of another one: the numbers say nothing of it.
+
+    A job's own end is known to the second, ``read`` are seconds after that.
+    """
     with duckdb.connect(str(database)) as connection:
         connection.execute("ALTER TABLE users ADD COLUMN _airbyte_extracted_at TIMESTAMPTZ")
-        connection.execute("UPDATE users SET _airbyte_extracted_at = ?", [read])
+        connection.execute("UPDATE users SET _airbyte_extracted_at = ?", [NOON + dt.timedelta(seconds=read)])
         connection.execute("DELETE FROM users WHERE id = 0")
     ended = replace(job(REPORT), ended=NOON)
 
@@ -105,6 +108,34 @@ def test_a_stream_whose_source_deletes_rows_is_known_by_its_fields(database: Pat
 def test_a_table_without_a_list_of_changes_has_no_check_of_it(database: Path) -> None:
     """It says neither that values were kept, nor that they were not."""
     assert set(evaluated(database, asset(USERS))) == {"users:row_count"}
+
+
+def test_an_appended_table_that_had_rows_is_not_known_to_be_empty(database: Path) -> None:
+    """A sync that brought nothing leaves it as it was: an empty one has lost its rows."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("DELETE FROM users")
+    checks = {"row_count": False, "fresh": {"within": "1d", "column": "seen"}}
+
+    def severity(before: int) -> Any:
+        recorded = job(ReportedStats("users", "incremental_append", 0, before))
+        return evaluated(database, asset(USERS, checks=checks), history=Recorded({USERS: recorded}))[
+            "users:fresh"
+        ].severity
+
+    assert (severity(3), severity(0)) == (ERROR, WARN)
+
+
+def test_declared_columns_are_unique_where_rows_are_appended(database: Path) -> None:
+    """Of the primary key each version of a row stays; what somebody declares is meant so."""
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("INSERT INTO users SELECT * FROM users")
+    stream = Stream("users", sync_mode="incremental_append", primary_key=(("id",),))
+
+    declared = evaluated(database, asset(USERS, stream, checks={"row_count": False, "unique_key": {"columns": "id"}}))
+    by_key = evaluated(database, asset(USERS, stream, checks={"row_count": False, "unique_key": True}))
+
+    assert not declared["users:unique_key"].passed
+    assert by_key == {}
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,16 @@ import duckdb
 import httpx
 import pytest
 
-from airbyte_dagster.local.engine import ConnectorFailed
+from airbyte_dagster.local.engine import ConnectorFailed, JobRequest
 from airbyte_dagster.local.records import Job
-from airbyte_dagster_tests.local.fakes import PATIENCE, Api, RunningAirbyte, ScriptedEngine, running_local_airbyte
+from airbyte_dagster_tests.local.fakes import (
+    PATIENCE,
+    Api,
+    RunningAirbyte,
+    ScriptedEngine,
+    ScriptedRun,
+    running_local_airbyte,
+)
 
 
 @pytest.fixture
@@ -115,14 +124,55 @@ def test_job_that_was_active_when_the_server_died(tmp_path: Path) -> None:
             assert api.failure(job)["externalMessage"] == "The server ended while the job was active"
 
 
-def test_deleting_the_connection_cancels_its_sync(airbyte: RunningAirbyte, api: Api, connection: str) -> None:
-    """DELETE of a connection, of its source or of its workspace ends the running sync."""
+@pytest.mark.parametrize("deleted", ["connection", "source", "destination", "workspace"])
+def test_deleting_the_connection_cancels_its_sync(deleted: str, airbyte: RunningAirbyte, api: Api) -> None:
+    """DELETE of a connection, or of what it is in or between: it is deprecated, and its running sync ends."""
+    source, destination = api.source(count=35), api.destination()
+    connection = api.connection(source, destination, ["users"])
+    path = {
+        "connection": f"/connections/{connection}",
+        "source": f"/sources/{source}",
+        "destination": f"/destinations/{destination}",
+        "workspace": f"/workspaces/{api.workspace_id}",
+    }
     airbyte.engine.hold()
     job = api.sync(connection)
     airbyte.engine.wait_for_start()
-    api.ok("DELETE", f"/connections/{connection}")
+    api.ok("DELETE", path[deleted])
     assert api.ok("GET", f"/jobs/{job}")["status"] == "cancelled"
+    assert api.ok("GET", f"/connections/{connection}")["status"] == "deprecated"
     assert api.delete(f"/jobs/{job}").status_code == 409
+
+
+def test_the_first_who_ends_a_job_says_how(airbyte: RunningAirbyte, api: Api, connection: str) -> None:
+    """The server is stopped while a cancelled job still runs: it was cancelled."""
+    runner, start = airbyte.context.runner, airbyte.engine.start
+    asked, goes_on = threading.Semaphore(0), threading.Event()
+
+    def stubborn(request: JobRequest) -> ScriptedRun:
+        run = start(request)
+        cancel = run.cancel
+
+        def cancelled() -> None:
+            asked.release()
+            assert goes_on.wait(PATIENCE)
+            cancel()
+
+        run.cancel = cancelled
+        return run  # type: ignore[no-any-return]
+
+    airbyte.engine.start = stubborn
+    airbyte.engine.hold()
+    job = api.sync(connection)
+    airbyte.engine.wait_for_start()
+    api.until(job, lambda found: found["status"] == "running")
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(runner.cancel, [connection])
+        assert asked.acquire(timeout=PATIENCE)
+        pool.submit(runner.close)
+        assert asked.acquire(timeout=PATIENCE)
+        goes_on.set()
+    assert airbyte.jobs.get(job).status == "cancelled"
 
 
 @pytest.mark.parametrize("final", ["succeeded", "failed", "cancelled"])

@@ -73,6 +73,47 @@ def test_a_source_of_a_workspace_that_was_deleted(
     assert api.ok("GET", "/sources", params={"workspaceIds": workspace})["data"] == []
 
 
+def during_check(airbyte: RunningAirbyte, action: Callable[[], Any]) -> None:
+    """Do something once, while the next request has a configuration checked."""
+    spec, actions = airbyte.engine.spec, [action]
+
+    def interrupted(source_type: str) -> Any:
+        if actions:
+            actions.pop()()
+        return spec(source_type)
+
+    airbyte.engine.spec = interrupted
+
+
+def test_two_changes_of_a_source_at_once(airbyte: RunningAirbyte, api: Api) -> None:
+    """Each is made to what the other has left: none is lost."""
+    source = api.source(count=1)
+    other = {"configuration": {"seed": 7}}
+    during_check(airbyte, lambda: api.ok("PATCH", f"/sources/{source}", json=other))
+    api.ok("PATCH", f"/sources/{source}", json={"configuration": {"count": 5}})
+    found = api.ok("GET", f"/sources/{source}")["configuration"]
+    assert (found["count"], found["seed"]) == (5, 7)
+
+
+def test_a_deleted_source_gets_no_configuration(
+    airbyte: RunningAirbyte, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes between the look at it and the change: no secret is stored where nobody looks for one any more."""
+    airbyte.engine.add("plain", {"t": [{"id": 1}]})
+    source = api.source("plain")  # its configuration is as empty as that of one that is deleted
+    database = airbyte.store.database
+    write = database.write
+
+    def interrupted() -> Any:
+        monkeypatch.setattr(database, "write", write)
+        api.ok("DELETE", f"/sources/{source}")
+        return write()
+
+    monkeypatch.setattr(database, "write", interrupted)
+    assert api.patch(f"/sources/{source}", json={"configuration": {"token": "secret"}}).status_code == 404
+    assert airbyte.store.actors_by_id([source])[source].configuration == {}
+
+
 @pytest.mark.parametrize("kind", ["sync", "reset"])
 def test_a_job_of_a_connection_that_was_deleted(
     kind: str, airbyte: RunningAirbyte, api: Api, monkeypatch: pytest.MonkeyPatch

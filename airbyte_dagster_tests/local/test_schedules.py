@@ -159,6 +159,18 @@ def test_only_active_connections_with_a_schedule(running: RunningAirbyte, api: A
     assert jobs(api) == [changed]
 
 
+def test_a_changed_schedule_may_be_due_before_the_former_was(running: RunningAirbyte, api: Api, clock: Clock) -> None:
+    """It is reckoned when it is first seen, not when the former would have been due."""
+    connection = scheduled(api)
+    running.context.schedules.tick()
+    sooner = {"scheduleType": "cron", "cronExpression": "0 30 * * * ?"}
+    api.ok("PATCH", f"/connections/{connection}", json={"schedule": sooner})
+    running.context.schedules.tick()
+    clock.now = MIDNIGHT + HOUR / 2
+    running.context.schedules.tick()
+    assert jobs(api) == [connection]
+
+
 def test_expression_that_means_nothing_is_refused(api: Api) -> None:
     """What can't be run is refused at creation, with the reason."""
     body = {"schedule": {"scheduleType": "cron", "cronExpression": "0 0 25 * * ?"}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -18,7 +18,7 @@ from airbyte_dagster.sync.checkpoints import Checkpoint
 from airbyte_dagster.sync.engine import SyncEngine
 from airbyte_dagster.sync.settings import SyncSettings
 from airbyte_dagster_tests.http_server import HttpServer, Reply, Request
-from airbyte_dagster_tests.sync.syncing import OddTransport, World, is_post
+from airbyte_dagster_tests.sync.syncing import Inline, OddTransport, World, is_post
 from benchmarks.simulated_airbyte import WORKSPACE_ID, Fault, SimulatedTransport, connection_id
 
 ONE = connection_id(0)
@@ -268,6 +268,55 @@ def test_nothing_is_cancelled_if_that_is_not_wanted() -> None:
     assert [job.cancelled for job in world.airbyte.jobs] == [None] * 3
 
 
+def test_a_termination_cancels_nothing_if_that_is_not_wanted() -> None:
+    """By a call from another thread."""
+    world = World(2, job_seconds=3600)
+
+    running = Running(world, settings=SyncSettings(cancel_on_termination=False))
+    running.wait_until(lambda: sum(item.job_id is not None for item in world.store.kept.values()) == 2)
+    running.end()
+
+    assert [job.cancelled for job in world.airbyte.jobs] == [None] * 2
+
+
+def test_an_ordinary_error_cancels_nothing() -> None:
+    """Whatever fails in the run: a retry of it goes on with the jobs."""
+    world = World(2, job_seconds=500)
+    errors = [RuntimeError("the log is full")]
+
+    def broken(_job: Job) -> None:
+        if len(world.airbyte.jobs) == 2 and errors:
+            raise errors.pop()
+
+    with pytest.raises(RuntimeError):
+        world.run(on_job=broken)
+
+    assert [job.cancelled for job in world.airbyte.jobs] == [None] * 2
+
+
+class Busy(Inline):
+    """Has no thread for what would end a job that is over its time."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return Future() if fn.__name__ == "_evaluate" else super().submit(fn, *args, **kwargs)
+
+
+def test_a_job_that_is_about_to_be_given_up_is_cancelled() -> None:
+    """Its time was over, but no thread had taken that up when the run was terminated."""
+    world = World(1, job_seconds=3600)
+    engine: SyncEngine
+
+    def pause(seconds: float, _futures: object) -> None:
+        world.clock.sleep(max(seconds, 0.01))
+        if world.airbyte.jobs and world.airbyte.now - world.airbyte.jobs[0].created > 100:
+            engine.terminate()
+
+    engine = world.engine(settings=SyncSettings(timeout=60), executor=lambda _width: Busy(), pause=pause)
+
+    assert list(engine.run(world.ids)) == []
+    assert world.statuses() == ["cancelled"]
+
+
 @pytest.mark.parametrize("is_made", [True, False])
 def test_an_interrupt_while_the_answer_is_awaited_leaves_no_job(*, is_made: bool) -> None:
     """The job may have been made though nobody heard of it: then it is found and cancelled."""
@@ -322,6 +371,34 @@ def test_jobs_of_a_resumed_run_that_were_not_looked_at_yet(*, is_ours: bool) -> 
         world.run(max_concurrent=2)
 
     assert set(world.statuses()) == {"cancelled" if is_ours else "running"}
+
+
+def test_a_job_of_others_after_ours_has_ended_is_let_go() -> None:
+    """A former process had requested ours without learning its id: any later job may be it, until it is found."""
+    world = World(2, job_seconds=lambda wanted: 5 if wanted == ONE else 500)
+    world.start_elsewhere(ONE)
+    world.store.kept = {ONE: Checkpoint(0, requested_at=world.airbyte.now)}
+
+    results = results_of(world)
+    next(results)
+    world.start_elsewhere(ONE)
+    results.close()  # type: ignore[attr-defined]
+
+    first, others = world.jobs_of()[ONE]
+    assert (first.cancelled, others.cancelled) == (None, None)
+    assert world.statuses().count("cancelled") == 1
+
+
+def test_a_job_that_cannot_be_looked_at_is_named() -> None:
+    """It is not cancelled unseen."""
+    world = World(1, job_seconds=500)
+    job = world.client().create_job(ONE, "sync")
+    transport = OddTransport(SimulatedTransport(world.airbyte), lambda _request: httpx.Response(403, json={}))
+    client = world.client(transport)
+    canceller = JobCanceller(client, SyncSettings(), world.warnings.append, world.clock, world.clock.sleep)
+
+    assert canceller.cancel_if_active(job.id) is None
+    assert any("Job 1 could not be cancelled" in line for line in world.warnings)
 
 
 def test_cancelling_waits_until_the_jobs_have_stopped() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 import pytest
 
 from airbyte_dagster.errors import CheckpointNotSaved, SyncFailed
-from airbyte_dagster.sync.checkpoints import Checkpoint
+from airbyte_dagster.sync.checkpoints import Checkpoint, CheckpointKeeper
 from airbyte_dagster_tests.sync.syncing import World
 from benchmarks.simulated_airbyte import connection_id
 
@@ -132,3 +132,20 @@ def test_checkpoints_that_cannot_be_read_start_nothing() -> None:
 
     assert len(attempts) > 1
     assert world.airbyte.jobs == []
+
+
+def test_a_checkpoint_that_is_written_later_is_no_error() -> None:
+    """The write of the next one of the connection is as good as that of the one that failed."""
+    world = World(1)
+    keeper = CheckpointKeeper(world.store, world.clock.sleep, world.warnings.append)
+
+    def broken(_checkpoints: object) -> None:
+        raise OSError("no database")
+
+    works, world.store.failing = world.store.failing, broken
+    keeper.save({"one": Checkpoint(1)})
+    assert keeper.error("one") is not None
+    world.store.failing = works
+    keeper.save({"one": Checkpoint(2)})
+
+    assert keeper.error("one") is None

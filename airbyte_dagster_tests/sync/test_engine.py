@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Literal
 
 import pytest
 
@@ -11,7 +13,7 @@ from airbyte_dagster.sync.checkpoints import Checkpoint
 from airbyte_dagster.sync.loop import SIDE_BY_SIDE
 from airbyte_dagster.sync.results import Progress
 from airbyte_dagster.sync.settings import SyncSettings
-from airbyte_dagster_tests.sync.syncing import DyingTransport, Killed, World, once
+from airbyte_dagster_tests.sync.syncing import DyingTransport, Inline, Killed, World, once
 from benchmarks.simulated_airbyte import Fault, SimulatedTransport, connection_id
 
 A_FEW = 20
@@ -427,9 +429,10 @@ def test_slots_that_fail_are_tried_again() -> None:
     assert any("no database" in line for line in world.warnings)
 
 
-def test_a_newest_job_that_was_known_long_ago_is_no_bound_for_ours() -> None:
+@pytest.mark.parametrize("connections", [1, 8])
+def test_a_newest_job_that_was_known_long_ago_is_no_bound_for_ours(connections: int) -> None:
     """A slot came after an hour, in which somebody else synced: that job is not taken for the one of a lost answer."""
-    world = World(1, job_seconds=30)
+    world = World(connections, job_seconds=30)
 
     class Late(Slots):
         def acquire(self, connection_id: str) -> bool:
@@ -440,6 +443,62 @@ def test_a_newest_job_that_was_known_long_ago_is_no_bound_for_ours() -> None:
                 world.clock.sleep(60)
             return super().acquire(connection_id)
 
-    result = world.run_one(slots=Late(1), transport=world.transport(once(Fault("dropped"))))
+    result = world.run(slots=Late(1), transport=world.transport(once(Fault("dropped"))))[world.ids[0]]
 
     assert (result.origin, result.job and result.job.id) == ("new", 2)
+
+
+def test_a_connection_that_is_named_twice_is_synced_once() -> None:
+    """In a run over many as over a few."""
+    for connections in (1, 8):
+        world = World(connections)
+
+        assert len(world.run([*world.ids, *world.ids])) == connections
+        assert len(world.airbyte.jobs) == connections
+
+
+class Slow(Inline):
+    """Does what is submitted at the third pause of the loop from then on, as threads that wait for an answer."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._work: list[list[Callable[[], None]]] = [[], [], []]
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        submit = super().submit
+        self._work[-1].append(lambda: future.set_result(submit(fn, *args, **kwargs).result()))
+        return future
+
+    def pause(self, seconds: float, _futures: object) -> None:
+        self._world.clock.sleep(max(seconds, 0.01))
+        due, *later = self._work
+        self._work = [*later, []]
+        for work in due:
+            work()
+
+
+def test_what_is_being_started_counts_as_on_its_way() -> None:
+    """A request may take a minute: the limit holds meanwhile, too."""
+    world = World(12, job_seconds=30)
+    most, slow = Most(world), Slow(world)
+
+    results = world.run(max_concurrent=3, executor=lambda _width: slow, pause=slow.pause)
+
+    assert {result.error for result in results.values()} == {None}
+    assert most.active == 3
+
+
+def test_a_foreign_job_that_is_waited_for_takes_nobodys_place() -> None:
+    """The limit is of the run's own syncs: the others do not wait for it."""
+    foreign = {connection_id(number) for number in range(4)}
+    world = World(8, job_seconds=lambda wanted: 1000 if wanted in foreign else 5)
+    world.start_elsewhere(*foreign)
+    world.clock.sleep(2)
+    began = world.airbyte.now
+
+    results = world.run(settings=SyncSettings(on_running="wait"), max_concurrent=2)
+
+    assert {(result.error, result.origin) for result in results.values()} == {(None, "new")}
+    ends = [jobs[-1].ends for key, jobs in world.jobs_of().items() if key not in foreign]
+    assert max(ends) - began < 500

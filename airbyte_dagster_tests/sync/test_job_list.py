@@ -137,3 +137,4 @@ def test_other_jobs_of_a_connection_are_told_from_one() -> None:
     assert not reader.has_others(jobs[3], at(world, -10), ())
     assert reader.has_others(jobs[3], at(world, -16), ())
     assert not reader.has_others(jobs[3], at(world, -16), {1})
+    assert reader.has_others(jobs[3], jobs[1].changed, ())

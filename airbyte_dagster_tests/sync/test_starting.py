@@ -11,6 +11,7 @@ from airbyte_dagster.airbyte.records import JobType
 from airbyte_dagster.errors import (
     Conflict,
     OutcomeUnknown,
+    ServerError,
     SyncAlreadyRunning,
     SyncFailed,
     SyncTimedOut,
@@ -242,6 +243,59 @@ def test_a_refusal_for_a_job_that_has_ended_meanwhile_requests_again() -> None:
     assert (result.error, result.origin, len(world.airbyte.jobs)) == (None, "new", 1)
 
 
+@pytest.mark.parametrize(
+    ("on_running", "origin", "jobs"), [("attach", "attached", 1), ("wait", "new", 2), ("fail", None, 1)]
+)
+def test_a_refusal_for_a_job_that_began_and_has_ended_meanwhile(
+    on_running: OnRunning, origin: str | None, jobs: int
+) -> None:
+    """It was a foreign one's: taken, followed by ours, or an error, as any that is active."""
+    world = World(1, job_seconds=5)
+
+    def odd(request: httpx.Request) -> httpx.Response | None:
+        if not is_post(request.method, request.url.path) or world.airbyte.jobs:
+            return None
+        world.start_elsewhere(ONE)
+        world.clock.sleep(60)
+        problem = {"type": "x#try-again-later", "title": "try-again-later"}
+        return httpx.Response(409, json={**problem, "data": {"message": "A sync is already running for: it"}})
+
+    transport = OddTransport(SimulatedTransport(world.airbyte), odd)
+    result = world.run_one(transport=transport, settings=SyncSettings(on_running=on_running))
+
+    assert (result.origin, len(world.airbyte.jobs)) == (origin, jobs)
+    assert isinstance(result.error, SyncAlreadyRunning) is (on_running == "fail")
+
+
+def test_a_lost_request_that_is_served_after_all_is_ours() -> None:
+    """It turns up just before it is sent again, and runs: the refusal of the second is for the first."""
+    world = World(1, job_seconds=30)
+    posts = itertools.count()
+
+    def fault(method: str, path: str) -> Fault | None:
+        if not is_post(method, path):
+            return None
+        if next(posts) == 0:
+            return Fault("dropped")
+        foreign(world, seconds=1)
+        return None
+
+    result = world.run_one(transport=world.transport(fault))
+
+    assert (result.origin, result.error, len(world.airbyte.jobs)) == ("new", None, 1)
+    assert world.store.kept[ONE].is_ours
+
+
+def test_a_queued_job_that_was_the_newest_of_all_is_joined() -> None:
+    """In a run over many nobody looks at the connection before: its id is the highest that was known."""
+    world = World(8, job_seconds=30)
+    foreign(world, seconds=0.1)
+
+    result = world.run()[ONE]
+
+    assert (result.origin, result.error, world.store.kept[ONE].is_ours) == ("attached", None, False)
+
+
 def test_a_running_job_refuses_where_that_is_wanted() -> None:
     """fail: the job's id is in the message."""
     world = World(1, job_seconds=30)
@@ -379,6 +433,31 @@ def test_a_resumed_run_finds_a_job_whose_id_it_never_learnt() -> None:
     result = world.run_one()
 
     assert (result.origin, result.job and result.job.id, len(world.airbyte.jobs)) == ("resumed", 2, 2)
+
+
+def test_a_former_job_that_gives_no_answer_is_followed_by_no_other() -> None:
+    """It may be running: after the tolerance the run fails, and requests nothing."""
+    world = World(1, job_seconds=3600)
+    foreign(world)
+    world.store.kept = {ONE: Checkpoint(0, job_id=1)}
+
+    def odd(request: httpx.Request) -> httpx.Response | None:
+        return httpx.Response(500, json={}) if request.url.path.endswith("/jobs/1") else None
+
+    result = world.run_one(transport=OddTransport(SimulatedTransport(world.airbyte), odd))
+
+    assert isinstance(result.error, ServerError)
+    assert len(world.airbyte.jobs) == 1
+
+
+def test_a_job_is_not_looked_for_by_the_clock_of_another_machine() -> None:
+    """One that goes an hour ahead wrote when it was requested: it can be in the server for a minute all the same."""
+    world = World(1, job_seconds=1)
+    began = world.clock()
+    world.store.kept = {ONE: Checkpoint(0, requested_at=world.airbyte.now + 3600)}
+
+    assert world.run_one().origin == "new"
+    assert world.clock() - began < 2 * LOST_CREATE_SECONDS
 
 
 def test_a_failed_job_is_not_resumed() -> None:

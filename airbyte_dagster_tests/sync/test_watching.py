@@ -9,9 +9,12 @@ import pytest
 
 from airbyte_dagster.airbyte.records import Job
 from airbyte_dagster.errors import SyncCancelled, SyncFailed, SyncStatusUnknown, SyncTimedOut, UnexpectedError
+from airbyte_dagster.sync.checkpoints import Checkpoint
+from airbyte_dagster.sync.job_list import JobListReader
 from airbyte_dagster.sync.settings import SyncSettings
+from airbyte_dagster.sync.watching import JobWatcher, Update
 from airbyte_dagster_tests.sync.syncing import Killed, OddTransport, World
-from benchmarks.simulated_airbyte import Fault, SimulatedTransport, connection_id
+from benchmarks.simulated_airbyte import WORKSPACE_ID, Fault, SimulatedTransport, connection_id
 
 ONE = connection_id(0)
 ODD = {
@@ -277,6 +280,13 @@ def test_a_timeout_cancels_and_says_so() -> None:
     assert 610 <= world.clock() - began < 612
 
 
+def test_a_job_that_ends_just_before_its_timeout_has_ended() -> None:
+    """The list is read once more when the time is over: what has ended by then is no timeout, whoever started it."""
+    world = World(1, job_seconds=608)
+
+    assert world.run_one(settings=SyncSettings(timeout=609, cancel_on_timeout=False)).error is None
+
+
 def test_a_timeout_can_leave_the_job_running() -> None:
     """cancel_on_timeout off: the message says that it runs on."""
     world = World(1, job_seconds=3600)
@@ -335,3 +345,69 @@ def test_a_job_that_succeeds_while_being_cancelled_is_a_success() -> None:
 
     assert (result.error, world.statuses()) == (None, ["succeeded"])
     assert world.calls["DELETE /jobs/{number}"] == 0
+
+
+def watcher_of(world: World, settings: SyncSettings | None = None) -> JobWatcher:
+    client = world.client()
+    return JobWatcher(
+        client,
+        JobListReader(client, WORKSPACE_ID, world.clock),
+        settings or SyncSettings(),
+        is_few=False,
+        on_job=lambda _job: None,
+        warn=world.warnings.append,
+        clock=world.clock,
+    )
+
+
+def test_a_job_that_was_unknown_once_and_is_known_again_is_watched_on() -> None:
+    """The tolerance begins again with the next answer that there is none."""
+    world = World(1, job_seconds=36_000)
+    watcher = watcher_of(world)
+    job = world.client().create_job(ONE, "sync")
+    watcher.add(job, "new", Checkpoint(0, job_id=job.id))
+
+    for update in (Update(missing={job.id}, began=world.clock()), Update({job.id: job}, began=world.clock())):
+        watcher.apply(update)
+    world.clock.sleep(3600)
+
+    assert list(watcher.changes()) == []
+
+
+def test_a_young_job_is_looked_for_soon_though_old_ones_are_not() -> None:
+    """The wait that is right for old jobs is too long for it."""
+    world = World(2, job_seconds=36_000)
+    watcher, client = watcher_of(world), world.client()
+    old = client.create_job(ONE, "sync")
+    watcher.add(old, "new", Checkpoint(0, job_id=old.id))
+    world.clock.sleep(3600)
+    watcher.apply(Update(began=world.clock()))
+    assert watcher.next_read - world.clock() == 10
+
+    young = client.create_job(connection_id(1), "sync")
+    watcher.add(young, "new", Checkpoint(0, job_id=young.id))
+
+    assert watcher.next_read - world.clock() < 0.5
+
+
+def test_a_long_list_is_read_about_once_a_second() -> None:
+    """In the long run: what took many calls is followed by a pause for each of them."""
+    world = World(1, job_seconds=36_000)
+    watcher = watcher_of(world)
+    job = world.client().create_job(ONE, "sync")
+    watcher.add(job, "new", Checkpoint(0, job_id=job.id))
+
+    watcher.apply(Update(calls=20, began=world.clock()))
+
+    assert watcher.next_read - world.clock() >= 20
+
+
+def test_a_success_in_which_nothing_ran_is_a_failure() -> None:
+    """What describes the job may find that: it is how the sync ended, and no warning."""
+    world = World(1)
+
+    def describe(job: Job) -> None:
+        raise SyncFailed("nothing ran", job_id=job.id, status=job.status)
+
+    assert isinstance(world.run_one(describe=describe).error, SyncFailed)
+    assert world.warnings == []

@@ -129,8 +129,6 @@ class Reading:
         if not self._failures:
             for stream in self._streams.values():
                 stream.status, stream.mark = "COMPLETE", stream.read
-        if self._failures and self._failures[0].origin == "destination":
-            raise Failed(self._failures[0])
         self._commit()
         self._loader.finish()
         if self._failures:

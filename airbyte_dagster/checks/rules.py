@@ -26,8 +26,8 @@ class ReportedStats:
         primary_key: Columns; empty if there is none, or if a part of it lies within a column.
         rejected: Records that the destination did not take; ``None`` where the server does not give it.
         attempts: How many the job made; ``None`` if that was not asked for, or is not known.
-        generation: The largest ``_airbyte_generation_id`` that was last recorded of the table; ``None`` if there is
-            none.
+        generation: The largest ``_airbyte_generation_id`` of the table that was recorded with the job; ``None`` if
+            there is none, or before that.
         doubt: Why the rows may differ from what is reported though nothing was lost; ``None`` if they may not.
     """
 

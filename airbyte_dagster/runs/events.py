@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
-import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -303,6 +304,8 @@ _COLUMNS = {
     "note": "doubt",
 }
 _KEY = "primary_key"
+#: A name that needs no quotes in a list.
+_PLAIN = re.compile(r"[^\s,\"](?:[^,\"\r\n]*[^\s,\"])?")
 
 
 def _reports_to_table(reports: Sequence[ReportedStats]) -> dg.TableMetadataValue:
@@ -310,7 +313,7 @@ def _reports_to_table(reports: Sequence[ReportedStats]) -> dg.TableMetadataValue
     rows = []
     for report in reports:
         row = {name: getattr(report, attribute) for name, attribute in _COLUMNS.items()}
-        row[_KEY] = json.dumps(report.primary_key, ensure_ascii=False) if report.primary_key else None
+        row[_KEY] = _names_to_text(report.primary_key) or None
         rows.append(dg.TableRecord({name: "" if value is None else value for name, value in row.items()}))
     columns = [dg.TableColumn(name) for name in (*_COLUMNS, _KEY)]
     return dg.MetadataValue.table(records=rows, schema=dg.TableSchema(columns=columns))
@@ -320,4 +323,13 @@ def _reports_from_table(table: Any) -> Iterator[ReportedStats]:
     for record in table.records:
         row = {name: None if value == "" else value for name, value in record.data.items()}
         known: dict[str, Any] = {attribute: row.get(name) for name, attribute in _COLUMNS.items()}
-        yield ReportedStats(**known, primary_key=tuple(json.loads(str(row.get(_KEY) or "[]"))))
+        yield ReportedStats(**known, primary_key=_names_from_text(str(row.get(_KEY) or "")))
+
+
+def _names_to_text(names: Iterable[str]) -> str:
+    """Return names as people list them: ``a, b``; quoted as in CSV where one could be taken for several."""
+    return ", ".join(name if _PLAIN.fullmatch(name) else f'"{name.replace(chr(34), 2 * chr(34))}"' for name in names)
+
+
+def _names_from_text(text: str) -> tuple[str, ...]:
+    return tuple(name for row in csv.reader([text], skipinitialspace=True) for name in row)

@@ -173,7 +173,9 @@ def after_others(
 
 
 def _after(report: ReportedStats, job: records.Job, before: ReportedStats | None, *, is_same: bool) -> ReportedStats:
-    generation = before.generation if before and _keeps(report) else None
+    # Only rows of this very job may be of a generation that is gone: those before it were counted as it began, and a
+    # stream that is read as a whole begins a new one with each job.
+    generation = before.generation if before and is_same and _keeps(report) else None
     doubt = before.doubt if before and is_same else _doubt_of_job(report, job) or _doubt_of_rows(report, before)
     return replace(report, generation=generation, doubt=doubt)
 

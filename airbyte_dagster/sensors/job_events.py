@@ -115,14 +115,25 @@ class AssetPlan:
             for event in self.recorded
         )
 
+    def _is_complete(self, job: Job) -> bool:
+        """Whether a job brought all of this asset's streams, though it may have failed as a whole."""
+        if job.status == "succeeded":
+            return self.facts.has_run(job)
+        return any(target.key == self.target.key for target in self.facts.part(job).complete)
+
+    def _is_newest(self, job: Job) -> bool:
+        """Whether no newer job moves this asset's tables, or has moved them, be it one that failed as a whole."""
+        later = (other for other in self.jobs.finished if other.id > job.id)
+        return self.jobs.is_newest(job) and not any(map(self._is_complete, later))
+
     def _planned(self, job: Job) -> Iterator[Planned]:
         key = self.target.key
-        if job.status != "succeeded" or not self.facts.has_run(job):
+        if not self._is_complete(job):
             if self._chain.is_unchecked and self.jobs.is_newest(job):
                 self.to_check = job.id
             failed = unsuccessful(
                 key,
-                self.facts.reason(job),
+                self.facts.part(job).reasons.get(key) or self.facts.reason(job),
                 job_id=job.id,
                 status=job.status,
                 connection_id=job.connection_id,
@@ -143,7 +154,7 @@ class AssetPlan:
 
     def _synced(self, job: Job) -> Planned:
         reports = self._reports(job, self._chain.rows_before(job, self.target))
-        size, is_newest = reported_size(reports, self.facts.stats(job)), self.jobs.is_newest(job)
+        size, is_newest = reported_size(reports, self.facts.stats(job)), self._is_newest(job)
         self._chain.succeeded(job, reports)
         self._last = RecordedJob(tuple(reports), job.rows, None, is_reset=False, job_id=job.id)
         self.to_check = job.id if is_newest else None

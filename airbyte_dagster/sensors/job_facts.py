@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.airbyte.records import Job, StreamKey, StreamStats
-from airbyte_dagster.errors import AirbyteError, SyncError
-from airbyte_dagster.runs.reported import reported_streams
+from airbyte_dagster.errors import AirbyteError, SyncError, SyncFailed
+from airbyte_dagster.runs.partial import PartOfJob
+from airbyte_dagster.runs.reported import JobDetails, reported_streams
+from airbyte_dagster.runs.targets import AssetTarget
 from airbyte_dagster.sync.jobs import evaluate_job
 
 #: Jobs of a connection that are looked at to find what lies between two of them.
@@ -15,24 +17,45 @@ _HISTORY = 20
 
 
 class JobFacts:
-    """Asks about jobs; nothing here raises, since all of it is an extra."""
+    """Asks about jobs; nothing here raises, since all of it is an extra.
 
-    def __init__(self, client: AirbyteClient) -> None:
+    Args:
+        client: Of the Airbyte.
+        workspace_id: Where the jobs are.
+    """
+
+    def __init__(self, client: AirbyteClient, workspace_id: str) -> None:
         self._client = client
+        self._workspace_id = workspace_id
+        self._parts: dict[int, PartOfJob] = {}
         self._stats: dict[int, Mapping[StreamKey, StreamStats]] = {}
         self._reasons: dict[int, str] = {}
         self._attempts: dict[int, int | None] = {}
         self._reset: dict[int, frozenset[StreamKey] | None] = {}
         self._histories: dict[str, Sequence[Job] | None] = {}
 
-    def learn(self, job: Job) -> None:
-        """Ask for what is to be recorded of a job: one call."""
+    def learn(self, job: Job, targets: Sequence[AssetTarget]) -> None:
+        """Ask for what is to be recorded of a job: a call; of one that failed two, and two more if a part is complete.
+
+        Args:
+            job: A job that has ended.
+            targets: The assets of its connection.
+        """
         if job.status != "succeeded":
+            if job.status == "failed" and not is_reset(job):
+                self._parts[job.id] = PartOfJob.of(self._client, self._workspace_id, job, targets, self._details)
             self.reason(job)
         elif is_reset(job):
             self.reset_streams(job)
         else:
             self.stats(job)
+
+    def part(self, job: Job) -> PartOfJob:
+        """Return what a job that failed has brought nevertheless, if it was learnt."""
+        return self._parts.get(job.id) or PartOfJob()
+
+    def _details(self, job: Job) -> JobDetails:
+        return JobDetails(self.stats(job))
 
     def stats(self, job: Job) -> Mapping[StreamKey, StreamStats]:
         """Return what a job says of each stream, as far as it says it."""
@@ -69,6 +92,8 @@ class JobFacts:
     def _reason(self, job: Job) -> str:
         try:
             evaluate_job(self._client, job)
+        except SyncFailed as error:
+            return str(self.part(job).named(error))
         except SyncError as error:
             return str(error)
         raise AssertionError(f"job {job.id} succeeded")

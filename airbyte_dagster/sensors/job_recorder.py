@@ -127,7 +127,7 @@ class JobRecorder:
         found = self._book.targets(client, workspace_id, {job.connection_id for job in ready})
         deadline = max(began + _BUDGET_SECONDS, self._clock() + _LEAST_SECONDS)
         seen = _by_connection(changes.jobs)
-        facts = JobFacts(client)
+        facts = JobFacts(client, workspace_id)
         done, plans = set(gone), list[AssetPlan]()
         for connection_id, jobs in _by_connection(ready).items():
             targets = found.get(connection_id)
@@ -215,7 +215,7 @@ class JobRecorder:
             if not all(is_recorded(events, job) for events in recorded):
                 if self._clock() >= deadline:
                     break
-                facts.learn(job)
+                facts.learn(job, targets)
             finished.append(job)
         within = replace(jobs, finished=finished, seen=(*jobs.seen, *jobs.finished))
         return finished, [

@@ -37,6 +37,8 @@ def rows_after(reports: Sequence[ReportedStats], row_count: int | None) -> dict[
 
 def _told(report: ReportedStats) -> int | None:
     """Return the rows after a job by its report alone; ``None`` where it leaves them open."""
+    if report.doubt is not None:
+        return None
     if report.sync_mode == _OVERWRITE:
         return report.reported
     if report.reported is None or report.before is None:

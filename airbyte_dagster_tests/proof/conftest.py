@@ -13,7 +13,7 @@ from airbyte_dagster_tests.local.postgresql import Postgres, running_postgres
 from airbyte_dagster_tests.proof.airbyte import Clock, running_airbyte
 
 #: The server's clock is behind by so much at first: what its jobs bring is never of the future.
-_BEHIND = 86_400.0
+_BEHIND = 7200.0
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,13 @@ def proof_airbyte(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Ite
     home.mkdir()
     with running_airbyte(home, clock) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_afterwards(proof_airbyte: RunningAirbyte) -> Iterator[None]:
+    """What a test has done to the destination ends with it."""
+    yield
+    vars(proof_airbyte.engine).pop("afterwards", None)
 
 
 @pytest.fixture(scope="module")

@@ -34,13 +34,18 @@ MODES = (
 _APPENDS = RowEffect(keeps=True, dedupes=False)
 _MORE_NAMES = ['quo"ted', "semi;colon", "it's", "SELECT", " spaces ", "ÉTÉ", "${x}", "%s", "a/b"]
 _TABLE_NAMES = [*(case["name"] for case in _NAMES["duckdb_and_motherduck"]), *_MORE_NAMES]
-_COLUMNS = [*_NAMES["together_in_one_stream"], ["order", "Größe (cm)"], ["2024_q", 'quo"ted'], ["x" * 70, "x" * 70 + "y"]]
+_COLUMNS = [
+    *_NAMES["together_in_one_stream"],
+    ["order", "Größe (cm)"],
+    ["2024_q", 'quo"ted'],
+    ["x" * 70, "x" * 70 + "y"],
+]
 
-#: ``sync``: a run of Dagster's. ``partial``: one in which some streams break; ``crash``: in which the source dies then.
-#: ``foreign``: somebody else syncs, and Dagster does not know. ``told``: the sensor records it. ``told_partial``: of
-#: one in which some break. ``refresh``, ``merge``: somebody refreshes some, which the sensor records; ``foreign_refresh``:
-#: it does not. ``clear``: some tables are emptied, ``reset``: all. ``mode``: some get another sync mode. ``columns``: some
-#: get a further column in the source.
+#: ``sync``: a run of Dagster's. ``partial``: one in which some streams break; ``crash``: the source dies then, too.
+#: ``foreign``: somebody else syncs, and Dagster does not know. ``told``: the sensor records it. ``told_partial``: one
+#: in which some break. ``refresh``, ``merge``: somebody refreshes some, which the sensor records; ``foreign_refresh``:
+#: which nothing does. ``clear``: some tables are emptied, ``reset``: all. ``mode``: some get another sync mode.
+#: ``columns``: some get a further column in the source.
 Kind = Literal[
     "sync",
     "partial",

@@ -10,23 +10,31 @@ Configuration: ``{"script": PATH}``, a JSON file with ``now``, epoch millisecond
     crash: the whole connector then ends without a word.
 """
 
+# ruff: noqa: PTH123 - a module more takes as long to load as all else here
+
+from __future__ import annotations
+
 import json
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def say(kind, **content):
+
+def say(kind: str, **content: Any) -> None:
     sys.stdout.write(json.dumps({"type": kind, **content}) + "\n")
 
 
-def trace(kind, now, **content):
+def trace(kind: str, now: int, **content: Any) -> None:
     say("TRACE", trace={"type": kind, "emitted_at": now, **content})
 
 
-def descriptor_of(entry):
+def descriptor_of(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: entry[key] for key in ("name", "namespace") if entry.get(key)}
 
 
-def read_stream(stream, since, now, is_incremental):
+def read_stream(stream: dict[str, Any], since: int, now: int, *, is_incremental: bool) -> bool:
     """Write the records; whether they are complete."""
     entry, descriptor = stream["entry"], descriptor_of(stream["entry"])
     namespace = {"namespace": entry["namespace"]} if entry.get("namespace") else {}
@@ -37,12 +45,17 @@ def read_stream(stream, since, now, is_incremental):
         say("RECORD", record={"stream": entry["name"], **namespace, "emitted_at": now, "data": record})
         since = max(since, version)
     if is_incremental:
-        say("STATE", state={"type": "STREAM", "stream": {"stream_descriptor": descriptor, "stream_state": {"at": since}}})
+        say(
+            "STATE",
+            state={"type": "STREAM", "stream": {"stream_descriptor": descriptor, "stream_state": {"at": since}}},
+        )
     return stop is None
 
 
-def read(script, catalog, states):
-    known, now, broken = {}, script["now"], []
+def read(script: dict[str, Any], catalog: dict[str, Any], states: list[Any]) -> None:
+    known: dict[Any, int] = {}
+    broken: list[dict[str, Any]] = []
+    now = script["now"]
     for state in states:
         of = state["stream"]["stream_descriptor"]
         known[of.get("namespace"), of["name"]] = (state["stream"].get("stream_state") or {}).get("at", 0)
@@ -52,7 +65,8 @@ def read(script, catalog, states):
         stream, is_incremental = streams[key], configured["sync_mode"] == "incremental"
         descriptor = descriptor_of(stream["entry"])
         trace("STREAM_STATUS", now, stream_status={"stream_descriptor": descriptor, "status": "STARTED"})
-        is_complete = read_stream(stream, known.get(key, 0) if is_incremental else 0, now, is_incremental)
+        since = known.get(key, 0) if is_incremental else 0
+        is_complete = read_stream(stream, since, now, is_incremental=is_incremental)
         if not is_complete and stream.get("crash"):
             sys.stdout.flush()
             sys.exit(7)
@@ -68,13 +82,13 @@ def read(script, catalog, states):
         sys.exit(1)
 
 
-def load(path):
+def load(path: str) -> Any:
     with open(path, encoding="utf-8") as file:
         return json.load(file)
 
 
-def main(arguments):
-    command, options = arguments[0], dict(zip(arguments[1::2], arguments[2::2]))
+def main(arguments: list[str]) -> None:
+    command, options = arguments[0], dict(zip(arguments[1::2], arguments[2::2], strict=True))
     if command == "spec":
         properties = {"script": {"type": "string"}}
         say("SPEC", spec={"connectionSpecification": {"type": "object", "properties": properties}})
@@ -89,4 +103,5 @@ def main(arguments):
             read(script, load(options["--catalog"]), states)
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])

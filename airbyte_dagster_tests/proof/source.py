@@ -61,7 +61,11 @@ class SourceStream:
 
     def script(self) -> dict[str, Any]:
         """What the source is to say of it."""
-        own = {**FIELDS, **self.fields, **({CDC_DELETED_AT: {"type": ["null", "string"]}} if self.tells_deletions else {})}
+        own = {
+            **FIELDS,
+            **self.fields,
+            **({CDC_DELETED_AT: {"type": ["null", "string"]}} if self.tells_deletions else {}),
+        }
         entry = {
             "name": self.name,
             **({"namespace": self.namespace} if self.namespace else {}),

@@ -28,7 +28,7 @@ from airbyte_dagster_tests.proof.world import Place, World
 Make = Callable[[str, Sequence[SourceStream], Mapping[StreamKey, Checks]], World]
 #: Of 200 histories, a tenth is PostgreSQL's.
 IN_DUCKDB, IN_POSTGRES = 180 // STREAMS, 20 // STREAMS
-#: The same in each run; and one that fails is not made shorter, which would take minutes: what is red says in which step.
+#: The same in each run. One that fails is not made shorter, which would take minutes: it says what is red after what.
 _AS_DRAWN: dict[str, Any] = {"derandomize": True, "database": None, "phases": (Phase.explicit, Phase.generate)}
 _DELETED = "_ab_cdc_deleted_at IS NOT NULL"
 

@@ -106,7 +106,7 @@ class World:
                 name=self.name,
                 namespace_definition="source",
                 streams=[
-                    Stream(name=item.name, namespace=item.namespace, sync_mode=item.mode, checks=self.checks[item.key])  # type: ignore[arg-type]
+                    Stream(name=item.name, namespace=item.namespace, sync_mode=item.mode, checks=self.checks[item.key])
                     for item in self.streams
                 ],
             ),

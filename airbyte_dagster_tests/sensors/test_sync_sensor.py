@@ -90,6 +90,44 @@ def test_failed_and_cancelled_jobs_are_observations(recording: Recording, connec
     assert data.skip_message == "Recorded jobs 2, 3."
 
 
+def test_a_failed_job_has_complete_streams(recording: Recording, connection: str, api: Api) -> None:
+    """They are materialized and checked, as a run does it; the others are told to have failed, in the same words."""
+    engine = recording.server.engine
+    api.finish(api.sync(connection))
+    recording.tick()
+    engine.fail_next("No such host", stream=(None, "users"), complete=["products"])
+    assert not run_sync(recording.definitions, recording.instance).success
+    engine.fail_next("No such host", stream=(None, "users"), complete=["products"])
+    api.finish(api.sync(connection))
+
+    data = recording.tick()
+
+    _, ours, airbytes = recording.told(*PRODUCTS)
+    assert [event.kind for event in (ours, airbytes)] == ["materialization"] * 2
+    assert airbytes.metadata["airbyte/job_status"] == ours.metadata["airbyte/job_status"] == "failed"
+    assert reports_of(airbytes) == {**reports_of(ours), "note": reports_of(ours)["note"].replace("job 2", "job 3")}
+    assert airbytes.metadata["dagster/row_count"] == ours.metadata["dagster/row_count"] == 35
+    _, ours, airbytes = recording.told()
+    assert [event.kind for event in (ours, airbytes)] == ["observation"] * 2
+    assert airbytes.description == ours.description.replace("Job 2", "Job 3")
+    checks = recording.check(data)
+    assert checks.keys() == {"products"}
+    assert checks["products"].passed
+
+
+def test_a_job_before_one_that_failed_in_parts(recording: Recording, connection: str, api: Api) -> None:
+    """Of a stream that the later one brought, the tables show what that one has left."""
+    api.finish(api.sync(connection))
+    recording.server.engine.fail_next("No such host", stream=(None, "users"), complete=["products"])
+    api.finish(api.sync(connection))
+
+    data = recording.tick()
+
+    assert ["dagster/row_count" in event.metadata for event in recording.told(*PRODUCTS)] == [False, True]
+    assert ["dagster/row_count" in event.metadata for event in recording.told()] == [True, False]
+    assert recording.check(data).keys() == {"users", "products"}
+
+
 def test_a_reset_is_an_observation_that_checks_know(recording: Recording, connection: str, api: Api) -> None:
     """After it nothing is expected in the tables."""
     api.finish(api.sync(connection))

@@ -29,9 +29,9 @@ def build_airbyte_sync_sensor(
     """Build a sensor that records the syncs of some pipelines that no run of Dagster's started.
 
     A sync that succeeded becomes a materialization of each stream's asset, with the metadata that a run would have
-    given it; then the asset's checks run. One that failed or was cancelled becomes an observation with the reason, and
-    so does a reset. Each job is recorded once, whatever restarts in between; jobs of our own runs are left to these,
-    and recorded only if a run ended without having done so.
+    given it; then the asset's checks run. So do the complete streams of one that failed; else one that failed or was
+    cancelled becomes an observation with the reason, and so does a reset. Each job is recorded once, whatever restarts
+    in between; jobs of our own runs are left to these, and recorded only if a run ended without having done so.
 
     The first tick only notes where the server's jobs are. A tick costs one call per 100 jobs that changed, whatever
     the number of connections, and a few for each job of a pipeline.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,8 +44,10 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="module")
-def proof_instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
+def proof_instance(proof_directory: Path, new_instance: Path) -> Iterator[dg.DagsterInstance]:
+    """With its storage on disk: one in memory is locked at times, as threads of a run write to it at once."""
+    directory = shutil.copytree(new_instance, proof_directory / "dagster")
+    with dg.instance_for_test(temp_dir=str(directory)) as made:
         yield made
 
 

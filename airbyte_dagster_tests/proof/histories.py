@@ -143,7 +143,7 @@ def _connections(namespaces: Sequence[str | None]) -> st.SearchStrategy[list[Beg
         st.sampled_from(MODES),
         st.sampled_from([None, "soft", "hard"]),
         st.sampled_from([False, False, True]),
-        st.booleans(),
+        st.sampled_from([True, False, False]),
         st.sampled_from(_COLUMNS).map(tuple),
         st.tuples(_schemas, _schemas),
     )

@@ -34,9 +34,13 @@ def checks_of(stream: SourceStream) -> Checks:
 
 
 class Shop:
-    """Orders and refunds in each sync mode, synced twice, and checked."""
+    """Orders and refunds in each sync mode, synced some times, and checked.
 
-    def __init__(self, make: Callable[..., World], place: Place) -> None:
+    Attributes:
+        first: The checks right after the last of these syncs.
+    """
+
+    def __init__(self, make: Callable[..., World], place: Place, *, syncs: int = 2) -> None:
         self.streams = {
             (name, mode): SourceStream(
                 f"{name}_{mode}",
@@ -50,10 +54,11 @@ class Shop:
         self.add(ROWS)
         checks = {stream.key: checks_of(stream) for stream in self.streams.values()}
         self.world = make(f"shop_{place.configuration['destinationType']}", list(self.streams.values()), checks, place)
-        self.world.sync()
-        self.add(ROWS)
-        self.world.script()
         self.first = self.world.sync()
+        for _ in range(syncs - 1):
+            self.add(ROWS)
+            self.world.script()
+            self.first = self.world.sync()
 
     def add(self, rows: int) -> None:
         """Put further rows into the source."""

@@ -121,7 +121,9 @@ def new_shop(make: Callable[..., World], proof_airbyte: RunningAirbyte, tmp_path
 
     def made() -> Shop:
         return Shop(
-            lambda _name, *arguments: make(f"shop_{tmp_path.name}".replace("-", "_"), *arguments), Place.duckdb(file)
+            lambda _name, *arguments: make(f"shop_{tmp_path.name}".replace("-", "_"), *arguments),
+            Place.duckdb(file),
+            syncs=1,
         )
 
     return made
@@ -282,7 +284,7 @@ def test_only_the_last_batch_kept(new_shop: Callable[[], Shop], proof_airbyte: R
     def overwrite(request: JobRequest) -> None:
         with duckdb.connect(request.warehouse.path) as connection:
             for mode in MODES:
-                connection.execute(f"DELETE FROM orders_{mode} WHERE number < {2 * ROWS + 5}")  # noqa: S608
+                connection.execute(f"DELETE FROM orders_{mode} WHERE number < {ROWS + 5}")  # noqa: S608
 
     proof_airbyte.engine.afterwards = overwrite
 

@@ -109,6 +109,29 @@ def test_what_is_recorded_of_a_job_is_read_back(instance: dg.DagsterInstance) ->
     assert history.columns(key) == [RecordedColumns({"id": "BIGINT", "old": "VARCHAR"}, frozenset({"old"}))]
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ((), ""),
+        (("id",), "id"),
+        (("a", "größe (cm)"), "a, größe (cm)"),
+        (("a, b", 'c"d', " e"), '"a, b", "c""d", " e"'),
+    ],
+)
+def test_a_key_is_shown_as_people_list_it(instance: dg.DagsterInstance, key: tuple[str, ...], text: str) -> None:
+    """Names, with quotes only where one could be taken for several; it is read back as it was."""
+    reports = (ReportedStats("a", "incremental_append", 3, primary_key=key),)
+    metadata = synced_metadata(reports, None, JOB, LINKS)
+    instance.report_runless_asset_event(dg.AssetMaterialization("a", metadata=metadata))
+
+    recorded = InstanceHistory(instance).last_job(dg.AssetKey("a"))
+
+    [row] = metadata["airbyte/streams"].records
+    assert row.data["primary_key"] == text
+    assert recorded is not None
+    assert recorded.reports[0].primary_key == key
+
+
 def report(mode: str, before: int | None = 5, **changes: Any) -> ReportedStats:
     return ReportedStats("a", mode, 3, before, primary_key=("id",), **changes)
 

@@ -32,6 +32,7 @@ from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, ScriptedEngin
 _Found = TypeVar("_Found")
 
 _REPOSITORY = Path(__file__).parents[2]
+_CODE_SERVER = "airbyte_dagster_tests.daemon.code_server"
 #: What Dagster knows the code server by.
 LOCATION = "tests"
 #: A schedule ticks once a minute, and the machine may be busy.
@@ -136,7 +137,9 @@ class DagsterProcesses:
         }
         (home / "workspace.yaml").write_text(json.dumps(workspace))
         self._running = {
-            "code-server": self._start("code-server", "dagster", "api", "grpc", "--socket", str(socket), "-m", module)
+            "code-server": self._start(
+                "code-server", _CODE_SERVER, "api", "grpc", "--socket", str(socket), "-m", module
+            )
         }
 
     # Processes

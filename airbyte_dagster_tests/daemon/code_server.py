@@ -27,5 +27,5 @@ def forking_context(method: str | None = None) -> Any:
 
 if __name__ == "__main__":
     multiprocessing.set_forkserver_preload(list(_IMPORTED))
-    multiprocessing.get_context = forking_context  # type: ignore[assignment]
-    main()
+    multiprocessing.get_context = forking_context
+    main()  # type: ignore[no-untyped-call]

@@ -136,11 +136,8 @@ class DagsterProcesses:
             "load_from": [{"grpc_server": {"host": "localhost", "socket": str(socket), "location_name": LOCATION}}]
         }
         (home / "workspace.yaml").write_text(json.dumps(workspace))
-        self._running = {
-            "code-server": self._start(
-                "code-server", _CODE_SERVER, "api", "grpc", "--socket", str(socket), "-m", module
-            )
-        }
+        arguments = ["api", "grpc", "--socket", str(socket), "-m", module]
+        self._running = {"code-server": self._start("code-server", _CODE_SERVER, *arguments)}
 
     # Processes
 

@@ -10,7 +10,7 @@ from airbyte_dagster.sync.settings import SyncSettings
 from airbyte_dagster_tests.sync.syncing import DyingTransport, Killed, World, a_seed
 from benchmarks.simulated_airbyte import KINDS, RandomFaults, SimulatedTransport
 
-SCHEDULES = 240
+SCHEDULES = 120
 #: A schedule whose process was killed so often is let live.
 LIVES = 5
 
@@ -91,7 +91,7 @@ def test_the_schedules_are_not_all_alike() -> None:
     """Each fault, deaths, failures, retries: all of them are among the schedules, or they would show little."""
     kinds: set[str] = set()
     deaths = failures = 0
-    for seed in range(0, SCHEDULES, 4):
+    for seed in range(0, SCHEDULES, 6):
         schedule = Schedule(seed)
         schedule.play()
         kinds |= {fault.kind for fault in schedule.faults.done}

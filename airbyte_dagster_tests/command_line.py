@@ -59,8 +59,8 @@ class Commands:
         wait_for(lambda: not self.left_over(), lambda: f"left over: {self.left_over()}")
 
 
-def wait_for(condition: Any, otherwise: Any) -> None:
+def wait_for(condition: Any, otherwise: Any, *, every: float = 0.05) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, otherwise()
-        threading.Event().wait(0.05)
+        threading.Event().wait(every)

@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_LONGEST_WAIT = 20.0
+_LONGEST_WAIT = 300.0
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,8 @@ class HttpServer:
         return None
 
     def _wait(self, event: threading.Event) -> None:
-        for _ in range(int(_LONGEST_WAIT / 0.01)):
-            if event.wait(0.01) or self._closing.is_set():
-                return
+        while not event.wait(0.01) and not self._closing.is_set():
+            pass
 
 
 class _Server(ThreadingHTTPServer):

@@ -66,7 +66,7 @@ class Reader(Shell):
         return found
 
     def sees(self, what: str, is_there: Callable[[], Any]) -> None:
-        wait_for(is_there, lambda: f"{what} never came; runs: {self._runs()}")
+        wait_for(is_there, lambda: f"{what} never came; runs: {self._runs()}", every=0.5)
 
     def _runs(self) -> list[str]:
         return [f"{run.job_name} {run.status.value} {run.tags}" for run in self.instance.get_runs()]

@@ -178,7 +178,7 @@ class Ingress(HttpServer):
         super().__init__()
         self.before: Callable[[Request], Reply | None] = forward
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        self._client = httpx.Client(base_url=target, timeout=120, limits=limits)
+        self._client = httpx.Client(base_url=target, timeout=300, limits=limits)
 
     def answer(self, request: Request) -> Reply:
         self.requests.append(request)

@@ -64,7 +64,7 @@ class DagsterStack(DagsterProcesses):
         super().__init__(instance, home, airbyte.environment, "airbyte_dagster_tests.acceptance.code_location")
         self.airbyte = airbyte
         self._port = free_port()
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=60)
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=300)
 
     def start_webserver(self) -> None:
         """Start it, and wait until it has loaded the code location."""

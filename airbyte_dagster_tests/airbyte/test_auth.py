@@ -46,14 +46,14 @@ def test_eight_threads_make_one_token_request(
     barrier = threading.Barrier(8)
 
     def ask() -> None:
-        barrier.wait(5)
+        barrier.wait(300)
         client.workspaces()
 
     with ThreadPoolExecutor(8) as pool:
         futures = [pool.submit(ask) for _ in range(8)]
         arrived.set()
         for future in futures:
-            future.result(10)
+            future.result(300)
     assert len(server.sent("POST", TOKEN)) == 1
     assert client.calls == 9
 
@@ -172,7 +172,7 @@ def test_threads_with_one_refused_token_fetch_one_new_one(
 
     def answer(request: Request) -> Reply:
         if request.headers["authorization"] == "Bearer token-1":
-            gate.wait(5)
+            gate.wait(300)
             return Reply(401)
         return page()
 
@@ -180,7 +180,7 @@ def test_threads_with_one_refused_token_fetch_one_new_one(
     client = make_client(**application)
     with ThreadPoolExecutor(4) as pool:
         for future in [pool.submit(client.workspaces) for _ in range(4)]:
-            future.result(10)
+            future.result(300)
     assert len(server.sent("POST", TOKEN)) == 2
 
 

@@ -52,7 +52,7 @@ def test_pages_of_long_lists_are_read_side_by_side(
 
 def test_side_by_side_is_at_the_same_time(server: HttpServer, client: AirbyteClient) -> None:
     """Two pages wait for each other."""
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=300)
     answer = _paged(_connections(*range(450)))
 
     def met(request: Request) -> Reply:

@@ -125,9 +125,9 @@ def second_pipeline(server: RunningAirbyte) -> AirbytePipeline:
 
 def test_two_first_runs_at_the_same_moment_share_one_destination(server: RunningAirbyte) -> None:
     """Both find none and make one, in the same second; both then go on with the same, and a later run finds it."""
-    barriers = threading.Barrier(2, timeout=60), threading.Barrier(2, timeout=60)
+    barriers = threading.Barrier(2, timeout=300), threading.Barrier(2, timeout=300)
     is_deleted = threading.Event()
-    runs = [Run(server, sleep=lambda _seconds: is_deleted.wait(60)) for _ in range(2)]
+    runs = [Run(server, sleep=lambda _seconds: is_deleted.wait(300)) for _ in range(2)]
     for run in runs:
         run.transport.before = lambda path: path == "/destinations" and barriers[0].wait()
         run.transport.after = lambda path: path == "/destinations" and barriers[1].wait()

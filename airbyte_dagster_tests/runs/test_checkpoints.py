@@ -149,7 +149,7 @@ def test_processes_of_one_run_keep_each_others_checkpoints(tmp_path: Path) -> No
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(300)
 
     assert [process.exitcode for process in processes] == [0, 0, 0]
     with dg.DagsterInstance.local_temp(str(home)) as instance:

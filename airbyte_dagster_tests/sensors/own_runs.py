@@ -51,7 +51,7 @@ class Gate:
 
     def wait(self) -> None:
         self.reached.set()
-        assert self.open.wait(30)
+        assert self.open.wait(300)
 
 
 GATE = Gate()

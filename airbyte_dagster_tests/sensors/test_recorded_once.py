@@ -77,13 +77,13 @@ def test_a_run_in_progress_records_its_job_itself(recording: Recording, connecti
     run = threading.Thread(target=run_sync, args=(held, recording.instance))
     run.start()
     try:
-        assert gate.reached.wait(30)
+        assert gate.reached.wait(300)
         ticks = [recording.tick() for _ in range(3)]
         assert [tick.skip_message for tick in ticks] == ["No job has ended that is not recorded already."] * 3
         assert recording.jobs() == []
     finally:
         gate.open.set()
-        run.join(30)
+        run.join(300)
     recording.tick()
 
     assert recording.jobs() == recording.jobs(*PRODUCTS) == [1]

@@ -4,7 +4,8 @@ BIN := $(VENV)/bin
 export AIRBYTE_DAGSTER_HOME ?= $(CURDIR)/.airbyte-dagster
 # Packages are installed without bytecode, which is written as they are used, also where this is set.
 unexport PYTHONDONTWRITEBYTECODE
-PYTEST_ARGS ?= -n 3 --dist loadgroup
+# Tests begin in their own order, the slowest first, and not by how many of them share a worker.
+PYTEST_ARGS ?= -n 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help run dev test test-clients lint format types benchmark screenshots pins clean
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any_machine")
 
+_SLOWEST_GROUPS = ("acceptance", "daemon", "automation", "ui", "warehouses", "pages")
+
 
 @pytest.fixture(autouse=True)
 def environment_stays() -> Iterator[None]:
@@ -105,7 +107,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=lambda item: not getattr(getattr(item, "obj", None), "is_hypothesis_test", False))
     items.sort(key=lambda item: not item.get_closest_marker("real"))
-    items.sort(key=lambda item: not item.get_closest_marker("xdist_group"))
+    items.sort(key=_place_of_group)
+
+
+def _place_of_group(item: pytest.Item) -> int:
+    """When the tests that share a stack begin, the slowest first; the others come after them."""
+    marker = item.get_closest_marker("xdist_group")
+    if marker is None:
+        return len(_SLOWEST_GROUPS) + 1
+    return _SLOWEST_GROUPS.index(marker.args[0]) if marker.args[0] in _SLOWEST_GROUPS else len(_SLOWEST_GROUPS)
 
 
 class RecordingTransport(httpx.HTTPTransport):

@@ -15,7 +15,8 @@ from airbyte_dagster_tests.local.fakes import RunningAirbyte
 from airbyte_dagster_tests.local.postgresql import PASSWORD, Postgres, running_postgres
 from airbyte_dagster_tests.local.test_real_syncs import AFTER, CHANGES, succeed
 
-pytestmark = pytest.mark.real
+#: Each database is started once: a worker of pytest-xdist takes all or none.
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("warehouses")]
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,9 @@ from airbyte_dagster.sensors import build_watermark_sensor, databases
 from airbyte_dagster_tests.local.postgresql import PASSWORD, Postgres, running_postgres
 from airbyte_dagster_tests.sensors.ticks import Ticks
 
+#: Each database is started once: a worker of pytest-xdist takes all or none.
+pytestmark = pytest.mark.xdist_group("warehouses")
+
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:

@@ -24,6 +24,9 @@ from airbyte_dagster_tests.warehouse import backends
 from airbyte_dagster_tests.warehouse.backends import Backend, Time
 from airbyte_dagster_tests.warehouse.mariadb import running_mariadb
 
+#: Each database is started once: a worker of pytest-xdist takes all or none.
+pytestmark = pytest.mark.xdist_group("warehouses")
+
 UTC = dt.timezone.utc
 # Snowflake's dialect that goes with SQLAlchemy 2.1 is for Python 3.11 and newer.
 KINDS = ["duckdb", "sqlite", "postgresql", "mariadb", *(["snowflake"] if sys.version_info >= (3, 11) else [])]

@@ -20,6 +20,9 @@ from airbyte_dagster_tests.local.postgresql import PASSWORD, Postgres, running_p
 from airbyte_dagster_tests.local.processes import real_server
 from airbyte_dagster_tests.warehouse.refs import table_ref
 
+#: Each database is started once: a worker of pytest-xdist takes all or none.
+pytestmark = pytest.mark.xdist_group("warehouses")
+
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:

@@ -164,7 +164,8 @@ def test_a_connector_that_is_killed_fails_the_job(worker: Worker) -> None:
 
 def test_a_connector_that_leaves_a_process_behind_ends_nevertheless(worker: Worker) -> None:
     """The process holds stdout and stderr open, yet what the connector wrote is all that there is: it is stored."""
-    leaves = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import threading; threading.Event().wait()'])\n"
+    left = "import threading; threading.Event().wait()"
+    leaves = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {left!r}])\n"
     result = worker.run([plan("s", V)], [ONE], connector=leaves + CONNECTOR)
     assert result.failure is None
     assert worker.query("SELECT v FROM s") == [(1,)]

@@ -191,18 +191,6 @@ class SyncError(AirbyteDagsterError):
     Attributes:
         job_id: Airbyte's id of the job.
         status: Its last known status.
-    """
-
-    def __init__(self, message: str, *, job_id: int, status: str, guidance: str = "") -> None:
-        self.job_id = job_id
-        self.status = status
-        super().__init__(message, guidance=guidance)
-
-
-class SyncFailed(SyncError):
-    """The job ended as ``failed``.
-
-    Attributes:
         failure_type: Airbyte's ``failureType``; ``None`` where it gives none. A ``config_error`` is not
             helped by trying again.
     """
@@ -210,8 +198,14 @@ class SyncFailed(SyncError):
     def __init__(
         self, message: str, *, job_id: int, status: str, guidance: str = "", failure_type: str | None = None
     ) -> None:
+        self.job_id = job_id
+        self.status = status
         self.failure_type = failure_type
-        super().__init__(message, job_id=job_id, status=status, guidance=guidance)
+        super().__init__(message, guidance=guidance)
+
+
+class SyncFailed(SyncError):
+    """The job ended as ``failed``."""
 
 
 class SyncCancelled(SyncError):

@@ -12,6 +12,7 @@ from airbyte_dagster.airbyte.parse_details import (
     parse_attempts,
     parse_catalog,
     parse_failure,
+    parse_log_line,
     parse_reset_streams,
     parse_stream_states,
     parse_stream_stats,
@@ -41,6 +42,10 @@ class ConfigurationApi(Session):
     def job_stream_stats(self, job_id: int) -> tuple[StreamStats, ...] | None:
         """Return what a job says it committed, by stream; ``None`` where the configuration API is out of reach."""
         return parse_stream_stats(self._configuration_api("/jobs/get_without_logs", {"id": job_id}))
+
+    def job_log_line(self, job_id: int) -> str | None:
+        """Return the last line of a job's log, perhaps empty; ``None`` from any Airbyte but a local one."""
+        return parse_log_line(self._configuration_api("/jobs/get_without_logs", {"id": job_id}))
 
     def reset_streams(self, job_id: int) -> frozenset[StreamKey] | None:
         """Return the streams that a reset is of, namespace and name; ``None`` where that isn't known: then it is all.

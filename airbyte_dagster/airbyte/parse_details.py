@@ -44,6 +44,13 @@ def _committed(stats: Mapping[str, Any]) -> int | None:
     return 0 if emitted == 0 or (emitted is not None and emitted == rejected) else None
 
 
+def parse_log_line(data: Any) -> str | None:
+    """Read ``job.lastLogLine``, which local Airbyte adds; ``None`` if the answer has none."""
+    job = data.get("job") if isinstance(data, Mapping) else None
+    line = job.get("lastLogLine") if isinstance(job, Mapping) else None
+    return _one_line(line) if isinstance(line, str) else None
+
+
 def parse_reset_streams(data: Any) -> frozenset[StreamKey] | None:
     """Read ``job.resetConfig.streamsToReset`` of the configuration API; ``None`` if the answer has none."""
     job = data.get("job") if isinstance(data, Mapping) else None

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi_offline import FastAPIOffline
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from airbyte_dagster.local import pages as html
@@ -149,6 +150,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _unexpected(request: Request, error: Exception) -> Response:
     traceback.print_exception(error, file=sys.stderr)
     message = "Internal error; the server's output has the details"
+    if isinstance(error, OperationalError) and "disk is full" in str(error.orig):
+        message = "The disk that local Airbyte's home is on is full: make room, and try again"
     if _is_browser(request):
         return pages.answer(html.refused("Something is wrong here", f"{message}."), 500)
     body: dict[str, Any] = problems.error_id(500, message).body

@@ -139,8 +139,8 @@ def only_server(home: Home) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         record = settings.server_record(home)
-        where = f" at {record['url']} (pid {record['pid']})" if record else ""
-        raise CannotServe(f"already running{where}") from None
+        where = f"at {record['url']} (pid {record['pid']})" if record else f"in {home.root}: another one starts or ends"
+        raise CannotServe(f"already running {where}") from None
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.checks.results import JOB_ID
-from airbyte_dagster.errors import AirbyteDagsterError, SyncError, SyncFailed
+from airbyte_dagster.errors import AirbyteDagsterError, SyncError
 from airbyte_dagster.runs.events import unsuccessful
 
 #: Names that a sentence has; the metadata has all.
@@ -96,7 +96,7 @@ class Failures:
     @property
     def _may_retry(self) -> bool:
         """Whether trying again may help: not where all that failed is configured wrongly."""
-        types = [error.failure_type if isinstance(error, SyncFailed) else None for error in self.errors.values()]
+        types = [error.failure_type if isinstance(error, SyncError) else None for error in self.errors.values()]
         return any(failure_type != "config_error" for failure_type in types)
 
     def _job_metadata(self, connection_id: str, error: AirbyteDagsterError) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from airbyte_dagster.runs.progress import ProgressLog
 from airbyte_dagster.runs.recorded_jobs import recorded_results
 from airbyte_dagster.runs.recording import Recorder, SyncedConnection
 from airbyte_dagster.runs.reported import JobDetails, job_details, needs_count, progress_line, rows_before
-from airbyte_dagster.runs.targets import ConnectionTargets, FoundConnection, TargetsOf
+from airbyte_dagster.runs.targets import ConnectionTargets, FoundConnection, TargetsOf, inactive
 from airbyte_dagster.sync.checkpoints import Checkpoint
 from airbyte_dagster.sync.engine import SyncEngine
 from airbyte_dagster.sync.results import SyncResult
@@ -142,6 +142,9 @@ class SyncRun:
             self._names[item.id] = item.name
             if item.connection is None:
                 self._fail(item.id, item.error or ConfigurationError(f"There is no connection {item.name!r}."))
+                continue
+            if item.connection.status == "inactive":
+                self._fail(item.id, inactive(item.connection))
                 continue
             targets = self._targets[item.id] = self.targets_of(item.connection)
             self._connections[item.id] = item.connection

@@ -10,7 +10,7 @@ import dagster as dg
 
 from airbyte_dagster.airbyte.records import Connection, Stream, StreamKey
 from airbyte_dagster.destinations.tables import TableRef
-from airbyte_dagster.errors import AirbyteDagsterError
+from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -59,3 +59,12 @@ class FoundConnection:
 
 #: Returns the assets of a connection as it is now; none if it is nobody's.
 TargetsOf: TypeAlias = Callable[[Connection], ConnectionTargets]
+
+
+def inactive(connection: Connection) -> ConfigurationError:
+    """Return the error of a connection that was switched off."""
+    return ConfigurationError(
+        f"The connection '{connection.name}' ({connection.id}) is {connection.status}: Airbyte syncs only active ones.",
+        guidance="If nobody has switched it off, its source's schema may have changed, for which Airbyte disables "
+        "connections: look at its streams in Airbyte and make it active there, or leave it out.",
+    )

@@ -14,18 +14,23 @@ def evaluate_job(client: AirbyteClient, job: Job) -> Job:
 
     Raises:
         SyncFailed: It failed; with the reason, where the server gives one.
-        SyncCancelled: Somebody cancelled it.
+        SyncCancelled: Somebody cancelled it, or Airbyte did, which then says why.
         ValueError: It has not ended.
     """
     if job.active:
         raise ValueError(f"job {job.id} is {job.status}")
     if job.status == "succeeded":
         return job
-    if job.status == "cancelled":
-        raise SyncCancelled(
-            f"Job {job.id} of connection {job.connection_id} was cancelled.", job_id=job.id, status=job.status
-        )
     failure = _failure(client, job)
+    if job.status == "cancelled":
+        # That somebody did it needs no words of Airbyte; that a changed schema has disabled the connection does.
+        said = f": {failure.message}" if failure and failure.type != "manual_cancellation" else "."
+        raise SyncCancelled(
+            f"Job {job.id} of connection {job.connection_id} was cancelled{said}",
+            job_id=job.id,
+            status=job.status,
+            failure_type=failure.type if failure else None,
+        )
     reason = f" after {failure.attempts} attempt(s): {failure.message} ({failure.origin})" if failure else ""
     raise SyncFailed(
         f"Job {job.id} of connection {job.connection_id} failed{reason}.".replace("..", "."),

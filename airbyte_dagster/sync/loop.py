@@ -63,6 +63,7 @@ class SyncLoop:
             engine.settings,
             is_few=self._is_few,
             on_job=engine.on_job,
+            log=engine.log,
             warn=engine.warn,
             clock=engine.clock,
         )

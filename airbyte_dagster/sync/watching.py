@@ -80,6 +80,7 @@ class Update:
         calls: How many calls it took.
         began: When it began, by the clock.
         error: Why the list could not be read.
+        lines: What jobs that have no rows yet do or wait for, by id, as far as Airbyte says it.
     """
 
     jobs: Mapping[int, Job] = field(default_factory=dict)
@@ -87,6 +88,7 @@ class Update:
     calls: int = 1
     began: float = 0.0
     error: Exception | None = None
+    lines: Mapping[int, str] = field(default_factory=dict)
 
 
 #: ``ended``: it has; ``timed_out``: it was active for longer than the settings allow; ``unknown``: no good answer for
@@ -105,7 +107,8 @@ class JobWatcher:
         settings: Of each sync.
         is_few: Whether single jobs are of interest.
         on_job: Called when the status or the numbers of one of a few jobs have changed.
-        warn: Takes one line for people.
+        log: Takes one line for people.
+        warn: Takes one line for people about what is odd.
         clock: Monotonic seconds.
 
     Attributes:
@@ -121,6 +124,7 @@ class JobWatcher:
         *,
         is_few: bool,
         on_job: Callable[[Job], None],
+        log: Callable[[str], None],
         warn: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
@@ -129,10 +133,13 @@ class JobWatcher:
         self._settings = settings
         self._is_few = is_few
         self._on_job = on_job
+        self._log = log
         self._warn = warn
         self._clock = clock
         self._silent_since: float | None = None
         self._warned: set[str] = set()
+        self._said: dict[int, str] = {}
+        self._says_lines = is_few
         self.jobs: dict[str, Watched] = {}
         self.next_read = 0.0
 
@@ -214,7 +221,18 @@ class JobWatcher:
                 self._warn_of(f"Airbyte does not know job {job_id}: {caught.message}")
             except AirbyteError as caught:
                 self._warn_of(f"Job {job_id} could not be read: {caught.message}")
-        return Update(jobs, missing, calls, began, error)
+        lines = self._lines([jobs[job_id] for job_id in unseen if job_id in jobs])
+        return Update(jobs, missing, calls, began, error, lines)
+
+    def _lines(self, jobs: Sequence[Job]) -> dict[int, str]:
+        """Ask what jobs without rows do: one that waits or is installed for would look as if it hung."""
+        lines = {}
+        for job in jobs:
+            if self._says_lines and job.active and not job.rows:
+                line = self._client.job_log_line(job.id)
+                self._says_lines = line is not None
+                lines[job.id] = line or ""
+        return lines
 
     def _warn_of(self, line: str) -> None:
         if line not in self._warned:
@@ -239,6 +257,10 @@ class JobWatcher:
             elif item.job.id in update.missing:
                 item.missing = update.began if item.missing is None else item.missing
                 item.seen = now
+        for job_id, line in update.lines.items():
+            if line and self._said.get(job_id) != line:
+                self._said[job_id] = line
+                self._log(f"Job {job_id}: {line}")
         # However much there is to read: in the long run one call a second.
         pause = update.calls * _CALL_SECONDS if update.calls > 1 + self._is_few else 0.0
         self.next_read = max(update.began + self._read_wait(now), now + pause)

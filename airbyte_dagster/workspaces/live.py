@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from airbyte_dagster.airbyte import AirbyteClient, records
 from airbyte_dagster.airbyte.calls import PAGE_SIZE
-from airbyte_dagster.errors import AirbyteError, ConfigurationError, NotFound, PermissionDenied
+from airbyte_dagster.errors import AirbyteError, NotFound, PermissionDenied
 
 #: What Airbyte calls a connection that was deleted.
 _DELETED = "deprecated"
@@ -48,12 +48,4 @@ def gone(connection_id: str, name: str) -> AirbyteError:
     return AirbyteError(
         f"The connection '{name}' ({connection_id}) is not in Airbyte any more, or these credentials can't see it.",
         guidance="Run airbyte-dagster refresh, and reload the definitions.",
-    )
-
-
-def inactive(connection: records.Connection) -> ConfigurationError:
-    """Return the error of a connection that was switched off."""
-    return ConfigurationError(
-        f"The connection '{connection.name}' ({connection.id}) is {connection.status}: Airbyte syncs only active ones.",
-        guidance="Switch it on in Airbyte, or leave it out.",
     )

@@ -16,7 +16,7 @@ from airbyte_dagster.runs.recording import checked_asset
 from airbyte_dagster.runs.sync_op import Found, SyncOp
 from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets, FoundConnection
 from airbyte_dagster.workspaces.catalog import Catalog, WorkspaceAsset
-from airbyte_dagster.workspaces.live import gone, inactive, live_connections
+from airbyte_dagster.workspaces.live import gone, live_connections
 from airbyte_dagster.workspaces.options import WorkspaceOptions
 from airbyte_dagster.workspaces.snapshot import ConnectionRecord
 from airbyte_dagster.workspaces.tables import table_places
@@ -115,9 +115,8 @@ def find_connections(catalog: Catalog, context: dg.AssetExecutionContext, airbyt
     found = []
     for connection_id, record in wanted.items():
         connection = live.get(connection_id)
-        if connection is None or connection.status == "inactive":
-            error = inactive(connection) if connection else gone(connection_id, record.name)
-            found.append(FoundConnection(connection_id, record.name, error=error))
+        if connection is None:
+            found.append(FoundConnection(connection_id, record.name, error=gone(connection_id, record.name)))
             continue
         if connection.name != record.name:
             context.log.warning(f"The connection '{record.name}' is called '{connection.name}' by now.")

@@ -180,7 +180,7 @@ def test_a_failed_jobs_page_says_why(airbyte: RunningAirbyte, api: Api) -> None:
 
 
 def test_a_waiting_job_says_so(airbyte: RunningAirbyte, api: Api) -> None:
-    """It has made no attempt and has no counts; what is not known is no zero."""
+    """And for what; it has made no attempt and has no counts; what is not known is no zero."""
     destination = api.destination()
     first, second = (api.connection(api.source(count=1), destination, ["users"], prefix=one) for one in "ab")
     airbyte.engine.hold()
@@ -188,6 +188,7 @@ def test_a_waiting_job_says_so(airbyte: RunningAirbyte, api: Api) -> None:
     api.until(running, lambda job: job["status"] == "running")
     text = page_of(airbyte, second, api.sync(second))
     assert "Waiting since" in text
+    assert f"Waiting for job {running}, which writes the same DuckDB file" in text
     assert "No counts yet." in text
     assert ">0<" not in text
 

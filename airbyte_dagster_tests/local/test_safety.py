@@ -124,6 +124,20 @@ def test_full_disk_of_the_server(airbyte: RunningAirbyte, monkeypatch: pytest.Mo
         assert (job["status"], job["rowsSynced"]) == ("succeeded", 3)
 
 
+def test_a_request_while_the_disk_is_full(airbyte: RunningAirbyte, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can't be stored is answered with the reason and what to do."""
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    with airbyte.api() as api:
+        connection = api.connection(api.source(count=3), api.destination(), ["users"])
+        monkeypatch.setattr(airbyte.jobs, "add_sync", full)
+        refused = api.post("/jobs", json={"connectionId": connection, "jobType": "sync"})
+    assert refused.status_code == 500
+    assert "is full: make room, and try again" in refused.json()["message"]
+
+
 def test_database_of_an_earlier_version_opens(tmp_path: Path) -> None:
     """What was added since is added to a database that lacks it."""
     with running_local_airbyte(tmp_path) as airbyte, airbyte.api() as api:

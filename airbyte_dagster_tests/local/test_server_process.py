@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from filelock import FileLock
 
 from airbyte_dagster.local import settings
 from airbyte_dagster_tests.command_line import wait_for
@@ -93,6 +94,15 @@ def test_exit_with_stdin_ends_with_the_parent(start_server: Start, tmp_path: Pat
     server.process.stdin.close()
     assert server.process.wait(PATIENCE) == 0
     assert not server.home.server_file.exists()
+
+
+def test_a_home_that_another_server_just_starts_in(tmp_path: Path) -> None:
+    """Where that one will answer is not known yet; the home is."""
+    home = settings.resolve_home(tmp_path)
+    home.make()
+    with FileLock(home.lock_file):
+        second = run("serve", "--home", str(tmp_path), "--port", "0")
+    assert second.stderr.strip() == f"Error: already running in {tmp_path}: another one starts or ends"
 
 
 def test_private_files_are_private(start_server: Start, tmp_path: Path) -> None:

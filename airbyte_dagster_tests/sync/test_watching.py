@@ -155,6 +155,32 @@ def test_every_other_end_is_an_error() -> None:
     assert (cancelled.job_id, cancelled.status) == (2, "cancelled")
 
 
+def test_what_a_job_without_rows_does_is_said_once() -> None:
+    """Each line of local Airbyte; any other Airbyte has none, so it is asked no second time."""
+    says = iter(["", "installing the connector", "installing the connector", "it is ready"])
+    world = World(1, job_seconds=60)
+
+    def local(request: httpx.Request) -> httpx.Response | None:
+        if not request.url.path.endswith("get_without_logs"):
+            return None
+        return httpx.Response(200, json={"job": {"lastLogLine": next(says, "it is ready")}})
+
+    assert world.run_one(transport=OddTransport(SimulatedTransport(world.airbyte), local)).error is None
+    assert [line for line in world.lines if " " in line.partition("Job 1: ")[2]] == [
+        "Job 1: installing the connector",
+        "Job 1: it is ready",
+    ]
+
+    world, asked = World(1, job_seconds=60), []
+
+    def other(request: httpx.Request) -> httpx.Response | None:
+        asked.append(request.url.path)
+        return None
+
+    assert world.run_one(transport=OddTransport(SimulatedTransport(world.airbyte), other)).error is None
+    assert sum(path.endswith("get_without_logs") for path in asked) == 1
+
+
 @pytest.mark.parametrize(
     "answer",
     [

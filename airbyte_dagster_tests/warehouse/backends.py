@@ -34,7 +34,7 @@ class Backend(ABC):
         table_name: What Airbyte's destination makes of a stream's name.
         types: Of numbers, texts and times.
         keeps_case: Whether names that differ by case alone are two.
-        endless: A query that would never end; ``None`` if none can be had.
+        endless: A query that would never end.
         may_write: Whether only the user's rights keep from writing.
         many: Tables that are looked for, and how many of them are there.
     """
@@ -44,7 +44,7 @@ class Backend(ABC):
     table_name: names.Normaliser
     types: ClassVar[Mapping[type, str]]
     keeps_case = False
-    endless: str | None = ENDLESS
+    endless = ENDLESS
     may_write = False
     many = (3000, 250)
 
@@ -55,10 +55,6 @@ class Backend(ABC):
     @abstractmethod
     def execute(self, *statements: str) -> None:
         """Run statements that change it."""
-
-    def refused(self) -> tuple[Warehouse, str] | None:
-        """The reader with a wrong password, and that password; ``None`` where there is none."""
-        return None
 
     def create(self, name: str, columns: Mapping[str, type], rows: Sequence[Sequence[Any]] = ()) -> str:
         """Make a table; its name for a query."""
@@ -147,6 +143,7 @@ class PostgreSQL(Backend):
                 connection.execute(statement.encode())
 
     def refused(self) -> tuple[Warehouse, str]:
+        """The reader with a wrong password, and that password."""
         return self.warehouse(password="PLANTED-SECRET"), "PLANTED-SECRET"
 
 
@@ -174,6 +171,7 @@ class MariaDB(Backend):
         mariadb.query(self.port, "SET time_zone = '+00:00'", *statements)
 
     def refused(self) -> tuple[Warehouse, str]:
+        """The reader with a wrong password, and that password."""
         return self.warehouse(password="PLANTED-SECRET"), "PLANTED-SECRET"
 
 
@@ -183,7 +181,6 @@ class Snowflake(Backend):
     dialect = DIALECTS["snowflake"]
     table_name = staticmethod(names.snowflake)
     types: ClassVar[Mapping[type, str]] = {int: "NUMBER", str: "VARCHAR", Time: "TIMESTAMP_TZ"}
-    endless = None  # fakesnow can't stop a query
     may_write = True  # as Snowflake itself, where only a role keeps from that
     many = (100, 5)  # fakesnow parses every query
 

@@ -17,12 +17,16 @@ from airbyte_dagster.local.records import Job
 
 router = APIRouter(tags=["Configuration API"])
 _MOST_CHARACTERS = 256 * 1024
+_MOST_OF_A_LINE = 2000
 
 
 @router.post("/jobs/get_without_logs", summary="A job with counts per stream")
 def get_without_logs(context: Ctx, body: JobId) -> dict[str, Any]:
-    """Cheap; good for polling."""
-    return {"job": views.config_api_job(context.jobs.get(body.id))}
+    """Cheap; good for polling. `lastLogLine` is local Airbyte's own: what the job does or waits for."""
+    job = context.jobs.get(body.id)
+    end, _ = joblogs.read_end(context.home.job_log(job.id), _MOST_OF_A_LINE)
+    last = end.splitlines()[-1] if end else ""
+    return {"job": {**views.config_api_job(job), "lastLogLine": last.partition(" ")[2]}}
 
 
 @router.post("/jobs/get", summary="A job with its attempts and their logs")

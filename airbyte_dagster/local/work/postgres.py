@@ -15,10 +15,11 @@ from airbyte_dagster.local.work.staging import Staging, literal
 from airbyte_dagster.local.work.tables import EXACT
 from airbyte_dagster.local.work.targets import (
     CANNOT_OPEN,
-    Columns,
+    Existing,
     Write,
     appended,
     columns_of,
+    comments,
     merged,
     quoted,
     staged_columns,
@@ -47,7 +48,7 @@ class PostgresTarget:
         self._warehouse = warehouse
         self._file = scratch / "rows.csv"
 
-    def look(self, places: Sequence[Place]) -> dict[Place, Columns]:
+    def look(self, places: Sequence[Place]) -> dict[Place, Existing]:
         """See `Target.look`."""
         with self._connected() as connection:
             return _columns(connection, places)
@@ -73,19 +74,21 @@ class PostgresTarget:
             for place in _columns(connection, places):
                 connection.execute(f"DELETE FROM {_name(place)}")  # noqa: S608
 
-    def _statements(self, connection: Any, write: Write, existing: Columns | None) -> Iterator[str]:
+    def _statements(self, connection: Any, write: Write, existing: Existing | None) -> Iterator[str]:
         table, name = write.table, _name(write.table.place)
         columns = columns_of(table, self.types)
         yield f"CREATE SCHEMA IF NOT EXISTS {quoted(table.place.schema)}"
-        if table.strategy == "replace" and existing is not None:
+        there = existing.columns if existing else None
+        if table.strategy == "replace" and there is not None:
             # Not dropped and made again, since views may read from it.
             yield f"TRUNCATE {name}"
             for column, kind in columns.items():
-                if existing.get(column, kind) != kind:
+                if there.get(column, kind) != kind:
                     yield f"ALTER TABLE {name} ALTER COLUMN {quoted(column)} TYPE {kind} USING NULL"
-            existing = {column: columns.get(column, kind) for column, kind in existing.items()}
-        yield from structure(name, columns, existing, self.types, to_json="to_jsonb", fold=str)
-        ours = all((existing or {}).get(column, kind) == kind for column, kind in columns.items())
+            there = {column: columns.get(column, kind) for column, kind in there.items()}
+        yield from structure(name, columns, there, self.types, to_json="to_jsonb", fold=str)
+        yield from comments(table, name, existing.fields if existing else {}, fold=str)
+        ours = all((there or {}).get(column, kind) == kind for column, kind in columns.items())
         if ours and table.strategy != "merge":
             self._copy(connection, write, f"{name} ({', '.join(map(quoted, columns))})")
             return
@@ -138,19 +141,19 @@ class PostgresTarget:
             yield connection
 
 
-def _columns(connection: Any, places: Sequence[Place]) -> dict[Place, Columns]:
+def _columns(connection: Any, places: Sequence[Place]) -> dict[Place, Existing]:
     sql = """
-        SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, NULL)
+        SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, NULL), col_description(c.oid, a.attnum)
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
             AND n.nspname = ANY(%s) AND c.relname = ANY(%s)
         ORDER BY a.attnum"""
     wanted = set(places)
-    found: dict[Place, Columns] = {}
+    found: dict[Place, Existing] = {}
     arguments = [[place.schema for place in places], [place.table for place in places]]
-    for schema, table, column, kind in connection.execute(sql, arguments).fetchall():
+    for schema, table, *column in connection.execute(sql, arguments).fetchall():
         if (place := Place(schema, table)) in wanted:
-            found.setdefault(place, {})[column] = kind
+            found.setdefault(place, Existing({}, {})).add(*column, fold=str)
     return found
 
 

@@ -21,6 +21,9 @@ from airbyte_dagster.local.work.reporting import Failed, Reporter, last_line
 MOST_BYTES_OF_A_LINE = 20_000_000
 #: A connector that writes nothing for so long is ended, as Airbyte's heartbeat does.
 SECONDS_OF_SILENCE = 10_800.0
+#: Between two looks whether a silent connector still runs; what it wrote before its end is there by then.
+_SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_FOR_STDERR = 5.0
 _BLOCK = 1 << 20
 _MOST_OF_A_LOG_LINE = 10_000
 _DESTINATION_MODES = {"replace": "overwrite", "append": "append", "merge": "append_dedup"}
@@ -85,21 +88,18 @@ class Source:
             # So that it need not wait for this process. Not all systems can, nor for any number of pipes.
             with contextlib.suppress(OSError, AttributeError):
                 fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _BLOCK)
-            yield from self._read(process.stdout.fileno())
+            yield from self._read(process, process.stdout.fileno())
             self.exit_code = process.wait()
-            log.join()
+            log.join(_SECONDS_FOR_STDERR)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
 
-    def _read(self, descriptor: int) -> Iterator[list[bytes]]:
+    def _read(self, process: subprocess.Popen[bytes], descriptor: int) -> Iterator[list[bytes]]:
         pending = bytearray()
         while True:
-            if not select.select([descriptor], [], [], self._silence)[0]:
-                message = f"The source wrote nothing for {self._silence:,.0f} s"
-                raise Failed(Failure(message, origin="source", kind="heartbeat_timeout"))
-            block = os.read(descriptor, _BLOCK)
+            block = os.read(descriptor, _BLOCK) if self._has_more(process, descriptor) else b""
             end = block.rfind(b"\n")
             if end >= 0:
                 pending += block[:end]
@@ -115,6 +115,20 @@ class Source:
                 if pending:
                     yield [bytes(pending)]
                 return
+
+    def _has_more(self, process: subprocess.Popen[bytes], descriptor: int) -> bool:
+        """Wait for the next bytes, or the end; one that ended may have left a process that holds its stdout open."""
+        silent = 0.0
+        while silent < self._silence:
+            step = min(_SECONDS_BETWEEN_LOOKS, self._silence - silent)
+            has_ended = process.poll() is not None
+            if select.select([descriptor], [], [], step)[0]:
+                return True
+            if has_ended:
+                return False
+            silent += step
+        message = f"The source wrote nothing for {self._silence:,.0f} s"
+        raise Failed(Failure(message, origin="source", kind="heartbeat_timeout"))
 
     def _keep_log(self, pipe: IO[bytes]) -> None:
         with pipe:

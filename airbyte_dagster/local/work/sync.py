@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from airbyte_dagster.local.work.source import Source, configured_catalog
 from airbyte_dagster.local.work.staging import Staging
 from airbyte_dagster.local.work.states import input_of, without_streams
 from airbyte_dagster.local.work.tables import StreamTable, fold_of, table_of
-from airbyte_dagster.local.work.targets import DuckDBTarget, Target
+from airbyte_dagster.local.work.targets import DuckDBTarget, Existing, Target
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ def run_sync(job: Job, reporter: Reporter, clock: Callable[[], float] = time.mon
     plain = [table_of(plan, job.warehouse.kind) for plan in job.streams]
     staging, target = _opened(job, plain, reporter)
     existing = target.look([table.place for table in plain])
-    tables = [_fitted(table, existing.get(table.place), target, job.warehouse.kind) for table in plain]
+    tables = [
+        _fitted(plan, existing.get(table.place), target, job) for plan, table in zip(job.streams, plain, strict=True)
+    ]
     incremental = {(plan.namespace, plan.name) for plan in job.streams if plan.incremental}
     # Without its table a stream's state says nothing, as after the user removed it.
     gone = {table.key for table in tables if table.key in incremental and table.place not in existing}
@@ -78,12 +80,14 @@ def _opened(job: Job, tables: Sequence[StreamTable], reporter: Reporter) -> tupl
     return staging, DuckDBTarget(staging, job.warehouse, reporter, job.lock_timeout)
 
 
-def _fitted(table: StreamTable, existing: Mapping[str, str] | None, target: Target, kind: str) -> StreamTable:
-    """The table with the types that its columns can have, by what is there."""
-    if existing is None or table.strategy == "replace":
-        return table
+def _fitted(plan: StreamPlan, existing: Existing | None, target: Target, job: Job) -> StreamTable:
+    """The table with the names and types that its columns can have, by what is there."""
+    kind = job.warehouse.kind
+    if existing is None or plan.strategy == "replace":
+        return table_of(plan, kind)
     fold = fold_of(kind)
-    there = {fold(name): type_of(text, target.types) for name, text in existing.items()}
+    there = {fold(name): type_of(text, target.types) for name, text in existing.columns.items()}
+    table = table_of(plan, kind, {name: existing.fields.get(name) for name in there})
     types = {column.name: there.get(fold(column.name)) for column in table.columns}
     for column in table.columns:
         # Whole numbers become numbers with a fraction only if each of them stays the same.

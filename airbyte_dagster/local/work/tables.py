@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from airbyte_dagster.destinations.columns import EXTRACTED_AT, GENERATION_ID, META, RAW_ID, distinct_columns
@@ -106,8 +107,13 @@ def fold_of(kind: str) -> Callable[[str], str]:
     return str if KINDS[kind].tells_case else str.casefold
 
 
-def table_of(plan: StreamPlan, kind: str) -> StreamTable:
+def table_of(plan: StreamPlan, kind: str, existing: Mapping[str, str | None] = MappingProxyType({})) -> StreamTable:
     """Return the table of a stream in a kind of destination.
+
+    Args:
+        plan: The stream.
+        kind: The kind.
+        existing: The columns of the table that is there, as `distinct_columns` has them.
 
     Raises:
         Failed: Its key or its cursor is not among its fields.
@@ -115,7 +121,7 @@ def table_of(plan: StreamPlan, kind: str) -> StreamTable:
     properties: dict[str, Any] = (plan.stream.get("json_schema") or {}).get("properties") or {}
     selected = {path[0] for path in plan.selected_fields}
     fields = [name for name in properties if not selected or name in selected]
-    by_field = distinct_columns(fields, KINDS[kind].tables[0], fold_of(kind))
+    by_field = distinct_columns(fields, KINDS[kind].tables[0], fold_of(kind), existing)
     types = {name: airbyte_type(properties[name]) for name in fields}
     columns = tuple(Column(name, by_field[name], types[name], types[name]) for name in fields)
     return StreamTable(

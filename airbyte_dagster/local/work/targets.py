@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import duckdb
 
@@ -20,8 +20,29 @@ from airbyte_dagster.local.work.tables import AIRBYTE_COLUMNS, EXACT, Part, Stre
 
 #: The columns of a table by name, each with its type as the database names it.
 Columns = dict[str, str]
+#: Begins the comment on a column whose name is not that of its field, so that it stays that field's.
+FIELD = "Airbyte field: "
 CANNOT_OPEN = "The warehouse can't be opened: "
 _SECONDS_BETWEEN_TRIES = 0.3
+
+
+class Existing(NamedTuple):
+    """A table that is there.
+
+    Attributes:
+        columns: Its columns.
+        fields: What comments on columns say, by the name of the column, folded: the field that it is for; ``None``
+            for a comment of somebody else's.
+    """
+
+    columns: Columns
+    fields: dict[str, str | None]
+
+    def add(self, column: str, kind: str, comment: str | None, *, fold: Callable[[str], str]) -> None:
+        """Take in a column with its type and the comment on it."""
+        self.columns[column] = kind
+        if comment is not None:
+            self.fields[fold(column)] = comment.removeprefix(FIELD) if comment.startswith(FIELD) else None
 
 
 @dataclass(frozen=True)
@@ -44,8 +65,8 @@ class Target(Protocol):
 
     types: Mapping[AirbyteType, str]
 
-    def look(self, places: Sequence[Place]) -> dict[Place, Columns]:
-        """Return the columns of those tables that exist."""
+    def look(self, places: Sequence[Place]) -> dict[Place, Existing]:
+        """Return those tables that exist."""
 
     def is_exact(self, place: Place, column: str) -> bool:
         """Whether every whole number of a column is the same as a number with a fraction."""
@@ -89,7 +110,7 @@ class DuckDBTarget:
         self._pause = pause
         self._catalog = "target" if warehouse.kind == "duckdb" else warehouse.database
 
-    def look(self, places: Sequence[Place]) -> dict[Place, Columns]:
+    def look(self, places: Sequence[Place]) -> dict[Place, Existing]:
         """See `Target.look`."""
         if self._warehouse.kind == "duckdb" and not Path(self._warehouse.path).exists():
             return {}
@@ -119,28 +140,31 @@ class DuckDBTarget:
             for place in self._columns(places):
                 self._connection.execute(f"DELETE FROM {self._name(place)}")  # noqa: S608
 
-    def _statements(self, write: Write, existing: Columns | None) -> Iterator[str]:
+    def _statements(self, write: Write, existing: Existing | None) -> Iterator[str]:
         table, name = write.table, self._name(write.table.place)
         yield f"CREATE SCHEMA IF NOT EXISTS {quoted(self._catalog)}.{quoted(table.place.schema)}"
         columns = columns_of(table, self.types)
         source = f"FROM s{write.index} s WHERE s.ordinal <= {write.upto}"
         if table.strategy == "replace":
-            removed = {n: t for n, t in (existing or {}).items() if n.casefold() not in {c.casefold() for c in columns}}
+            there = existing.columns if existing else {}
+            removed = {n: t for n, t in there.items() if n.casefold() not in {c.casefold() for c in columns}}
             selected = [f"s.{staged} AS {quoted(n)}" for staged, n in zip(staged_columns(table), columns, strict=True)]
             selected += [f"NULL::{kind} AS {quoted(n)}" for n, kind in removed.items()]
             yield f"CREATE OR REPLACE TABLE {name} AS SELECT {', '.join(selected)} {source}"
+            yield from comments(table, name, {})
             return
-        yield from structure(name, columns, existing, self.types, to_json="to_json")
+        yield from structure(name, columns, existing and existing.columns, self.types, to_json="to_json")
+        yield from comments(table, name, existing.fields if existing else {})
         yield from (merged if table.strategy == "merge" else appended)(table, name, source, nested_duckdb)
 
-    def _columns(self, places: Sequence[Place]) -> dict[Place, Columns]:
+    def _columns(self, places: Sequence[Place]) -> dict[Place, Existing]:
         wanted = {place.folded: place for place in places}
-        sql = """SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns()
+        sql = """SELECT schema_name, table_name, column_name, data_type, comment FROM duckdb_columns()
             WHERE database_name = $catalog ORDER BY column_index"""
-        found: dict[Place, Columns] = {}
-        for schema, table, column, kind in self._connection.execute(sql, {"catalog": self._catalog}).fetchall():
+        found: dict[Place, Existing] = {}
+        for schema, table, *column in self._connection.execute(sql, {"catalog": self._catalog}).fetchall():
             if (place := wanted.get(Place(schema, table).folded)) is not None:
-                found.setdefault(place, {})[column] = kind
+                found.setdefault(place, Existing({}, {})).add(*column, fold=str.casefold)
         return found
 
     def _name(self, place: Place) -> str:
@@ -238,6 +262,17 @@ def structure(
             old = quoted(found[0])
             value = f"{to_json}({old})" if kind == types["json"] else f"CAST({old} AS {kind})"
             yield f"ALTER TABLE {name} ALTER COLUMN {old} TYPE {kind} USING {value}"
+
+
+def comments(
+    table: StreamTable, name: str, existing: Mapping[str, str | None], fold: Callable[[str], str] = str.casefold
+) -> Iterator[str]:
+    """Yield what notes at each column which field it is for, if its name does not say it; other comments stay."""
+    for column in table.columns:
+        noted, wanted = existing.get(fold(column.name), ""), column.field if column.field != column.name else ""
+        if noted is not None and noted != wanted:
+            text = literal(f"{FIELD}{wanted}") if wanted else "NULL"
+            yield f"COMMENT ON COLUMN {name}.{quoted(column.name)} IS {text}"
 
 
 def appended(table: StreamTable, name: str, source: str, _nested: Nested) -> Iterator[str]:

@@ -19,7 +19,7 @@ from airbyte_dagster.local.work.messages import Garbage, RecordLine, classify
 from airbyte_dagster.local.work.reporting import Failed, Reporter
 from airbyte_dagster.local.work.source import MOST_BYTES_OF_A_LINE, Source
 from airbyte_dagster.local.work.sync import Job, run_sync
-from airbyte_dagster_tests.local.work.worker import Worker, plan, record, state, status
+from airbyte_dagster_tests.local.work.worker import CONNECTOR, Worker, plan, record, state, status
 
 V = {"v": {"type": "integer"}}
 ONE = record("s", {"v": 1})
@@ -160,6 +160,15 @@ def test_a_connector_that_is_killed_fails_the_job(worker: Worker) -> None:
     failure = worker.run([plan("s", V)], [ONE], stderr="", connector=killed).failure
     assert failure is not None
     assert failure["message"] == "The source connector was killed by signal 9 without saying why"
+
+
+def test_a_connector_that_leaves_a_process_behind_ends_nevertheless(worker: Worker) -> None:
+    """The process holds stdout and stderr open, yet what the connector wrote is all that there is: it is stored."""
+    left = "import threading; threading.Event().wait()"
+    leaves = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {left!r}])\n"
+    result = worker.run([plan("s", V)], [ONE], connector=leaves + CONNECTOR)
+    assert result.failure is None
+    assert worker.query("SELECT v FROM s") == [(1,)]
 
 
 def test_a_line_without_an_end_is_bounded(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import duckdb
 import pytest
 
 from airbyte_dagster.destinations import names
@@ -31,6 +32,44 @@ def test_columns_of_similar_names_are_columns_of_their_own(
     assert {"1", "2"} <= set(stored)
     ((row,),) = postgres.query("SELECT to_jsonb(s) FROM main.pairs s")
     assert {"1", "2"} <= {value for value in json.loads(row).values() if isinstance(value, str)}
+
+
+@pytest.mark.parametrize("strategy", ["append", "merge"])
+@pytest.mark.parametrize("first", ["userId", "userid"])
+def test_a_column_stays_that_of_its_field(
+    first: str, strategy: str, worker: Worker, postgres_worker: Worker, postgres: Postgres
+) -> None:
+    """A field of a similar name that comes later gets another column, and so it stays when one of them goes."""
+    second = "userid" if first == "userId" else "userId"
+    for found, one, two in ((worker, first, second), (postgres_worker, f"{first}.", f"{first}-")):
+        more: dict[str, Any] = {"strategy": strategy, "schema": f"{first}_{strategy}"}
+        if strategy == "merge":
+            more |= {"dedupe": True, "primary_key": (("id",),)}
+        syncs = [{one: "1"}, {one: "1", two: "2"}, {two: "2"}, {one: "1"}, {two: "2", one: "1"}]
+        for number, values in enumerate(syncs):
+            row = {"id": number, **values}
+            stream = plan("pairs", {"id": INTEGER, **dict.fromkeys(values, TEXT)}, **more)
+            assert found.run([stream], [record("pairs", row)]).failure is None
+    texts = "SELECT column_name FROM information_schema.columns WHERE table_name = 'pairs' AND data_type LIKE '%CHAR%'"
+    columns = [name for (name,) in worker.query(texts) if not name.startswith("_airbyte")]
+    wanted = [("1", None), ("1", "2"), (None, "2"), ("1", None), ("1", "2")]
+    assert columns[0] == "userid"
+    assert worker.query(f'SELECT {", ".join(columns)} FROM "{first}_{strategy}".pairs ORDER BY id') == wanted
+    other = names.digested(f"{first}-", names.postgres)
+    rows = postgres.query(f'SELECT "{first}_", "{other}" FROM "{first}_{strategy}".pairs ORDER BY id')
+    assert rows == [[value or "~" for value in row] for row in wanted]
+
+
+def test_comments_of_others_stay(worker: Worker) -> None:
+    """What a person wrote at a column is not overwritten."""
+    streams = [plan("items", {"userId": TEXT})]
+    worker.run(streams, [record("items", {"userId": "1"})])
+    comments = "SELECT comment FROM duckdb_columns() WHERE table_name = 'items' AND column_name = 'userid'"
+    assert worker.query(comments) == [("Airbyte field: userId",)]
+    with duckdb.connect(str(worker.file)) as connection:
+        connection.execute("COMMENT ON COLUMN items.userid IS 'who bought it'")
+    assert worker.run(streams, [record("items", {"userId": "2"})]).failure is None
+    assert worker.query(comments) == [("who bought it",)]
 
 
 def test_names_that_are_hard_to_write(worker: Worker) -> None:

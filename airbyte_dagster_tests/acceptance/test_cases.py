@@ -1,29 +1,36 @@
-"""Odd names and values all the way: source → local Airbyte → DuckDB → measured table → check → event in Dagster."""
+"""Odd names and values all the way: source → local Airbyte → warehouse → measured table → check → event in Dagster."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import duckdb
+import psycopg
 import pytest
+from psycopg.rows import dict_row
 
+from airbyte_dagster import MotherDuckResource, PostgresWarehouseResource
 from airbyte_dagster.destinations import names
 from airbyte_dagster.workspaces.definitions import workspace_defs
 from airbyte_dagster.workspaces.options import WorkspaceOptions
 from airbyte_dagster.workspaces.snapshot import take_snapshot
-from airbyte_dagster_tests.conftest import client_of, resource_of, warehouse_of
+from airbyte_dagster_tests.conftest import client_of, resource_of
 from airbyte_dagster_tests.dagster_runs import failures_of
+from airbyte_dagster_tests.local.postgresql import PASSWORD, running_postgres
 from airbyte_dagster_tests.local.processes import real_server
 
 CASES = Path(__file__).parents[1] / "cases"
 NAMES: dict[str, Any] = json.loads((CASES / "names.json").read_text(encoding="utf-8"))
 VALUES: list[dict[str, Any]] = json.loads((CASES / "values.json").read_text(encoding="utf-8"))
-#: Each of them the only one of its normal form.
-APART = list({case["becomes"]: case["name"] for case in NAMES["duckdb_and_motherduck"]}.values())
+#: Each of them the only one of its normal form, in DuckDB and in PostgreSQL.
+APART = list({names.postgres(case["name"]).lower(): case["name"] for case in NAMES["duckdb_and_motherduck"]}.values())
 SIMILAR = [name for pair in NAMES["together_in_one_stream"] for name in pair]
 CHECKS = {"row_count": True, "unique_key": True, "not_null": {"columns": ["id"]}, "schema": True, "values_kept": True}
 
@@ -43,9 +50,71 @@ def streams() -> list[dict[str, Any]]:
     return [{**stream, "primary_key": [["id"]]} for stream in found]
 
 
+@dataclass
+class Place:
+    """Where a destination writes.
+
+    Attributes:
+        configuration: The destination's.
+        warehouse: Reads it.
+        rows: Returns the rows of a table in a schema of the database, by column.
+        table: Returns the name of a stream's table.
+        schema: Of streams without a namespace.
+    """
+
+    configuration: Any
+    warehouse: dg.ConfigurableResource[Any]
+    rows: Callable[[str, str], list[dict[str, Any]]]
+    table: Callable[[str], str]
+    schema: str
+
+
+@contextlib.contextmanager
+def duckdb_file(home: Path) -> Iterator[Place]:
+    file = str(home / "lms.duckdb")
+
+    def rows(schema: str, table: str) -> list[dict[str, Any]]:
+        with contextlib.closing(duckdb.connect(file, read_only=True)) as connection:
+            found = connection.execute(f'SELECT * FROM "{schema}"."{table}"')  # noqa: S608
+            columns = [column[0] for column in found.description]
+            return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+
+    configuration = {"destinationType": "duckdb", "destination_path": file}
+    yield Place(configuration, MotherDuckResource(database=file, lock_timeout=5), rows, names.motherduck, "main")
+
+
+@contextlib.contextmanager
+def postgres_database(_: Path) -> Iterator[Place]:
+    with running_postgres() as server:
+        where: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "database": "postgres"}
+
+        def rows(schema: str, table: str) -> list[dict[str, Any]]:
+            query = f'SELECT * FROM "{schema}"."{table}"'  # noqa: S608
+            with psycopg.connect(
+                host="127.0.0.1",
+                port=server.port,
+                dbname="postgres",
+                user="airbyte",
+                password=PASSWORD,
+                row_factory=dict_row,
+            ) as connection:
+                return connection.execute(query.encode()).fetchall()
+
+        reader = PostgresWarehouseResource(**where, username="airbyte", password=PASSWORD)
+        yield Place(server.configuration, reader, rows, names.postgres, "raw")
+
+
 @pytest.mark.real
-def test_odd_names_and_values_arrive_and_are_verified(real_home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [duckdb_file, postgres_database])
+def test_odd_names_and_values_arrive_and_are_verified(
+    place: Callable[[Path], AbstractContextManager[Place]], real_home: Path, tmp_path: Path
+) -> None:
     """Each stream's table is found by its checks, which all pass, twice; each row and column is there."""
+    with place(real_home) as where:
+        _arrive_and_are_verified(where, real_home, tmp_path)
+
+
+def _arrive_and_are_verified(where: Place, real_home: Path, tmp_path: Path) -> None:
     file = tmp_path / "streams.json"
     file.write_text(json.dumps(streams()), encoding="utf-8")
     with real_server(real_home) as server, server.api() as api:
@@ -53,7 +122,11 @@ def test_odd_names_and_values_arrive_and_are_verified(real_home: Path, tmp_path:
         selected = [{"name": s["name"], "namespace": s.get("namespace")} for s in streams()]
         api.connection(
             source,
-            api.destination(str(server.home.warehouse)),
+            api.ok(
+                "POST",
+                "/destinations",
+                json={"name": "odd", "workspaceId": api.workspace_id, "configuration": where.configuration},
+            )["destinationId"],
             [{key: value for key, value in stream.items() if value} for stream in selected],
             name="odd",
             namespaceDefinition="source",
@@ -62,7 +135,7 @@ def test_odd_names_and_values_arrive_and_are_verified(real_home: Path, tmp_path:
             take_snapshot(client_of(server), server.workspace_id),
             WorkspaceOptions(
                 resource_of(server, workspace_id=server.workspace_id),
-                warehouse=warehouse_of(server, lock_timeout=5),
+                warehouse=where.warehouse,
                 checks=CHECKS,
             ),
         )
@@ -83,11 +156,9 @@ def test_odd_names_and_values_arrive_and_are_verified(real_home: Path, tmp_path:
                 assert len(evaluations) == len(CHECKS) * len(streams())
                 assert len(result.get_asset_materialization_events()) == len(streams())
 
-    with contextlib.closing(duckdb.connect(str(real_home / "lms.duckdb"), read_only=True)) as connection:
-        for name in APART:
-            (row,) = connection.execute(f'SELECT * FROM "{names.motherduck(name)}"').fetchall()  # noqa: S608
-            wanted = {f"value of {column}" for column in (*APART, *SIMILAR)}
-            assert wanted <= set(row)
-        for number, namespace in enumerate(NAMES["namespaces"]):
-            schema = names.local_schema(namespace)
-            assert connection.execute(f'SELECT count(*) FROM "{schema}".account').fetchone() == (number + 1,)  # noqa: S608
+    for name in APART:
+        (row,) = where.rows(where.schema, where.table(name))
+        wanted = {f"value of {column}" for column in (*APART, *SIMILAR)}
+        assert wanted <= {value for value in row.values() if isinstance(value, str)}
+    for number, namespace in enumerate(NAMES["namespaces"]):
+        assert len(where.rows(names.local_schema(namespace), "account")) == number + 1

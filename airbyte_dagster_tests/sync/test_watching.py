@@ -382,6 +382,7 @@ def watcher_of(world: World, settings: SyncSettings | None = None) -> JobWatcher
         is_few=False,
         on_job=lambda _job: None,
         warn=world.warnings.append,
+        log=world.lines.append,
         clock=world.clock,
     )
 

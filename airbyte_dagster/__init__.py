@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from airbyte_dagster.resources import SqlWarehouseResource as SqlWarehouseResource
     from airbyte_dagster.resources import WarehouseResource as WarehouseResource
     from airbyte_dagster.runs.single import CompletedSync as CompletedSync
+    from airbyte_dagster.runs.sync_op import OpSettings as OpSettings
     from airbyte_dagster.sensors import build_file_sensor as build_file_sensor
     from airbyte_dagster.sensors import build_watermark_sensor as build_watermark_sensor
     from airbyte_dagster.sync.settings import OnRunning as OnRunning
@@ -52,6 +53,7 @@ _MODULES = {
     "Destination": "pipelines.spec",
     "MotherDuckResource": "resources",
     "OnRunning": "sync.settings",
+    "OpSettings": "runs.sync_op",
     "PostgresWarehouseResource": "resources",
     "Reconcile": "pipelines.spec",
     "Schedule": "pipelines.spec",

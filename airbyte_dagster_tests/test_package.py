@@ -37,6 +37,7 @@ def test_public_names() -> None:
         "Destination",
         "MotherDuckResource",
         "OnRunning",
+        "OpSettings",
         "PostgresWarehouseResource",
         "Reconcile",
         "Schedule",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import dagster as dg
@@ -27,6 +27,7 @@ from airbyte_dagster.errors import SpecError
 from airbyte_dagster.pipelines.definitions import build_pipeline_defs
 from airbyte_dagster.pipelines.spec import AirbytePipeline
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
+from airbyte_dagster.runs.sync_op import OpSettings
 
 
 class PipelineAttributes(AirbytePipeline):
@@ -59,6 +60,7 @@ class PipelineAttributes(AirbytePipeline):
         pattern=KEY_PATTERN,
         description="Key of the resource: NAME_warehouse by default.",
     )
+    op: OpSettings = Field(default_factory=OpSettings, description="Description, tags and pool of the op.")
 
 
 @dg.scaffold_with(PipelineScaffolder)
@@ -70,6 +72,8 @@ class AirbytePipelineComponent(ReadsAttributes):
     What names the environment in the configuration of a source or destination, or in the settings of these two, is
     read when it is needed: the secret is in no definition.
 
+    A subclass may do something around the sync in `execute`.
+
     Args:
         pipeline: What to run.
         airbyte: Where to run it, or the key of a resource that the project has.
@@ -77,6 +81,7 @@ class AirbytePipelineComponent(ReadsAttributes):
             checked.
         airbyte_key: Key of the resource.
         warehouse_key: Key of the resource.
+        op: Description, tags and pool of the op.
     """
 
     pipeline: AirbytePipeline
@@ -84,6 +89,7 @@ class AirbytePipelineComponent(ReadsAttributes):
     warehouse: WarehouseResource | str | None = WAREHOUSE_KEY
     airbyte_key: str = AIRBYTE_KEY
     warehouse_key: str = WAREHOUSE_KEY
+    op: OpSettings = field(default_factory=OpSettings)
 
     _attributes: ClassVar[type[Declaration]] = PipelineAttributes
 
@@ -102,6 +108,7 @@ class AirbytePipelineComponent(ReadsAttributes):
             warehouse=warehouse,
             airbyte_key=attributes.airbyte_key or own_airbyte,
             warehouse_key=attributes.warehouse_key or own_key(pipeline.name, "warehouse"),
+            op=attributes.op,
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
@@ -112,7 +119,13 @@ class AirbytePipelineComponent(ReadsAttributes):
             warehouse=shared(self.warehouse),
             airbyte_key=self.airbyte_key,
             warehouse_key=self.warehouse_key,
+            execute=self.execute,
+            op=self.op,
         )
+
+    def execute(self, context: dg.AssetExecutionContext, results: Iterator[Any]) -> Iterator[Any]:  # noqa: ARG002 - for subclasses
+        """Yield the results of the syncs and checks as they come; a subclass may do something around it."""
+        yield from results
 
 
 def _rendered(context: dg.ResolutionContext, written: Mapping[str, Any]) -> dict[str, Any]:

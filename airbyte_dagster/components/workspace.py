@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -32,7 +32,7 @@ from airbyte_dagster.components.workspace_scaffold import WorkspaceScaffolder
 from airbyte_dagster.declaration import Declaration
 from airbyte_dagster.errors import AirbyteDagsterError
 from airbyte_dagster.resources import AirbyteResource, WarehouseResource
-from airbyte_dagster.runs.sync_op import Wait
+from airbyte_dagster.runs.sync_op import OpSettings, Wait
 from airbyte_dagster.workspaces.columns import with_columns
 from airbyte_dagster.workspaces.definitions import workspace_defs
 from airbyte_dagster.workspaces.options import WorkspaceOptions
@@ -136,7 +136,8 @@ class WorkspaceAttributes(Declaration):
         default=None, description="Whether a sensor records what Airbyte syncs by itself; with deferred, it does."
     )
     one_op_per_connection: bool = Field(default=False, description="Rather than one op for all connections.")
-    pool: str | None = Field(default=None, description="Dagster pool of the ops.")
+    pool: str | None = Field(default=None, description="Dagster pool of the ops; op.pool is the same.")
+    op: OpSettings = Field(default_factory=OpSettings, description="Description, tags and pool of each op.")
     airbyte_key: str | None = Field(
         default=None,
         pattern=KEY_PATTERN,
@@ -159,7 +160,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
     What the workspace has is read by ``dg utils refresh-defs-state``, and whenever ``dg dev`` starts or reloads; in
     between, definitions load from what Dagster has stored of it, without Airbyte.
 
-    A subclass may say in `get_asset_spec` how a stream is shown.
+    A subclass may say in `get_asset_spec` how a stream is shown, and do something around the syncs in `execute`.
 
     Args:
         name: Begins the names of what is made.
@@ -175,6 +176,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         sync_sensor: Whether there is a sensor that records what Airbyte syncs by itself.
         one_op_per_connection: Rather than one op for all.
         pool: Dagster pool of the ops.
+        op: Description, tags and pool of each op.
         airbyte_key: Key of the resource.
         warehouse_key: Key of the resource.
         defs_state: How Dagster keeps what was read.
@@ -193,6 +195,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
     sync_sensor: bool | None = None
     one_op_per_connection: bool = False
     pool: str | None = None
+    op: OpSettings = field(default_factory=OpSettings)
     airbyte_key: str = AIRBYTE_KEY
     warehouse_key: str = WAREHOUSE_KEY
     defs_state: DefsStateConfigArgs | None = None
@@ -267,10 +270,16 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
             sync_sensor=self.sync_sensor,
             one_op_per_connection=self.one_op_per_connection,
             pool=self.pool,
+            op=self.op,
+            execute=self.execute,
             airbyte_key=self.airbyte_key,
             warehouse_key=self.warehouse_key,
         )
         return workspace_defs(snapshot, options)
+
+    def execute(self, context: dg.AssetExecutionContext, results: Iterator[Any]) -> Iterator[Any]:  # noqa: ARG002 - for subclasses
+        """Yield the results of the syncs and checks as they come; a subclass may do something around it."""
+        yield from results
 
     def get_asset_spec(self, props: AirbyteStreamProps) -> dg.AssetSpec:
         """Return how Dagster shows a stream: as the translator says, with the changes of the translation."""

@@ -15,7 +15,7 @@ from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.pipelines import spec
 from airbyte_dagster.pipelines.asset_specs import StreamAsset, asset_spec, stream_assets, table_places
 from airbyte_dagster.pipelines.reconcile import reconcile_pipeline
-from airbyte_dagster.runs.sync_op import Execute, Found, SyncOp, build_sync_op, utc_now
+from airbyte_dagster.runs.sync_op import Execute, Found, OpSettings, SyncOp, build_sync_op, utc_now
 from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets, FoundConnection
 
 
@@ -61,6 +61,7 @@ def pipeline_op(
     airbyte_key: str,
     warehouse_key: str | None,
     execute: Execute | None = None,
+    settings: OpSettings | None = None,
     now: Callable[[], dt.datetime] = utc_now,
 ) -> SyncOp:
     """Return what the op of a pipeline syncs, and how.
@@ -69,9 +70,11 @@ def pipeline_op(
         airbyte_key: Key of the `AirbyteResource`.
         warehouse_key: Key of the warehouse; ``None`` if there is none to look into.
         execute: A body around the sync.
+        settings: Description, tags and pool of the op.
         now: Returns the time.
     """
     assets = stream_assets(pipeline)
+    settings = settings or OpSettings()
     # The schema may be a variable of the environment: it is read where it is needed, once in a process.
     places = cache(lambda: table_places(pipeline))
 
@@ -88,7 +91,10 @@ def pipeline_op(
         targets_of=lambda connection: connection_targets(pipeline, connection),
         airbyte_key=airbyte_key,
         warehouse_key=warehouse_key,
-        description=f"Makes sure that Airbyte has '{pipeline.name}' as declared, syncs it, and checks what arrived.",
+        description=settings.description
+        or f"Makes sure that Airbyte has '{pipeline.name}' as declared, syncs it, and checks what arrived.",
+        pool=settings.pool,
+        tags=settings.tags,
         execute=execute,
         now=now,
     )

@@ -15,7 +15,7 @@ from airbyte_dagster.pipelines.declared import DeclaredPipeline, metadata_of
 from airbyte_dagster.pipelines.jobs import build_provision_job, build_reset_job
 from airbyte_dagster.pipelines.schedules import build_sync_schedule
 from airbyte_dagster.resources import AirbyteResource, AnyWarehouse, keyed
-from airbyte_dagster.runs.sync_op import Execute, build_sync_op
+from airbyte_dagster.runs.sync_op import Execute, OpSettings, build_sync_op
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ def build_pipeline_defs(
     schedule: str | spec.Schedule | None = None,
     executor: dg.ExecutorDefinition | None = None,
     execute: Execute | None = None,
+    op: OpSettings | None = None,
     airbyte_key: str = "airbyte",
     warehouse_key: str = "motherduck",
 ) -> dg.Definitions:
@@ -49,6 +50,7 @@ def build_pipeline_defs(
             or a `Schedule`.
         executor: Of these jobs alone; in-process by default, since the work is waiting, and a process costs 100 MB.
         execute: A body of one's own around the sync; see `airbyte_assets`.
+        op: Description, tags and pool of the op.
         airbyte_key: Key of the resource; give another where pipelines of one code location differ in it.
         warehouse_key: The same for the warehouse.
 
@@ -61,13 +63,13 @@ def build_pipeline_defs(
     if schedule is not None:
         pipeline = spec.AirbytePipeline(**{**dict(pipeline), "schedule": schedule})
     _warn_of_shared_tables(pipeline)
-    op = pipeline_op(pipeline, airbyte_key=airbyte_at, warehouse_key=warehouse_at, execute=execute)
+    sync_op = pipeline_op(pipeline, airbyte_key=airbyte_at, warehouse_key=warehouse_at, execute=execute, settings=op)
     sync_job, check_job = _asset_jobs(pipeline, executor)
     return dg.Definitions(
-        assets=[build_sync_op(op)],
+        assets=[build_sync_op(sync_op)],
         jobs=[
             sync_job,
-            *([check_job] if op.check_targets else []),
+            *([check_job] if sync_op.check_targets else []),
             build_provision_job(pipeline, airbyte_key=airbyte_at, executor=executor),
             build_reset_job(pipeline, airbyte_key=airbyte_at, warehouse_key=warehouse_at, executor=executor),
         ],

@@ -1,17 +1,19 @@
 """The op that syncs connections and checks what arrived: one body for pipelines and for workspaces."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
+from pydantic import Field
 
 from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.checks.evaluation import Evaluation
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.checks.targets import CheckedAsset, CheckTarget, checks_of
+from airbyte_dagster.declaration import Declaration
 from airbyte_dagster.runs.config import SyncConfig, triggered
 from airbyte_dagster.runs.event_storage import open_connections
 from airbyte_dagster.runs.events import InstanceHistory
@@ -29,6 +31,14 @@ Wait = Literal["inline", "deferred"]
 #: What it does before it asks for the first result happens before anything is called; what it leaves out is not
 #: recorded by Dagster.
 Execute: TypeAlias = Callable[[dg.AssetExecutionContext, Iterator[Any]], Iterator[Any]]
+
+
+class OpSettings(Declaration):
+    """What may be said of an op, as in the components of Dagster's own integrations."""
+
+    description: str | None = Field(default=None, description="In place of ours.")
+    tags: dict[str, Any] = Field(default_factory=dict, description="Tags of the op, such as dagster-k8s/config.")
+    pool: str | None = Field(default=None, description="Dagster pool of the op; each sync takes a slot of it.")
 
 
 def utc_now() -> dt.datetime:
@@ -73,6 +83,7 @@ class SyncOp:
         wait: Whether the run waits for its syncs.
         max_concurrent_syncs: How many a run has on their way at once; all if ``None``.
         pool: Dagster pool of the op; each sync takes a slot of it.
+        tags: Of the op.
         execute: The body of the op around ours; see `Execute`.
         now: Returns the time.
     """
@@ -88,6 +99,7 @@ class SyncOp:
     wait: Wait = "inline"
     max_concurrent_syncs: int | None = None
     pool: str | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
     execute: Execute | None = None
     now: Callable[[], dt.datetime] = utc_now
 
@@ -110,6 +122,7 @@ def build_sync_op(op: SyncOp) -> dg.AssetsDefinition:
         can_subset=True,
         required_resource_keys=keys,
         pool=op.pool,
+        op_tags=op.tags,
         description=op.description,
     )
     def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -14,14 +14,14 @@ from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.resources import AirbyteResource, AnyWarehouse
 from airbyte_dagster.runs.keys import asset_key_part
-from airbyte_dagster.runs.sync_op import Execute, Wait, utc_now
+from airbyte_dagster.runs.sync_op import Execute, OpSettings, Wait, utc_now
 from airbyte_dagster.workspaces.selector import Selector
 from airbyte_dagster.workspaces.translator import AirbyteTranslator
 
 
 @dataclass(frozen=True)
 class WorkspaceOptions:
-    """Arguments of `build_workspace_defs`, which describes them; `now` returns the time.
+    """Arguments of `build_workspace_defs`, which describes them; `op` is of each op, `now` returns the time.
 
     Raises:
         ConfigurationError: Some contradict each other, or one is not valid.
@@ -39,6 +39,7 @@ class WorkspaceOptions:
     one_op_per_connection: bool = False
     pool: str | None = None
     execute: Execute | None = None
+    op: OpSettings = field(default_factory=OpSettings)
     executor: dg.ExecutorDefinition | None = None
     airbyte_key: str = "airbyte"
     warehouse_key: str = "motherduck"

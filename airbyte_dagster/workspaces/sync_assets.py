@@ -61,10 +61,12 @@ class WorkspaceSyncs:
             targets_of=self.targets_of,
             airbyte_key=self.options.airbyte_key,
             warehouse_key=self.warehouse_key,
-            description="Syncs the connections of the selected streams through Airbyte, and checks what arrived.",
+            description=self.options.op.description
+            or "Syncs the connections of the selected streams through Airbyte, and checks what arrived.",
             wait=self.options.wait,
             max_concurrent_syncs=self.options.max_concurrent_syncs,
-            pool=self.options.pool,
+            pool=self.options.op.pool or self.options.pool,
+            tags=self.options.op.tags,
             execute=self.options.execute,
             now=self.options.now,
         )

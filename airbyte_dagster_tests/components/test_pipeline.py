@@ -158,6 +158,33 @@ def test_all_that_python_declares_yaml_declares(project: Project, capsys: pytest
     assert project.load().get_repository_def().has_job("sync_shop")
 
 
+class Closed(AirbytePipelineComponent):
+    """Does something of its own before the sync."""
+
+    def execute(self, context: dg.AssetExecutionContext, results: Iterator[Any]) -> Iterator[Any]:
+        raise dg.Failure(f"{context.op_execution_context.op.name} is closed")
+
+
+def test_the_op_is_as_the_component_says(project: Project) -> None:
+    """Its tags, description and pool from YAML; and a subclass's `execute` runs before anything is called."""
+    op = "  op: {tags: {team: data}, description: Ours., pool: airbyte}\n"
+    project.write("shop", GOOD.replace("NAME", "shop") + op)
+    read = component_of(project, "shop")
+    component = Closed(
+        pipeline=read.pipeline,
+        airbyte=AirbyteResource(server_url="http://127.0.0.1:1/api/public/v1"),
+        warehouse=None,
+        op=read.op,
+    )
+
+    built = component.build_defs(dg.ComponentTree.for_project(project.root).load_context)
+    (assets,) = (item for item in built.assets or () if isinstance(item, dg.AssetsDefinition))
+
+    assert (assets.op.tags["team"], assets.op.description, assets.op.pool) == ("data", "Ours.", "airbyte")
+    with pytest.raises(dg.Failure, match="shop_airbyte_sync is closed"):
+        built.resolve_job_def("sync_shop").execute_in_process()
+
+
 def test_nothing_is_left_out_above() -> None:
     """A new field of a declaration has to be put there."""
 

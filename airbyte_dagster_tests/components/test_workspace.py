@@ -27,6 +27,7 @@ from airbyte_dagster import (
 from airbyte_dagster.components.workspace import WorkspaceAttributes
 from airbyte_dagster.components.workspace_scaffold import WorkspaceScaffoldParams
 from airbyte_dagster.errors import ConfigurationError, ServerUnreachable
+from airbyte_dagster.runs.sync_op import OpSettings
 from airbyte_dagster.workspaces.snapshot import WorkspaceSnapshot
 from airbyte_dagster_tests.dg_project import Project
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
@@ -105,6 +106,7 @@ EVERYTHING = """\
   sync_sensor: true
   one_op_per_connection: false
   pool: airbyte
+  op: {tags: {team: data}, description: Ours.}
   airbyte_key: the_airbyte
   warehouse_key: the_warehouse
   defs_state: {management_type: LOCAL_FILESYSTEM, key: mine, refresh_if_dev: false}
@@ -132,6 +134,7 @@ def test_all_that_python_says_yaml_says(project: Project, capsys: pytest.Capture
     assert (component.max_concurrent_syncs, component.wait, component.pool) == (5, "deferred", "airbyte")
     assert (component.sync_sensor, component.one_op_per_connection, component.column_schemas) == (True, False, True)
     assert (component.airbyte_key, component.warehouse_key) == ("the_airbyte", "the_warehouse")
+    assert component.op == OpSettings(tags={"team": "data"}, description="Ours.")
     assert component.defs_state_config.key == "mine"
     assert not component.defs_state_config.refresh_if_dev
 
@@ -365,6 +368,29 @@ def test_subclasses_and_translators(project: Project) -> None:
     (spec,) = built.resolve_all_asset_specs()
     assert (spec.key.to_user_string(), list(spec.owners)) == ("postgres/crm/people", ["team:mine"])
     assert built.executor is None
+
+
+class Closed(AirbyteWorkspaceComponent):
+    """Does something of its own before the syncs."""
+
+    def execute(self, context: dg.AssetExecutionContext, results: Iterator[Any]) -> Iterator[Any]:
+        raise dg.Failure(f"{context.op_execution_context.op.name} is closed")
+
+
+def test_the_op_is_as_the_component_says(project: Project) -> None:
+    """Its tags, description and pool; and a subclass's `execute` runs before anything is called."""
+    component = Closed(
+        airbyte=AirbyteResource(server_url=DOWN),
+        op=OpSettings(tags={"team": "data"}, description="Ours.", pool="airbyte"),
+        one_op_per_connection=True,
+    )
+    built = component.build_defs_from_state(dg.ComponentTree.for_project(project.root).load_context, store(project))
+    ops = [assets.op for assets in built.assets or () if isinstance(assets, dg.AssetsDefinition)]
+
+    assert ops
+    assert {(op.tags["team"], op.description, op.pool) for op in ops} == {("data", "Ours.", "airbyte")}
+    with pytest.raises(dg.Failure, match=r"workspace_sync_.* is closed"):
+        built.resolve_job_def("sync_workspace").execute_in_process()
 
 
 def test_several_workspaces_are_one_code_location(project: Project) -> None:

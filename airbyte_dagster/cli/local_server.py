@@ -83,12 +83,10 @@ def local_server(
         return
     where.make()
     log = where.state_dir / "server.log"
-    context = click.get_current_context(silent=True)
     with log.open("ab") as output:
         begin = output.tell()
-        command = [sys.executable, "-m", "airbyte_dagster.local", "serve", "--home", str(home), "--exit-with-stdin"]
         process = subprocess.Popen(
-            [*command, *options.arguments, *(("--started-by", context.command_path) if context else ())],
+            _command(home, options),
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
@@ -102,6 +100,12 @@ def local_server(
         yield url
     finally:
         _stop(process)
+
+
+def _command(home: Path, options: LocalOptions) -> list[str]:
+    command = [sys.executable, "-m", "airbyte_dagster.local", "serve", "--home", str(home), "--exit-with-stdin"]
+    context = click.get_current_context(silent=True)
+    return [*command, *options.arguments, *(("--started-by", context.command_path) if context else ())]
 
 
 def _check_options(running: str, options: LocalOptions) -> None:

@@ -15,7 +15,7 @@ from airbyte_dagster.pipelines.declared import DeclaredPipeline, metadata_of
 from airbyte_dagster.pipelines.jobs import build_provision_job, build_reset_job
 from airbyte_dagster.pipelines.schedules import build_sync_schedule
 from airbyte_dagster.resources import AirbyteResource, AnyWarehouse, keyed
-from airbyte_dagster.runs.sync_op import Execute, OpSettings, build_sync_op
+from airbyte_dagster.runs.sync_op import Execute, OpSettings, SyncOp, build_sync_op
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,22 +57,16 @@ def build_pipeline_defs(
     Raises:
         SpecError: The schedule is not valid.
     """
-    executor = executor or dg.in_process_executor
     airbyte_at, own_airbyte = keyed(airbyte, airbyte_key)
     warehouse_at, own_warehouse = keyed(warehouse, warehouse_key)
     if schedule is not None:
         pipeline = spec.AirbytePipeline(**{**dict(pipeline), "schedule": schedule})
     _warn_of_shared_tables(pipeline)
     sync_op = pipeline_op(pipeline, airbyte_key=airbyte_at, warehouse_key=warehouse_at, execute=execute, settings=op)
-    sync_job, check_job = _asset_jobs(pipeline, executor)
+    sync_job, other_jobs = _jobs(pipeline, sync_op, executor or dg.in_process_executor)
     return dg.Definitions(
         assets=[build_sync_op(sync_op)],
-        jobs=[
-            sync_job,
-            *([check_job] if sync_op.check_targets else []),
-            build_provision_job(pipeline, airbyte_key=airbyte_at, executor=executor),
-            build_reset_job(pipeline, airbyte_key=airbyte_at, warehouse_key=warehouse_at, executor=executor),
-        ],
+        jobs=[sync_job, *other_jobs],
         schedules=_schedules(pipeline, sync_job, airbyte_at),
         resources={**own_airbyte, **own_warehouse},
         metadata=metadata_of(DeclaredPipeline(pipeline, airbyte_at, warehouse_at)),
@@ -87,9 +81,10 @@ def _warn_of_shared_tables(pipeline: spec.AirbytePipeline) -> None:
         _LOG.warning(collisions_warning(shared))
 
 
-def _asset_jobs(
-    pipeline: spec.AirbytePipeline, executor: dg.ExecutorDefinition
-) -> tuple[UnresolvedAssetJobDefinition, UnresolvedAssetJobDefinition]:
+def _jobs(
+    pipeline: spec.AirbytePipeline, op: SyncOp, executor: dg.ExecutorDefinition
+) -> tuple[UnresolvedAssetJobDefinition, list[UnresolvedAssetJobDefinition | dg.JobDefinition]]:
+    """Return the job that syncs, and the others; a check job only if there is something to check."""
     keys = [asset.key for asset in stream_assets(pipeline)]
     sync_job = dg.define_asset_job(
         pipeline.sync_job_name,
@@ -103,7 +98,12 @@ def _asset_jobs(
         executor_def=executor,
         description=f"Checks what is in the warehouse of {pipeline.name} now, without a sync.",
     )
-    return sync_job, check_job
+    airbyte_key, warehouse_key = op.airbyte_key, op.warehouse_key
+    return sync_job, [
+        *([check_job] if op.check_targets else []),
+        build_provision_job(pipeline, airbyte_key=airbyte_key, executor=executor),
+        build_reset_job(pipeline, airbyte_key=airbyte_key, warehouse_key=warehouse_key, executor=executor),
+    ]
 
 
 def _schedules(

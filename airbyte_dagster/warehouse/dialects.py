@@ -157,11 +157,6 @@ def find_column(columns: tuple[Column, ...], name: str) -> Column | None:
     return next((by_name[known.lower()] for known in names if known.lower() in by_name), None)
 
 
-def is_raw(columns: tuple[Column, ...]) -> bool:
-    """Whether columns are those of a table of raw records."""
-    return find_column(columns, _RAW_DATA) is not None
-
-
 def _standard(relation: str, catalog: str) -> tuple[str, str, str, str, str, str, str]:
     names = ("table_schema", "table_name", "column_name", "data_type", "ordinal_position")
     return (relation, f"table_catalog = {catalog}" if catalog else "1 = 1", *names)

@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from airbyte_dagster.airbyte.calls import PAGE_SIZE
 from airbyte_dagster.airbyte.parse_details import (
@@ -22,6 +23,7 @@ from airbyte_dagster.airbyte.session import Session
 from airbyte_dagster.errors import AirbyteError, WrongBasePath
 
 _LOG = logging.getLogger("airbyte_dagster")
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class ConfigurationApi(Session):
@@ -44,7 +46,12 @@ class ConfigurationApi(Session):
         return parse_stream_stats(self._configuration_api("/jobs/get_without_logs", {"id": job_id}))
 
     def job_log_line(self, job_id: int) -> str | None:
-        """Return the last line of a job's log, perhaps empty; ``None`` from any Airbyte but a local one."""
+        """Return the last line of a job's log, perhaps empty; ``None`` from any Airbyte but a local one.
+
+        Only a server on a loopback address is asked, where local Airbyte is: the call would tell nothing of another.
+        """
+        if urlsplit(self.settings.server_url or "").hostname not in _LOOPBACK:
+            return None
         return parse_log_line(self._configuration_api("/jobs/get_without_logs", {"id": job_id}))
 
     def reset_streams(self, job_id: int) -> frozenset[StreamKey] | None:

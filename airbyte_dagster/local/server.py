@@ -139,7 +139,9 @@ def only_server(home: Home) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         record = settings.server_record(home)
-        where = f"at {record['url']} (pid {record['pid']})" if record else f"in {home.root}: another one starts or ends"
+        where = (
+            f"at {record['url']} (pid {record['pid']})" if record else f"in {home.root} (it starts or ends just now)"
+        )
         raise CannotServe(f"already running {where}") from None
     try:
         yield

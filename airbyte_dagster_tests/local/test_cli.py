@@ -128,7 +128,8 @@ def test_reset_state_is_refused_while_running(used_home: Path) -> None:
     """A running server's database is not touched."""
     with only_server(settings.resolve_home(used_home)):
         refused = run(used_home, "reset-state", "--yes")
-    assert (refused.exit_code, refused.output) == (1, "Error: already running: end it first\n")
+    where = f"in {used_home} (it starts or ends just now)"
+    assert (refused.exit_code, refused.output) == (1, f"Error: already running {where}: end it first\n")
     assert settings.resolve_home(used_home).database.exists()
 
 

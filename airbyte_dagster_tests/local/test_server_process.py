@@ -102,7 +102,7 @@ def test_a_home_that_another_server_just_starts_in(tmp_path: Path) -> None:
     home.make()
     with FileLock(home.lock_file):
         second = run("serve", "--home", str(tmp_path), "--port", "0")
-    assert second.stderr.strip() == f"Error: already running in {tmp_path}: another one starts or ends"
+    assert second.stderr.strip() == f"Error: already running in {tmp_path} (it starts or ends just now)"
 
 
 def test_private_files_are_private(start_server: Start, tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ class Airbyte(httpx.BaseTransport):
         if found := re.fullmatch(r"/connections/(.*)", path):
             connection = {"connectionId": found[1], "name": found[1], "workspaceId": WORKSPACE, "status": "active"}
             return self.answer({**connection, "sourceId": "s", "destinationId": "d", "configurations": {"streams": []}})
+        if path == "/stream_statuses/list":
+            return self.answer({"streamStatuses": []})
         assert path.startswith("/jobs/get_"), path
         return self.answer({"job": {"streamAggregatedStats": []}, "attempts": []})
 

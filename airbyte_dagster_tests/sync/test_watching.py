@@ -156,9 +156,10 @@ def test_every_other_end_is_an_error() -> None:
 
 
 def test_what_a_job_without_rows_does_is_said_once() -> None:
-    """Each line of local Airbyte; any other Airbyte has none, so it is asked no second time."""
+    """Each line of local Airbyte; another one on this machine has none, so it is asked no second time."""
     says = iter(["", "installing the connector", "installing the connector", "it is ready"])
     world = World(1, job_seconds=60)
+    world.server_url = "http://127.0.0.1:1/api/public/v1"
 
     def local(request: httpx.Request) -> httpx.Response | None:
         if not request.url.path.endswith("get_without_logs"):
@@ -172,6 +173,7 @@ def test_what_a_job_without_rows_does_is_said_once() -> None:
     ]
 
     world, asked = World(1, job_seconds=60), []
+    world.server_url = "http://localhost:1/api/public/v1"
 
     def other(request: httpx.Request) -> httpx.Response | None:
         asked.append(request.url.path)

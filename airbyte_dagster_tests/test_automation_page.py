@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import RunsFilter
+from dagster._core.scheduler.instigation import TickStatus
 
 from airbyte_dagster_tests.command_line import wait_for
 from airbyte_dagster_tests.test_docs import Shell, blocks
@@ -65,6 +66,15 @@ class Reader(Shell):
             found.append((dict(run.tags) if run else {}, {name: item.value for name, item in event.metadata.items()}))
         return found
 
+    def has_ticked(self, sensor: str) -> bool:
+        """Whether a tick of a sensor has ended."""
+        return any(
+            tick.status in (TickStatus.SUCCESS, TickStatus.SKIPPED)
+            for state in self.instance.all_instigator_state()
+            if state.instigator_name == sensor
+            for tick in self.instance.get_ticks(state.instigator_origin_id, state.selector_id)
+        )
+
     def sees(self, what: str, is_there: Callable[[], Any]) -> None:
         wait_for(is_there, lambda: f"{what} never came; runs: {self._runs()}", every=0.5)
 
@@ -99,6 +109,8 @@ def test_automation_can_be_followed(reader: Reader) -> None:
     )
     reader.prelude = "\n".join(lists.splitlines()[:2])
 
+    # A condition can't tell that something was materialized after it was first evaluated if that comes later.
+    reader.sees("the first tick of upstream", lambda: reader.has_ticked("upstream"))
     reader.types(materialize)
     reader.sees("revenue", lambda: reader.materializations("revenue"))
     assert reader.materializations("revenue")[0][1] == {"revenue": 50.0}

@@ -151,10 +151,14 @@ def digested(name: str, normalise: Normaliser) -> str:
     return f"{normalise(name)[: _POSTGRES_LENGTH - _DIGITS_OF_A_DIGEST - 1]}_{digest}"
 
 
-def column_names(name: str) -> Iterator[str]:
-    """Yield what a column may be called in a table of any destination, what can be no other's first."""
+def distinct_column_names(name: str) -> Iterator[str]:
+    """Yield what the column of a field is called only if it is that field's, and no other's of a similar name."""
     for normalise in (motherduck, postgres):
         yield digested(name, normalise)
+
+
+def column_names(name: str) -> Iterator[str]:
+    """Yield what the column of a field may be called in a table of any destination."""
     for normalise in (
         as_it_is,
         motherduck,

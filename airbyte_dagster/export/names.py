@@ -52,7 +52,7 @@ def pipeline_names(connections: Iterable[records.Connection]) -> dict[str, str]:
     It is the connection's key in `build_workspace_defs`, so that its assets keep their history.
     """
     dated = [_Connection(item.id, item.name, _epoch_seconds(item.raw.get("createdAt"))) for item in connections]
-    return dict(connection_keys(dated))
+    return connection_keys(dated)
 
 
 def _epoch_seconds(value: Any) -> int:

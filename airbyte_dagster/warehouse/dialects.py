@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from airbyte_dagster.destinations.names import column_names
+from airbyte_dagster.destinations.names import column_names, distinct_column_names
 
 #: Name and type of a column, in the warehouse's own words.
 Column = tuple[str, str]
@@ -148,13 +148,17 @@ class Dialect:
 
 
 def find_column(columns: tuple[Column, ...], name: str) -> Column | None:
-    """Return a column's own name and type: the name itself comes before those that a destination would make of it."""
-    own = next((column for column in columns if column[0] == name), None)
-    if own is not None:
-        return own
+    """Return the own name and type of a field's column.
+
+    First comes what can be no other field's, then the name itself, then what destinations would make of it.
+    """
     by_name = {column.lower(): (column, type_) for column, type_ in reversed(columns)}
-    names = (*column_names(name), _SYNONYMS.get(name.lower(), ""))
-    return next((by_name[known.lower()] for known in names if known.lower() in by_name), None)
+
+    def first(names: Iterable[str]) -> Column | None:
+        return next((by_name[known.lower()] for known in names if known.lower() in by_name), None)
+
+    own = next((column for column in columns if column[0] == name), None)
+    return first(distinct_column_names(name)) or own or first((*column_names(name), _SYNONYMS.get(name.lower(), "")))
 
 
 def _standard(relation: str, catalog: str) -> tuple[str, str, str, str, str, str, str]:

@@ -83,11 +83,13 @@ def _opened(job: Job, tables: Sequence[StreamTable], reporter: Reporter) -> tupl
 def _fitted(plan: StreamPlan, existing: Existing | None, target: Target, job: Job) -> StreamTable:
     """The table with the names and types that its columns can have, by what is there."""
     kind = job.warehouse.kind
-    if existing is None or plan.strategy == "replace":
+    if existing is None:
         return table_of(plan, kind)
     fold = fold_of(kind)
     there = {fold(name): type_of(text, target.types) for name, text in existing.columns.items()}
     table = table_of(plan, kind, {name: existing.fields.get(name) for name in there})
+    if table.strategy == "replace":
+        return table
     types = {column.name: there.get(fold(column.name)) for column in table.columns}
     for column in table.columns:
         # Whole numbers become numbers with a fraction only if each of them stays the same.

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from airbyte_dagster.destinations import names
+from airbyte_dagster.warehouse.dialects import find_column
 from airbyte_dagster_tests.local.postgresql import Postgres
 from airbyte_dagster_tests.local.work.worker import Worker, plan, record, state
 
@@ -58,6 +59,23 @@ def test_a_column_stays_that_of_its_field(
     other = names.digested(f"{first}-", names.postgres)
     rows = postgres.query(f'SELECT "{first}_", "{other}" FROM "{first}_{strategy}".pairs ORDER BY id')
     assert rows == [[value or "~" for value in row] for row in wanted]
+    # Checks read each field where it was written.
+    there = tuple((name, "VARCHAR") for name in columns)
+    assert [find_column(there, field) for field in (first, second)] == list(there)
+
+
+def test_a_column_stays_that_of_its_field_when_the_table_is_replaced(worker: Worker) -> None:
+    """Where only the later one of two similar fields is left, its values are not looked for in an empty column."""
+    for fields in (("userId",), ("userId", "userid"), ("userid",), ("userId", "userid")):
+        strategy = "append" if fields == ("userId",) else "replace"
+        stream = plan("replaced", dict.fromkeys(fields, TEXT), strategy=strategy)
+        assert worker.run([stream], [record("replaced", {field: field for field in fields})]).failure is None
+        names_there = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'replaced'"
+        there = tuple(worker.query(names_there))
+        for field in fields:
+            column = find_column(there, field)
+            assert column is not None
+            assert worker.query(f'SELECT "{column[0]}" FROM replaced') == [(field,)]
 
 
 def test_comments_of_others_stay(worker: Worker) -> None:

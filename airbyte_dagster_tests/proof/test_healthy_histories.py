@@ -21,15 +21,17 @@ from airbyte_dagster.local.engine import JobRequest
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
 from airbyte_dagster_tests.local.postgresql import PASSWORD, Postgres
 from airbyte_dagster_tests.proof.airbyte import Clock
-from airbyte_dagster_tests.proof.histories import STREAMS, Beginning, Course, Step, histories
+from airbyte_dagster_tests.proof.histories import STREAMS, Beginning, Course, Kinds, Step, Turn, histories
 from airbyte_dagster_tests.proof.source import SourceStream
 from airbyte_dagster_tests.proof.world import Place, World
 
+History = tuple[list[Beginning], list[tuple[Turn, ...]]]
 Make = Callable[[str, Sequence[SourceStream], Mapping[StreamKey, Checks]], World]
 #: Of 200 histories, a tenth is PostgreSQL's.
 IN_DUCKDB, IN_POSTGRES = 180 // STREAMS, 20 // STREAMS
 #: The same in each run. One that fails is not made shorter, which would take minutes: it says what is red after what.
 _AS_DRAWN: dict[str, Any] = {"derandomize": True, "database": None, "phases": (Phase.explicit, Phase.generate)}
+_KINDS_IN_POSTGRES = Kinds(2)
 _DELETED = "_ab_cdc_deleted_at IS NOT NULL"
 
 
@@ -47,7 +49,7 @@ def proof(
     return of
 
 
-def happens(history: tuple[list[Beginning], list[Step]], make: Make, delete: Callable[[JobRequest, str], None]) -> None:
+def happens(history: History, kinds: Kinds, make: Make, delete: Callable[[JobRequest, str], None]) -> None:
     """Let a history happen, with a destination that deletes rows as some of Airbyte's do."""
     beginnings, steps = history
     course = Course(beginnings, make)
@@ -59,30 +61,31 @@ def happens(history: tuple[list[Beginning], list[Step]], make: Make, delete: Cal
 
     course.world.airbyte.engine.afterwards = afterwards
     course.begin()
-    for step in steps:
-        course.take(step)
+    for number, turns in enumerate(steps):
+        course.take(Step(kinds.of(history, number), turns))
 
 
-@settings(max_examples=IN_DUCKDB, **_AS_DRAWN)
-@given(history=histories)
-def test_no_check_is_red_over_healthy_data(
-    proof: Callable[..., Make], proof_airbyte: RunningAirbyte, history: tuple[list[Beginning], list[Step]]
-) -> None:
+def test_no_check_is_red_over_healthy_data(proof: Callable[..., Make], proof_airbyte: RunningAirbyte) -> None:
     """Of any mode, with deletions, resets, refreshes, retries, jobs that fail in parts, and syncs of others."""
+    kinds = Kinds(1)
 
     def delete(request: JobRequest, table: str) -> None:
         with duckdb.connect(request.warehouse.path) as connection:
             connection.execute(f"DELETE FROM {table} WHERE {_DELETED}")  # noqa: S608
 
     make = proof(lambda name: Place.duckdb(proof_airbyte.home.root / f"{name}.duckdb"))
-    happens(history, make, delete)
+
+    @settings(max_examples=IN_DUCKDB, **_AS_DRAWN)
+    @given(history=histories)
+    def all_of_them(history: History) -> None:
+        happens(history, kinds, make, delete)
+
+    all_of_them()
 
 
 @settings(max_examples=IN_POSTGRES, **_AS_DRAWN)
 @given(history=histories)
-def test_nor_in_postgresql(
-    proof: Callable[..., Make], postgres: Postgres, history: tuple[list[Beginning], list[Step]]
-) -> None:
+def test_nor_in_postgresql(proof: Callable[..., Make], postgres: Postgres, history: History) -> None:
     """The same of a destination with other types, names and transactions."""
 
     def delete(_request: JobRequest, table: str) -> None:
@@ -90,4 +93,4 @@ def test_nor_in_postgresql(
         with psycopg.connect(**where, user="airbyte", password=PASSWORD) as connection:
             connection.execute(f"DELETE FROM {table} WHERE {_DELETED}")  # noqa: S608
 
-    happens(history, proof(lambda name: Place.postgres(postgres, name)), delete)
+    happens(history, _KINDS_IN_POSTGRES, proof(lambda name: Place.postgres(postgres, name)), delete)

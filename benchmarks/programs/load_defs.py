@@ -1,6 +1,7 @@
 """Load the ``defs`` of a module of this folder, and have Dagster validate them: seconds, without imports of packages.
 
-Its arguments are the module's name, and the package that it uses, if any, which is imported before.
+Its arguments are the module's name, and the package that it uses, if any, which is imported before. Dagster's home is
+there before that, as it is wherever a code location is loaded.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import dagster as dg
 from benchmarks.programs.saying import say
 
 module, *packages = sys.argv[1:]
+with dg.DagsterInstance.get() as instance:
+    _ = instance.run_storage, instance.event_log_storage
 began = time.perf_counter()
 for package in packages:
     importlib.import_module(package)

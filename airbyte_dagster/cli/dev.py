@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,12 +17,10 @@ from rich.console import Console
 from airbyte_dagster.cli.dev_lock import only_dev
 from airbyte_dagster.cli.environment import airbyte_environment, prepare_dagster_home
 from airbyte_dagster.cli.terminal import Progress
-from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.cli.ui_port import FIRST_PORT, ui_port
 from airbyte_dagster.local.children import Children
 from airbyte_dagster.local.options import LocalOptions
 
-_FIRST_PORT = 3000
-_PORTS_TO_TRY = 100
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.3
 
@@ -42,20 +39,15 @@ def dev(home: Path, *, port: int | None, options: LocalOptions, code_location: S
 
     Raises:
         DevRunsAlready: Another one runs for the same Dagster instance.
-        ConfigurationError: The port is in use.
+        ConfigurationError: See `ui_port`.
         AirbyteDagsterError: Local Airbyte could not be started.
     """
     dagster_home = prepare_dagster_home(home)
-    with Progress(console) as progress, only_dev(dagster_home, progress.step) as lock:
-        if port is not None and not _is_free(port):
-            raise ConfigurationError(
-                f"Port {port} is in use.", guidance="Give another --port, or leave it out to take the next free one."
-            )
+    with Progress(console) as progress, only_dev(dagster_home, progress.step) as lock, ui_port(port) as chosen:
         _prepare_storage(dagster_home)
         with airbyte_environment(home, options=options, say=progress.step):
-            chosen = port or free_port(_FIRST_PORT)
-            if port is None and chosen != _FIRST_PORT:
-                progress.step(f"Port {_FIRST_PORT} is in use; taking {chosen}.")
+            if port is None and chosen != FIRST_PORT:
+                progress.step(f"Port {FIRST_PORT} is in use; taking {chosen}.")
             url = f"http://127.0.0.1:{chosen}"
             lock.announce(url)
             progress.waiting("Starting Dagster …")
@@ -93,28 +85,6 @@ def _prepare_storage(dagster_home: Path) -> None:
 
     with DagsterInstance.get() as instance:
         _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
-
-
-def free_port(first: int) -> int:
-    """Return the first port from `first` on that can be listened on at 127.0.0.1.
-
-    Raises:
-        OSError: None of the next 100 is free.
-    """
-    for port in range(first, first + _PORTS_TO_TRY):
-        if _is_free(port):
-            return port
-    raise OSError(f"No port from {first} to {first + _PORTS_TO_TRY - 1} is free.")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as candidate:
-        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            candidate.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _watch(process: subprocess.Popen[bytes], url: str, progress: Progress) -> int:

@@ -23,7 +23,9 @@ from rich.console import Console
 from typing_extensions import Self
 
 from airbyte_dagster.cli import dev as dev_command
+from airbyte_dagster.cli import ui_port as ui_port_module
 from airbyte_dagster.cli.dev_lock import DevRunsAlready, only_dev
+from airbyte_dagster.cli.ui_port import ui_port
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.local.children import Children
 from airbyte_dagster.local.options import LocalOptions
@@ -217,7 +219,8 @@ def test_default_port_that_is_taken(
     tmp_path: Path, started: list[list[str]], taken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next free one is taken, and it is said."""
-    monkeypatch.setattr(dev_command, "_FIRST_PORT", taken)
+    monkeypatch.setattr(ui_port_module, "FIRST_PORT", taken)
+    monkeypatch.setattr(dev_command, "FIRST_PORT", taken)
     console = Console(record=True, width=200)
 
     with pytest.raises(KeyboardInterrupt):
@@ -234,3 +237,14 @@ def test_port_that_was_asked_for_and_is_taken(tmp_path: Path, started: list[list
         run_dev(tmp_path, port=taken)
 
     assert started == []
+
+
+def test_port_of_a_dev_whose_server_does_not_listen_yet(monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
+    """Another ``dev`` takes the next one, or refuses the same one; afterwards it is free again."""
+    monkeypatch.setattr(ui_port_module, "FIRST_PORT", taken + 1)
+    with ui_port(None) as first, ui_port(None) as second:
+        assert first != second
+        with pytest.raises(ConfigurationError, match=rf"Port {first} is in use"):
+            ui_port(first).__enter__()
+    with ui_port(first) as again:
+        assert again == first

@@ -107,7 +107,7 @@ class JobStarter:
             if resumed is not None:
                 return resumed
         jobs = self.client.jobs(connection_id)
-        active = _newest_active(jobs)
+        active = _active(jobs)
         ready = Ready(max((job.id for job in jobs), default=0), frozenset(job.id for job in jobs if not job.active))
         return ready if active is None else self._meet(active) or ready
 
@@ -257,7 +257,7 @@ class JobStarter:
         newer = [job for job in jobs if job.id > checkpoint.after and is_of_type(job, self.job_type)]
         if is_lost and newer:
             return self._requested(newer[0], checkpoint)
-        active = _newest_active(jobs)
+        active = _active(jobs)
         if active is not None:
             return self._meet(active)
         if self.settings.on_running == "fail":
@@ -310,5 +310,5 @@ class JobStarter:
         return next((job for job in jobs if job.id > after and is_of_type(job, self.job_type)), None)
 
 
-def _newest_active(jobs: Iterable[Job]) -> Job | None:
-    return max((job for job in jobs if job.active), key=lambda job: job.id, default=None)
+def _active(jobs: Iterable[Job]) -> Job | None:
+    return next((job for job in jobs if job.active), None)

@@ -92,6 +92,18 @@ def test_a_success_without_a_trace_fails(
     assert evaluated(again)["users:row_count"]
 
 
+def test_a_success_with_rows_ran_whatever_its_attempts_say(
+    airbyte: RunningAirbyte, instance: dg.DagsterInstance, answers: dict[str, Callable[[Any], Any]]
+) -> None:
+    """The public API's number of rows is a trace."""
+    answers |= {"/jobs/get_without_logs": without_trace, "/jobs/get_debug_info": without_trace}
+
+    result = run_sync(definitions_of(airbyte, pipeline(airbyte, rows=7)), instance)
+
+    assert "nothing shows that it ran" not in str(failures_of(result))
+    assert "users" in metadata_of(result)
+
+
 def test_a_retry_after_a_success_without_a_trace_is_a_new_sync(
     airbyte: RunningAirbyte, instance: dg.DagsterInstance, answers: dict[str, Callable[[Any], Any]]
 ) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 
+from airbyte_dagster.airbyte.job_changes import JobChanges
 from airbyte_dagster.airbyte.records import Job
 from airbyte_dagster.errors import ServerUnreachable
 from airbyte_dagster.sync.job_list import JobListReader
@@ -138,3 +139,52 @@ def test_other_jobs_of_a_connection_are_told_from_one() -> None:
     assert reader.has_others(jobs[3], at(world, -16), ())
     assert not reader.has_others(jobs[3], at(world, -16), {1})
     assert reader.has_others(jobs[3], jobs[1].changed, ())
+
+
+def test_what_others_started_just_before_our_first_job_is_shown() -> None:
+    """While something is watched already, 30 s of margin are read; while nothing is, what was before is no interest."""
+    for is_idle, shown in ((False, [1]), (True, [])):
+        world = World(1, job_seconds=5)
+        world.start_elsewhere(connection_id(0))
+        world.clock.sleep(25)
+        reader = reader_of(world)
+        reader.begin(at(world), is_idle=is_idle)
+
+        assert [job.id for job in reader.read()] == shown, is_idle
+
+
+def test_a_later_beginning_leaves_nothing_out_and_an_earlier_one_is_read_from() -> None:
+    """Jobs of several starts are watched with one reader: it begins at the earliest time, and goes on from there."""
+    world = World(3, job_seconds=5)
+    earliest = at(world)
+    for number in range(3):
+        world.start_elsewhere(connection_id(number))
+        world.clock.sleep(10)
+    reader = reader_of(world)
+    reader.begin(earliest + dt.timedelta(seconds=10), is_idle=True)
+    reader.begin(earliest + dt.timedelta(seconds=20), is_idle=False)
+
+    assert [job.id for job in reader.read()] == [2, 3]
+    reader.begin(earliest + dt.timedelta(seconds=20), is_idle=False)
+    assert [job.id for job in reader.read()] == [3]
+    reader.begin(earliest, is_idle=False)
+    assert [job.id for job in reader.read()] == [1, 2, 3]
+
+
+def test_a_job_that_says_an_earlier_second_does_not_move_the_reader_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running job's last change is computed, and may be a second early: the seconds before are not read again."""
+    world = World(1, job_seconds=600)
+    reader = reader_of(world)
+    asked: list[dt.datetime] = []
+    reached = iter([at(world, 10), at(world, 9), at(world, 9)])
+
+    def changed_jobs(_workspace_id: str, since: dt.datetime) -> JobChanges:
+        asked.append(since)
+        return JobChanges((), next(reached), complete=True, calls=1)
+
+    monkeypatch.setattr(reader._client, "changed_jobs", changed_jobs)
+    reader.begin(at(world), is_idle=True)
+    for _ in range(3):
+        reader.read()
+
+    assert asked == [at(world), at(world, 10), at(world, 10)]

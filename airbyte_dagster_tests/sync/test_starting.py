@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import httpx
 import pytest
@@ -468,6 +469,26 @@ def test_a_failed_job_is_not_resumed() -> None:
     result = world.run_one()
 
     assert (result.origin, result.error, result.job and result.job.id) == ("new", None, 2)
+
+
+@pytest.mark.parametrize(("rows", "stats", "origin"), [(0, [], "new"), (0, None, "resumed"), (7, [], "resumed")])
+def test_a_success_in_which_nothing_ran_is_not_resumed(rows: int, stats: list[object] | None, origin: str) -> None:
+    """A launch that failed is recorded as a success with no rows and no stats; rows, or stats, show that it ran."""
+    world = World(1)
+    world.run_one()
+
+    def odd(request: httpx.Request) -> httpx.Response | None:
+        path, first = request.url.path, b'"id":1}' in request.content.replace(b" ", b"")
+        if path.endswith("/public/v1/jobs/1"):
+            told = SimulatedTransport(world.airbyte).handle_request(request)
+            return httpx.Response(200, json={**json.loads(told.read()), "rowsSynced": rows})
+        if first and path.endswith(("/jobs/get_without_logs", "/jobs/get_debug_info")) and stats is not None:
+            return httpx.Response(200, json={"job": {"id": 1}, "attempts": [{"attempt": {"streamStats": stats}}]})
+        return None
+
+    result = world.run_one(transport=OddTransport(world.transport(), odd))
+
+    assert (result.origin, result.error) == (origin, None)
 
 
 def test_a_recorded_job_is_not_resumed() -> None:

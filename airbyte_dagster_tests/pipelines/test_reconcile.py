@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from airbyte_dagster import AirbytePipeline, Destination, Stream
-from airbyte_dagster.airbyte.records import Workspace
+from airbyte_dagster import AirbytePipeline, Destination, Source, Stream
+from airbyte_dagster.airbyte.records import SECRET_MASK, Actor, Workspace
 from airbyte_dagster.errors import AmbiguousName, ConfigurationError, InvalidConfiguration, OutcomeUnknown, SpecError
 from airbyte_dagster.pipelines.apply import ReconciledPipeline, Reconciler
 from airbyte_dagster.pipelines.last_applied import InMemoryAppliedStore, LastAppliedConfiguration
+from airbyte_dagster.pipelines.plan import check_same_connector
 from airbyte_dagster_tests.conftest import RecordingTransport, client_of, pipeline_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
 
@@ -119,6 +121,36 @@ def test_secret_of_unknown_age_is_sent_once(subject: Subject) -> None:
 
     assert len(subject.apply(with_source(subject.server, api_key="first"))[1]) == 1
     assert subject.apply(with_source(subject.server, api_key="first"))[1] == []
+
+
+def test_airbytes_mask_is_no_secret_to_create_something_with(subject: Subject) -> None:
+    """A configuration copied from Airbyte has the mask; nothing is created, and the message names where it is."""
+    declared = with_source(subject.server, credentials={"api_key": SECRET_MASK})
+
+    with pytest.raises(ConfigurationError, match=r"would be sent with credentials\.api_key, .* environment variable"):
+        subject.apply(declared)
+
+    assert subject.transport.writes == []
+
+
+def test_airbytes_mask_keeps_the_secret_that_airbyte_has(subject: Subject) -> None:
+    """Where one is stored at the same place, other values change and that one stays; elsewhere it is refused."""
+    subject.apply(with_source(subject.server, api_key="first"))
+
+    changed, _ = subject.apply(with_source(subject.server, api_key=SECRET_MASK, seed=7))
+
+    actor = subject.server.store.actor("source", changed.source.id)
+    assert (actor.configuration["api_key"], actor.configuration["seed"]) == ("first", 7)
+    with pytest.raises(ConfigurationError, match="would be sent with token"):
+        subject.apply(with_source(subject.server, api_key="first", seed=7, token=SECRET_MASK))
+
+
+def test_a_recorded_secret_is_not_sent_with_another_change(subject: Subject) -> None:
+    """Its digest shows that it is the same; only what changed is in the PATCH."""
+    subject.apply(with_source(subject.server, api_key="first", seed=1))
+    subject.apply(with_source(subject.server, api_key="first", seed=2))
+
+    assert "api_key" not in subject.last_body()["configuration"]
 
 
 def test_records_of_what_was_sent_hold_no_secret(subject: Subject) -> None:
@@ -385,13 +417,37 @@ def test_other_connector_of_the_same_name_is_an_error(subject: Subject) -> None:
         subject.apply(pipeline_of(subject.server))
 
 
+@pytest.mark.parametrize(
+    ("declared", "existing", "is_same"),
+    [
+        ({"definition_id": "one"}, ("", "one"), True),
+        ({"definition_id": "one"}, ("", "two"), False),
+        ({"definition_id": "one"}, ("custom", None), True),  # a server that shows no ids
+        ({"type": "faker"}, ("faker", "two"), True),
+        ({"type": "faker"}, ("other", "two"), False),
+        ({"type": "custom", "definition_id": "one"}, ("custom", "two"), False),
+    ],
+)
+def test_the_definition_is_what_tells_connectors_apart(
+    declared: dict[str, str], existing: tuple[str, str | None], *, is_same: bool
+) -> None:
+    """Two custom connectors have one type; where either side has no id, the types are compared."""
+    actor = Actor("id", "shop", "workspace", *existing, configuration={})
+    configuration = {"sourceType": declared["type"]} if "type" in declared else {"count": 1}
+    source = Source(name="shop", configuration=configuration, definition_id=declared.get("definition_id"))
+
+    with contextlib.nullcontext() if is_same else pytest.raises(ConfigurationError, match="but the pipeline declares"):
+        check_same_connector("source", source, actor)
+
+
 def test_connection_that_joins_others_is_an_error(subject: Subject) -> None:
     """Source and destination of a connection can't be changed; both pairs of ids are in the message."""
     pipeline = pipeline_of(subject.server)
     first, _ = subject.apply(pipeline)
     renamed = pipeline.model_copy(update={"source": pipeline.source.model_copy(update={"name": "another"})})
 
-    with pytest.raises(ConfigurationError, match=f"joins source {first.source.id}"):
+    ids = rf"joins source {first.source.id} and .*, not the declared ones \(new, {first.destination.id}\)"
+    with pytest.raises(ConfigurationError, match=ids):
         subject.apply(renamed)
 
 

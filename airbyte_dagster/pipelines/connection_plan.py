@@ -23,7 +23,8 @@ def resolve_streams(declared: spec.Connection, available: Sequence[records.Avail
     Streams are always named to Airbyte: left out, a real server may select none (``AirbyteCatalogHelper.kt``).
 
     Raises:
-        SpecError: The source does not have a declared stream, or the stream not a declared sync mode or field.
+        SpecError: The source does not have a declared stream, has it in several namespaces of which none is declared,
+            or the stream has not a declared sync mode or field.
     """
     if declared.streams is None:
         if not available:
@@ -38,6 +39,13 @@ def resolve_streams(declared: spec.Connection, available: Sequence[records.Avail
             problems.append(
                 f"{path}.name: the source has no stream {stream.name!r}; "
                 f"{did_you_mean(stream.name, names)}accepted: {', '.join(names)}"
+            )
+            continue
+        if len(same) > 1:
+            namespaces = sorted(str(item.namespace) for item in same)
+            problems.append(
+                f"{path}.namespace: the source has {stream.name!r} in several namespaces; "
+                f"accepted: {', '.join(namespaces)}"
             )
             continue
         problems += _stream_problems(path, stream, same[0])

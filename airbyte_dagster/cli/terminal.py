@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import TracebackType
 
 from rich.console import Console
@@ -18,19 +18,48 @@ _PREVIEW_COLUMNS = 5
 
 
 @dataclass(frozen=True)
-class StreamResult:
-    """One row of the closing table; ``None`` shows as a dash.
+class CheckOutcome:
+    """How a check of a stream's table ended."""
 
-    Attributes:
-        checks: How many passed, or what those found that did not.
-    """
+    name: str
+    passed: bool
+    description: str | None
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """One row of the closing table; ``None`` shows as a dash."""
 
     stream: str
     reported: int | None
     in_warehouse: int | None
-    checks: str
-    passed: bool
+    checks: Sequence[CheckOutcome]
     seconds: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether there were checks, and all passed."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    @property
+    def summary(self) -> str:
+        """How many checks passed, or what those found that did not."""
+        if not self.checks:
+            return "did not run"
+        others = [f"{check.name}: {check.description or 'failed'}" for check in self.checks if not check.passed]
+        return "\n".join(others) or f"{len(self.checks)} passed"
+
+    @property
+    def record(self) -> dict[str, object]:
+        """The same for ``--json``."""
+        return {
+            "stream": self.stream,
+            "passed": self.passed,
+            "rowsReported": self.reported,
+            "rowsInWarehouse": self.in_warehouse,
+            "checks": [asdict(check) for check in self.checks],
+            "seconds": self.seconds,
+        }
 
 
 def terminal_console() -> Console:
@@ -95,7 +124,7 @@ def results_table(results: Sequence[StreamResult]) -> Table:
             _escaped(result.stream),
             _number(result.reported),
             _number(result.in_warehouse),
-            f"[{'green' if result.passed else 'red'}]{_escaped(result.checks)}[/]",
+            f"[{'green' if result.passed else 'red'}]{_escaped(result.summary)}[/]",
             "–" if result.seconds is None else f"{result.seconds:.1f}",
         )
     return table

@@ -13,6 +13,7 @@ import click
 
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
 from airbyte_dagster.local.options import LocalOptions, NamedConnector, start_options
+from airbyte_dagster.logs import LogFormat, log_format_option
 from airbyte_dagster.output import EXPECTED, Facts, FactsCommand, Failure
 from airbyte_dagster.paths import home_directory
 
@@ -126,6 +127,7 @@ def run(
 )
 @_FILE
 @_MODULE
+@log_format_option
 def dev(
     *,
     home: Path,
@@ -136,6 +138,7 @@ def dev(
     port: int | None,
     file: Path | None,
     module: str | None,
+    log_format: LogFormat,
 ) -> None:
     """Start local Airbyte and Dagster's UI and daemon together, until Ctrl-C.
 
@@ -144,12 +147,12 @@ def dev(
     """
     _check_one_of(module, file)
     from airbyte_dagster.cli.dev import dev as run_dev  # noqa: PLC0415
-    from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
+    from airbyte_dagster.cli.terminal import LoggedProgress, Progress, terminal_console  # noqa: PLC0415
 
     code_location = ["-f", str(file.absolute())] if file else ["-m", module or "airbyte_dagster.definitions"]
     options = LocalOptions(airbyte_port, workers, connectors, _absolute(allow_paths))
-    console = terminal_console()
-    sys.exit(run_dev(home.absolute(), port=port, options=options, code_location=code_location, console=console))
+    progress = Progress(terminal_console()) if log_format == "text" else LoggedProgress()
+    sys.exit(run_dev(home.absolute(), port=port, options=options, code_location=code_location, progress=progress))
 
 
 @commands.command(cls=FactsCommand)
@@ -236,9 +239,7 @@ def main() -> None:
     signal.signal(signal.SIGALRM, _interrupt_again)
     sys.unraisablehook = _notice_lost_interrupt
     try:
-        commands.main(prog_name="airbyte-dagster", standalone_mode=False)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        sys.exit(commands.main(prog_name="airbyte-dagster", standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from types import TracebackType
+from typing import IO
 
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 from typing_extensions import Self
 
+from airbyte_dagster import logs
+from airbyte_dagster.airbyte.redaction import redact, secrets_of
+
+#: What has been ended may have printed something that is still to be read.
+_SECONDS_FOR_THE_REST = 5.0
+_LOG = logging.getLogger("airbyte_dagster.dev")
 _PREVIEW_ROWS = 3
 _PREVIEW_COLUMNS = 5
 
@@ -68,7 +79,15 @@ def terminal_console() -> Console:
 
 
 class Progress:
-    """Prints each step once; a running job's numbers stay in one line that moves, where the terminal can do that."""
+    """Prints each step once; a running job's numbers stay in one line that moves, where the terminal can do that.
+
+    Attributes:
+        log_format: For ``dagster dev``.
+        takes: What its output is connected to; ``None`` for the terminal.
+    """
+
+    log_format = "colored"
+    takes: int | None = None
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -109,6 +128,50 @@ class Progress:
             self._status.update(_escaped(line))
         else:
             self.step(line)
+
+    def passing_on(self, process: subprocess.Popen[bytes]) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Pass on what a process prints, which it does by itself here."""
+        return nullcontext()
+
+
+class LoggedProgress:
+    """The same steps as lines of JSON, with what Dagster's processes print."""
+
+    log_format = "json"
+    takes: int | None = subprocess.PIPE
+
+    def __enter__(self) -> Self:
+        logs.log_as_json(lambda text: redact(text, secrets_of(dict(os.environ))))
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Nothing is to be closed."""
+
+    def stop(self) -> None:
+        """No line moves."""
+
+    def step(self, line: str) -> None:
+        """Log a step that is done or begins."""
+        _LOG.info(line)
+
+    def waiting(self, line: str) -> None:
+        """Log what is waited for."""
+        _LOG.debug(line)
+
+    @contextmanager
+    def passing_on(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Log what a process prints, until it and its children have ended."""
+        reader = threading.Thread(target=self._pass_on, args=(process.stdout,), daemon=True)
+        reader.start()
+        try:
+            yield
+        finally:
+            reader.join(_SECONDS_FOR_THE_REST)
+
+    def _pass_on(self, output: IO[bytes]) -> None:
+        with output:
+            for line in output:
+                logs.log_line_of_dagster(line.decode(errors="replace").rstrip("\r\n"))
 
 
 def results_table(results: Sequence[StreamResult]) -> Table:

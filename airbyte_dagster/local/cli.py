@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import shutil
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from airbyte_dagster import logs
 from airbyte_dagster.local import joblogs, overview, settings
 from airbyte_dagster.local.cli_connectors import connectors
 from airbyte_dagster.local.cli_delete import delete
@@ -22,6 +24,8 @@ from airbyte_dagster.local.options import (
     start_options,
     with_those_of_the_environment,
 )
+from airbyte_dagster.local.redaction import Redactor
+from airbyte_dagster.logs import LogFormat, log_format_option
 from airbyte_dagster.output import Facts, FactsCommand
 
 _SECONDS_BETWEEN_LOOKS = 0.3
@@ -55,6 +59,7 @@ local.add_command(connectors)
     help="Have this connector ready before requests are accepted: it is installed now if need be. Repeatable.",
 )
 @click.option("--no-prepare", is_flag=True, help="Install connectors only when they are needed.")
+@log_format_option
 @click.option("--started-by", hidden=True, default="airbyte-dagster local serve", help="For messages: what users type.")
 @click.option("--exit-with-stdin", is_flag=True, help="End when stdin ends, so that a parent takes the server along.")
 def serve(
@@ -68,6 +73,7 @@ def serve(
     prepare: tuple[str, ...],
     no_prepare: bool,
     strict: bool,
+    log_format: LogFormat,
     started_by: str,
     exit_with_stdin: bool,
 ) -> None:
@@ -84,12 +90,21 @@ def serve(
         prepare=() if no_prepare else prepare,
         command=started_by,
     )
+    where = settings.resolve_home(home)
+    say = click.echo if log_format == "text" else _log_as_json(where)
     try:
-        server.serve(settings.resolve_home(home), options, click.echo, exit_with_stdin=exit_with_stdin)
+        server.serve(where, options, say, exit_with_stdin=exit_with_stdin)
     except server.CannotServe as error:
         raise click.ClickException(str(error)) from None
     sys.stdout.flush()
     os._exit(0)  # all is closed; taking the interpreter apart would take as long as starting it
+
+
+def _log_as_json(home: settings.Home) -> Callable[[str], None]:
+    """Have all that this process says written as JSON; return what says a line."""
+    logs.log_as_json(Redactor([settings.ensure_credentials(home).client_secret]).text)
+    log = logging.getLogger("airbyte_dagster.local")
+    return lambda line: log.info(line.removeprefix(settings.PROGRESS_MARK))
 
 
 @local.command(cls=FactsCommand)
@@ -128,11 +143,11 @@ def _show_status(found: Mapping[str, Any]) -> None:
         click.echo(f"{line}  connection {job['connectionId']}")
 
 
-@local.command()
+@local.command("logs")
 @home_option
 @click.argument("job", type=click.IntRange(min=1))
 @click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended.")
-def logs(home: str | None, job: int, *, follow: bool) -> None:
+def logs_command(home: str | None, job: int, *, follow: bool) -> None:
     """Print the log of the job number JOB; the server need not run."""
     where = settings.resolve_home(home)
     state, path = overview.job_status(where, job), where.job_log(job)

@@ -86,7 +86,7 @@ def records_of(output: str) -> list[dict[str, Any]]:
 def test_local_airbyte(tmp_path: Path) -> None:
     """Where it is, and each job with its connection, from a server in a process of its own."""
     with ServerProcess(tmp_path, "--log-format", "json") as server, server.api() as api:
-        connection = api.connection(api.source("tiny", count=1), api.destination(), ["users"])
+        connection = api.connection(api.source("tiny", streams={"users": [{"id": 1}]}), api.destination(), ["users"])
         api.finish(api.sync(connection))
     records = records_of("".join(server.output))
 

@@ -91,6 +91,7 @@ def create_app(context: Context, *, hosts: Iterable[str] = ()) -> FastAPI:
         app.include_router(part.router, prefix=CONFIG_API, dependencies=signed_in)
     # The configuration API's token call takes and gives the same.
     app.add_api_route(f"{CONFIG_API}/applications/token", auth.token, methods=["POST"], include_in_schema=False)
+    app.add_api_route("/health", auth.look, methods=["GET"], tags=["1. Sign in"], summary="Health of the server")
     app.include_router(pages.router)
     app.include_router(page_actions.router)
     app.add_exception_handler(problems.ApiError, _api_error)

@@ -138,13 +138,15 @@ def test_without_opentelemetry(blocked: bool) -> None:
 import sys
 if {blocked}:
     sys.modules["opentelemetry"] = None
+import datetime as dt
 import airbyte_dagster.sync.tracing as tracing
-from airbyte_dagster_tests.dagster_runs import a_job
+from airbyte_dagster.airbyte.records import Job
+job = Job(1, "c", "sync", "succeeded", dt.datetime.now(dt.timezone.utc))
 spans = tracing.SyncSpans({{"dagster.run_id": "r"}})
-spans.started(a_job(), "new", 1.0)
-spans.ended(a_job())
+spans.started(job, "new", 1.0)
+spans.ended(job)
 spans.recorded(["c"])
-tracing.trace_recorded([a_job()])
+tracing.trace_recorded([job])
 spans.close()
 assert tracing.HAS_OPENTELEMETRY is not {blocked}
 """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from airbyte_dagster.cli.dev_lock import only_dev
 from airbyte_dagster.cli.environment import airbyte_environment, prepare_dagster_home
-from airbyte_dagster.cli.terminal import LoggedProgress, Progress
+from airbyte_dagster.cli.terminal import AnyProgress
 from airbyte_dagster.cli.ui_port import FIRST_PORT, ui_port
 from airbyte_dagster.local.children import Children
 from airbyte_dagster.local.options import LocalOptions
@@ -24,12 +24,7 @@ _POLL_SECONDS = 0.3
 
 
 def dev(
-    home: Path,
-    *,
-    port: int | None,
-    options: LocalOptions,
-    code_location: Sequence[str],
-    progress: Progress | LoggedProgress,
+    home: Path, *, port: int | None, options: LocalOptions, code_location: Sequence[str], progress: AnyProgress
 ) -> int:
     """Run until interrupted. If this process is killed, what it started ends by itself.
 
@@ -97,7 +92,7 @@ def _prepare_storage(dagster_home: Path) -> None:
         _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
 
 
-def _watch(process: subprocess.Popen[bytes], url: str, progress: Progress | LoggedProgress) -> int:
+def _watch(process: subprocess.Popen[bytes], url: str, progress: AnyProgress) -> int:
     announced = False
     while process.poll() is None:
         if not announced and _answers(url):

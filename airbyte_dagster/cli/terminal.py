@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import IO
+from typing import IO, TypeAlias
 
 from rich.console import Console
 from rich.status import Status
@@ -172,6 +172,9 @@ class LoggedProgress:
         with output:
             for line in output:
                 logs.log_line_of_dagster(line.decode(errors="replace").rstrip("\r\n"))
+
+
+AnyProgress: TypeAlias = Progress | LoggedProgress
 
 
 def results_table(results: Sequence[StreamResult]) -> Table:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from airbyte_dagster import AirbyteResource, Checks, MotherDuckResource, PostgresWarehouseResource, SqlWarehouseResource
 from airbyte_dagster.checks.specs import Check
@@ -27,7 +28,11 @@ from airbyte_dagster_tests.local.processes import MANIFEST, TINY
 from airbyte_dagster_tests.test_package import all_errors
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+SKILL = ROOT / "airbyte_dagster" / ".agents" / "skills" / "airbyte-dagster" / "SKILL.md"
+PAGES = [
+    *(ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))),
+    *(SKILL, *sorted((ROOT / "examples" / "grafana").glob("*.md"))),
+]
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -113,7 +118,7 @@ class Shell(Commands):
 
 COURSE = "course.md"
 #: Pages that are followed as a whole, each in a test of its own.
-FOLLOWED = (COURSE, "automation.md")
+FOLLOWED = (COURSE, "automation.md", "operations.md")
 MAKE_VARIABLES = f"VENV={sys.prefix}"
 
 
@@ -167,9 +172,13 @@ def look_after(shell: Shell, block: str) -> None:
     assert "jobs: 0" in shell.block("airbyte-dagster local status")
 
 
-def own_pipeline(shell: Shell, block: str) -> None:
+def own_file(shell: Shell) -> None:
     (example,) = [text for page, text in blocks("python") if page == "pipelines.md" and "from_env()" in text]
     (shell.home / "my_pipeline.py").write_text(example)
+
+
+def own_pipeline(shell: Shell, block: str) -> None:
+    own_file(shell)
     script = block.replace("my_pipeline.py", str(shell.home / "my_pipeline.py"))
     with shell.scripted():
         assert "RUN_SUCCESS" in shell.block(script)
@@ -273,11 +282,36 @@ def set_notices(shell: Shell, block: str) -> None:
     assert answer["notifications"]["failure"]["webhook"] == {"enabled": True, "url": "http://127.0.0.1:9000/"}
 
 
+def dev_of_own(shell: Shell, block: str) -> None:
+    own_file(shell)
+    shell.until(block.replace("my_pipeline.py", str(shell.home / "my_pipeline.py")), "Dagster UI at http://127.0.0.1:")
+
+
+def export_as_json(shell: Shell, block: str) -> None:
+    with shell.scripted() as api:
+        api.connection(api.source(count=5), api.destination(), ["users"], name="shop users")
+        (exported,) = json.loads(shell.block(f"{block.strip()} 2>/dev/null"))["exported"]
+
+    assert exported["connectionName"] == "shop users"
+
+
+def doctor_as_json(shell: Shell, block: str) -> None:
+    own_file(shell)
+    with shell.scripted():
+        script = block.strip().replace("my_pipeline.py", str(shell.home / "my_pipeline.py"))
+        report = json.loads(shell.block(f'eval "$(airbyte-dagster local env)"\n{script} 2>/dev/null'))
+
+    assert report["passed"]
+
+
 RUN_AS: dict[str, Callable[[Shell, str], None]] = {
     "dg list components": component,
     "dg utils generate-component-schema": component_schema,
     "dg scaffold defs airbyte_dagster.AirbyteWorkspaceComponent": workspace_component,
     "airbyte-dagster refresh": refresh,
+    "airbyte-dagster dev -f": dev_of_own,
+    "airbyte-dagster export '*' --json": export_as_json,
+    "airbyte-dagster doctor --json -f": doctor_as_json,
     "make run\nmake test\n": try_it,
     "make dev\n": dev,
     "export AIRBYTE_CLIENT_ID": own_airbyte,
@@ -392,3 +426,29 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_skill_is_one_that_agents_find() -> None:
+    """As other libraries ship theirs: ``.agents/skills/NAME/SKILL.md`` in the package, with its name and its use."""
+    _, head, _ = SKILL.read_text().split("---\n", 2)
+    found = yaml.safe_load(head)
+
+    assert found.keys() == {"name", "description"}
+    assert found["name"] == SKILL.parent.name == "airbyte-dagster"
+    assert len(found["description"]) <= 1024
+    assert "Use when" in found["description"]
+    assert len(SKILL.read_text().splitlines()) < 500
+
+
+def test_pipeline_of_the_skill_runs(shell: Shell) -> None:
+    """Its declaration, as it stands, from a file: all checks are green."""
+    example = next(text for page, text in blocks("python") if page == SKILL.name and "AirbytePipeline(" in text)
+    (shell.home / "shop.py").write_text(example)
+    with shell.scripted():
+        output = shell.block(
+            f'eval "$(airbyte-dagster local env)"\ndagster job execute -f {shell.home}/shop.py -j sync_shop'
+        )
+
+    assert "RUN_SUCCESS" in output
+    assert "ASSET_CHECK_EVALUATION" in output
+    assert "did not pass" not in output

@@ -159,10 +159,11 @@ def test_wheel_says_what_it_lacks_and_does_the_main_job_with_it(tmp_path: Path, 
     code = (
         "import airbyte_dagster.definitions as d; from airbyte_dagster.cli import run, dev;"
         "from importlib.resources import files;"
-        "print(files('airbyte_dagster').joinpath('py.typed').is_file(), d.pipeline.name)"
+        "skill = files('airbyte_dagster').joinpath('.agents/skills/airbyte-dagster/SKILL.md');"
+        "print(files('airbyte_dagster').joinpath('py.typed').is_file(), skill.is_file(), d.pipeline.name)"
     )
     loaded = installed.run("python", "-c", code)
-    assert loaded.stdout == "True faker_to_duckdb\n", loaded.stderr
+    assert loaded.stdout == "True True faker_to_duckdb\n", loaded.stderr
 
     assert "Usage: airbyte-dagster" in installed.run("airbyte-dagster", "--help").stdout
     for arguments in (["run"], ["local", "serve", "--port", "0"]):

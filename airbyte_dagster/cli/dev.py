@@ -12,11 +12,9 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from airbyte_dagster.cli.dev_lock import only_dev
 from airbyte_dagster.cli.environment import airbyte_environment, prepare_dagster_home
-from airbyte_dagster.cli.terminal import Progress
+from airbyte_dagster.cli.terminal import AnyProgress
 from airbyte_dagster.cli.ui_port import FIRST_PORT, ui_port
 from airbyte_dagster.local.children import Children
 from airbyte_dagster.local.options import LocalOptions
@@ -25,7 +23,9 @@ _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.3
 
 
-def dev(home: Path, *, port: int | None, options: LocalOptions, code_location: Sequence[str], console: Console) -> int:
+def dev(
+    home: Path, *, port: int | None, options: LocalOptions, code_location: Sequence[str], progress: AnyProgress
+) -> int:
     """Run until interrupted. If this process is killed, what it started ends by itself.
 
     Args:
@@ -33,6 +33,7 @@ def dev(home: Path, *, port: int | None, options: LocalOptions, code_location: S
         port: Port of the UI; the first free one from 3000 on if ``None``.
         options: Of local Airbyte.
         code_location: What Dagster loads, as arguments of ``dagster dev``: ``-m MODULE`` or ``-f FILE``.
+        progress: Shows what happens; a `LoggedProgress` has what Dagster says as JSON, too.
 
     Returns:
         Exit status: 0 after an interrupt, else that of ``dagster dev``.
@@ -43,7 +44,7 @@ def dev(home: Path, *, port: int | None, options: LocalOptions, code_location: S
         AirbyteDagsterError: Local Airbyte could not be started.
     """
     dagster_home = prepare_dagster_home(home)
-    with Progress(console) as progress, only_dev(dagster_home, progress.step) as lock, ui_port(port) as chosen:
+    with progress, only_dev(dagster_home, progress.step) as lock, ui_port(port) as chosen:
         _prepare_storage(dagster_home)
         with airbyte_environment(home, options=options, say=progress.step):
             if port is None and chosen != FIRST_PORT:
@@ -55,8 +56,12 @@ def dev(home: Path, *, port: int | None, options: LocalOptions, code_location: S
                 contextlib.closing(Children(grace=_STOP_SECONDS, keep_open=[lock.descriptor])) as children,
                 # A group of its own: Ctrl-C reaches this process alone, which then ends Dagster with all its children.
                 children.start(
-                    _command(chosen, code_location), env=dict(os.environ), stdout=None, stderr=None
+                    _command(chosen, code_location, progress.log_format),
+                    env=dict(os.environ),
+                    stdout=progress.takes,
+                    stderr=subprocess.STDOUT if progress.takes else None,
                 ) as process,
+                progress.passing_on(process),
             ):
                 try:
                     return _watch(process, url, progress)
@@ -67,10 +72,10 @@ def dev(home: Path, *, port: int | None, options: LocalOptions, code_location: S
                     _stop_group(process)
 
 
-def _command(port: int, code_location: Sequence[str]) -> list[str]:
+def _command(port: int, code_location: Sequence[str], log_format: str) -> list[str]:
     return [
         *(sys.executable, "-W", "ignore:Function `dev_command`"),  # `dg dev` needs a package of its own
-        *("-m", "dagster", "dev", *code_location, "-h", "127.0.0.1", "-p", str(port)),
+        *("-m", "dagster", "dev", *code_location, "-h", "127.0.0.1", "-p", str(port), "--log-format", log_format),
     ]
 
 
@@ -87,7 +92,7 @@ def _prepare_storage(dagster_home: Path) -> None:
         _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
 
 
-def _watch(process: subprocess.Popen[bytes], url: str, progress: Progress) -> int:
+def _watch(process: subprocess.Popen[bytes], url: str, progress: AnyProgress) -> int:
     announced = False
     while process.poll() is None:
         if not announced and _answers(url):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 from rich.text import Text
 
 from airbyte_dagster.cli.findings import Finding, Report, Status
 from airbyte_dagster.cli.terminal import Progress
+from airbyte_dagster.output import Facts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 _MARKS = {Status.OK: ("✓", "green"), Status.WARNING: ("!", "yellow"), Status.FAILED: ("✗", "red")}
 
 
-def doctor(home: Path, *, module: str | None, file: Path | None, write: bool, as_json: bool, console: Console) -> bool:
+def doctor(home: Path, *, module: str | None, file: Path | None, write: bool, console: Console) -> Facts:
     """Check everything, and print each step as it is done.
 
     Args:
@@ -31,30 +29,25 @@ def doctor(home: Path, *, module: str | None, file: Path | None, write: bool, as
             environment sets it.
         file: A code location's file.
         write: Also create a source in Airbyte and delete it.
-        as_json: Print all findings as JSON at the end, and nothing else.
         console: Where the steps are printed.
 
     Returns:
-        Whether nothing failed.
+        All findings; the status is 1 if something failed.
     """
     from airbyte_dagster.cli.diagnosis import diagnose  # noqa: PLC0415 - loads Dagster
 
-    with Progress(console) if not as_json else nullcontext() as progress:
-        report = Report(_printer(console), progress.waiting) if progress else Report(_ignore, _ignore)
+    with Progress(console) as progress:
+        report = Report(_printer(console), progress.waiting)
         diagnose(report, home, module=module, file=file, write=write)
-    if as_json:
-        shown = [asdict(finding) for finding in report.findings]
-        click.echo(json.dumps({"passed": report.passed, "findings": shown}, indent=2, ensure_ascii=False))
-    else:
-        counts = Counter(finding.status for finding in report.findings)
-        failed = f"{counts[Status.FAILED]} failed" if not report.passed else "Nothing failed"
-        warnings = f", {counts[Status.WARNING]} to look at" if counts[Status.WARNING] else ""
-        console.print(Text(f"{failed}{warnings}.", style="green" if report.passed else "red"))
-    return report.passed
+    record = {"passed": report.passed, "findings": [asdict(finding) for finding in report.findings]}
+    return Facts(record, lambda: console.print(_summary(report)), status=0 if report.passed else 1)
 
 
-def _ignore(_: object) -> None:
-    """Show nothing."""
+def _summary(report: Report) -> Text:
+    counts = Counter(finding.status for finding in report.findings)
+    failed = f"{counts[Status.FAILED]} failed" if not report.passed else "Nothing failed"
+    warnings = f", {counts[Status.WARNING]} to look at" if counts[Status.WARNING] else ""
+    return Text(f"{failed}{warnings}.", style="green" if report.passed else "red")
 
 
 def _printer(console: Console) -> Callable[[Finding], None]:

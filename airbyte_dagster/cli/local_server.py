@@ -79,6 +79,7 @@ def local_server(
     if running:
         _check_options(running, options)
         say(f"Local Airbyte runs already at {running}")
+        meanwhile()
         yield running
         return
     where.make()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +13,8 @@ import click
 
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
 from airbyte_dagster.local.options import LocalOptions, NamedConnector, start_options
+from airbyte_dagster.logs import LogFormat, log_format_option
+from airbyte_dagster.output import EXPECTED, Facts, FactsCommand, Failure
 from airbyte_dagster.paths import home_directory
 
 _HOME = click.option(
@@ -90,7 +91,7 @@ def commands() -> None:
     """
 
 
-@commands.command()
+@commands.command(cls=FactsCommand)
 @_HOME
 @_AIRBYTE_PORT
 @start_options
@@ -101,7 +102,7 @@ def run(
     workers: int | None,
     connectors: tuple[NamedConnector, ...],
     allow_paths: tuple[Path, ...],
-) -> None:
+) -> Facts:
     """Run the pipeline once, and show what arrived.
 
     It is a real run in the Dagster instance that dev shows. Exit status is 0 only if every check passed.
@@ -110,9 +111,7 @@ def run(
     from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 
     options = LocalOptions(airbyte_port, workers, connectors, _absolute(allow_paths))
-    passed = run_pipeline(home.absolute(), options=options, console=terminal_console())
-    sys.stdout.flush()
-    os._exit(0 if passed else 1)  # all is closed; taking Dagster apart would take as long as loading it
+    return run_pipeline(home.absolute(), options=options, console=terminal_console())
 
 
 @commands.command()
@@ -128,6 +127,7 @@ def run(
 )
 @_FILE
 @_MODULE
+@log_format_option
 def dev(
     *,
     home: Path,
@@ -138,6 +138,7 @@ def dev(
     port: int | None,
     file: Path | None,
     module: str | None,
+    log_format: LogFormat,
 ) -> None:
     """Start local Airbyte and Dagster's UI and daemon together, until Ctrl-C.
 
@@ -146,15 +147,15 @@ def dev(
     """
     _check_one_of(module, file)
     from airbyte_dagster.cli.dev import dev as run_dev  # noqa: PLC0415
-    from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
+    from airbyte_dagster.cli.terminal import LoggedProgress, Progress, terminal_console  # noqa: PLC0415
 
     code_location = ["-f", str(file.absolute())] if file else ["-m", module or "airbyte_dagster.definitions"]
     options = LocalOptions(airbyte_port, workers, connectors, _absolute(allow_paths))
-    console = terminal_console()
-    sys.exit(run_dev(home.absolute(), port=port, options=options, code_location=code_location, console=console))
+    progress = Progress(terminal_console()) if log_format == "text" else LoggedProgress()
+    sys.exit(run_dev(home.absolute(), port=port, options=options, code_location=code_location, progress=progress))
 
 
-@commands.command()
+@commands.command(cls=FactsCommand)
 @_HOME
 @_MODULE
 @_FILE
@@ -163,8 +164,7 @@ def dev(
     is_flag=True,
     help="Also try whether Airbyte lets these credentials write: create a source 'airbyte_dagster doctor', delete it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, and nothing else.")
-def doctor(*, home: Path, module: str | None, file: Path | None, write: bool, as_json: bool) -> None:
+def doctor(*, home: Path, module: str | None, file: Path | None, write: bool) -> Facts:
     """Check your set-up step by step, and print what to do about what is wrong.
 
     It checks the environment's variables; whether Airbyte answers, accepts these credentials, and has what runs need;
@@ -180,11 +180,10 @@ def doctor(*, home: Path, module: str | None, file: Path | None, write: bool, as
     from airbyte_dagster.cli.doctor import doctor as examine  # noqa: PLC0415
     from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 
-    if not examine(home.absolute(), module=module, file=file, write=write, as_json=as_json, console=terminal_console()):
-        sys.exit(1)
+    return examine(home.absolute(), module=module, file=file, write=write, console=terminal_console())
 
 
-@commands.command(name="export")
+@commands.command(name="export", cls=FactsCommand)
 @click.argument("connections", nargs=-1, required=True, metavar="CONNECTION...")
 @_HOME
 @click.option(
@@ -197,7 +196,7 @@ def doctor(*, home: Path, module: str | None, file: Path | None, write: bool, as
 @click.option("--workspace", help="Its id or name, if not that of the environment or the only one; kept in the files.")
 def export_command(
     *, connections: tuple[str, ...], home: Path, output: Path | None, force: bool, workspace: str | None
-) -> None:
+) -> Facts:
     """Write existing connections as pipelines in YAML, so that they can be declared from now on.
 
     A CONNECTION is a name, an id, or a glob of names: 'shop *', or '*' for all. They are those of the Airbyte that the
@@ -209,14 +208,14 @@ def export_command(
     """
     from airbyte_dagster.cli.export import export_connections  # noqa: PLC0415
 
-    export_connections(connections, home=home.absolute(), output=output, force=force, workspace=workspace)
+    return export_connections(connections, home=home.absolute(), output=output, force=force, workspace=workspace)
 
 
-@commands.command()
+@commands.command(cls=FactsCommand)
 @_HOME
 @_MODULE
 @_FILE
-def refresh(home: Path, module: str | None, file: Path | None) -> None:
+def refresh(home: Path, module: str | None, file: Path | None) -> Facts:
     """Read a workspace from Airbyte again, and print what changed.
 
     Definitions that build_workspace_defs makes of the connections of a workspace load from what is stored, without
@@ -229,7 +228,7 @@ def refresh(home: Path, module: str | None, file: Path | None) -> None:
     from airbyte_dagster.cli.refresh import refresh as refresh_workspaces  # noqa: PLC0415
     from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 
-    refresh_workspaces(home.absolute(), module=module, file=file, console=terminal_console())
+    return refresh_workspaces(home.absolute(), module=module, file=file, console=terminal_console())
 
 
 def main() -> None:
@@ -240,22 +239,16 @@ def main() -> None:
     signal.signal(signal.SIGALRM, _interrupt_again)
     sys.unraisablehook = _notice_lost_interrupt
     try:
-        commands.main(prog_name="airbyte-dagster", standalone_mode=False)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        sys.exit(commands.main(prog_name="airbyte-dagster", standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
-        sys.exit(130)
-    except OSError as error:
-        # Files and ports of this machine: a home that can't be written, say. What else goes wrong has its own error.
-        click.echo(f"Error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), err=True)
-        sys.exit(2)
-    except AirbyteDagsterError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+    except EXPECTED as error:
+        failure = Failure.of(error)
+        ours = isinstance(error, AirbyteDagsterError | OSError)
+        text = str(error) if isinstance(error, AirbyteDagsterError) else failure.error
+        click.echo(f"Error: {text}" if ours else text, err=True)
+        sys.exit(failure.status)
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001

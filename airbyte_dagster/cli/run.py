@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from airbyte_dagster.cli.environment import airbyte_environment, prepare_dagster_home
-from airbyte_dagster.cli.terminal import Progress, StreamResult, preview_table, results_table
+from airbyte_dagster.cli.terminal import CheckOutcome, Progress, StreamResult, preview_table, results_table
+from airbyte_dagster.output import Facts
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -33,7 +34,7 @@ _INTERRUPTED = "DagsterExecutionInterruptedError"
 _PROGRESS_LINE = re.compile(r"Job \d+ (pending|queued|running|incomplete)\b")
 
 
-def run(home: Path, *, options: LocalOptions, console: Console) -> bool:
+def run(home: Path, *, options: LocalOptions, console: Console) -> Facts:
     """Run the pipeline of `airbyte_dagster.definitions` once and show what arrived.
 
     Args:
@@ -41,7 +42,7 @@ def run(home: Path, *, options: LocalOptions, console: Console) -> bool:
         options: How to start local Airbyte, if it has to be started.
 
     Returns:
-        Whether the run succeeded and every check passed.
+        What arrived; the status is 0 only if the run succeeded and every check passed.
 
     Raises:
         AirbyteDagsterError: The run could not be started.
@@ -70,15 +71,34 @@ def run(home: Path, *, options: LocalOptions, console: Console) -> bool:
     if _was_interrupted(result):
         raise KeyboardInterrupt
     rows = _stream_results(result)
+    warehouse = definitions.warehouse.warehouse()
+    passed = result.success and bool(rows) and all(row.passed for row in rows)
+    record = {
+        "passed": passed,
+        "runId": run_id,
+        "streams": [row.record for row in rows],
+        "failures": [_reason(event) for event in result.all_events if event.is_step_failure],
+        "database": warehouse.database,
+    }
+    return Facts(
+        record, lambda: _show(console, home, result, rows, warehouse), status=0 if passed else 1, ends_process=True
+    )
+
+
+def _show(
+    console: Console,
+    home: Path,
+    result: dg.ExecuteInProcessResult,
+    rows: Sequence[StreamResult],
+    warehouse: Warehouse,
+) -> None:
     if rows:
         console.print(results_table(rows))
-    warehouse = definitions.warehouse.warehouse()
     if result.success and rows:
         _preview(console, warehouse, result)
     if rows:
         console.print(f"Database: {warehouse.database}", highlight=False, soft_wrap=True)
     console.print(f"Dagster's UI, with this run: {_dev_command(home)}", highlight=False, soft_wrap=True)
-    return result.success and bool(rows) and all(row.passed for row in rows)
 
 
 def _dev_command(home: Path) -> str:
@@ -175,19 +195,11 @@ def _stream_results(result: dg.ExecuteInProcessResult) -> list[StreamResult]:
                 stream=materialization.asset_key.path[-1],
                 reported=values.get("airbyte/rows_reported"),
                 in_warehouse=values.get("dagster/row_count"),
-                checks=_summary(evaluations),
-                passed=bool(evaluations) and all(check.passed for check in evaluations),
+                checks=tuple(CheckOutcome(it.check_name, it.passed, it.description) for it in evaluations),
                 seconds=values.get("airbyte/duration_seconds"),
             )
         )
     return rows
-
-
-def _summary(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
-    if not evaluations:
-        return "did not run"
-    others = [f"{check.check_name}: {check.description or 'failed'}" for check in evaluations if not check.passed]
-    return "\n".join(others) or f"{len(evaluations)} passed"
 
 
 def _preview(console: Console, warehouse: Warehouse, result: dg.ExecuteInProcessResult) -> None:

@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from types import TracebackType
+from typing import IO, TypeAlias
 
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 from typing_extensions import Self
 
+from airbyte_dagster import logs
+from airbyte_dagster.airbyte.redaction import redact, secrets_of
+
+#: What has been ended may have printed something that is still to be read.
+_SECONDS_FOR_THE_REST = 5.0
+_LOG = logging.getLogger("airbyte_dagster.dev")
 _PREVIEW_ROWS = 3
 _PREVIEW_COLUMNS = 5
 
 
 @dataclass(frozen=True)
-class StreamResult:
-    """One row of the closing table; ``None`` shows as a dash.
+class CheckOutcome:
+    """How a check of a stream's table ended."""
 
-    Attributes:
-        checks: How many passed, or what those found that did not.
-    """
+    name: str
+    passed: bool
+    description: str | None
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """One row of the closing table; ``None`` shows as a dash."""
 
     stream: str
     reported: int | None
     in_warehouse: int | None
-    checks: str
-    passed: bool
+    checks: Sequence[CheckOutcome]
     seconds: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether there were checks, and all passed."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    @property
+    def summary(self) -> str:
+        """How many checks passed, or what those found that did not."""
+        if not self.checks:
+            return "did not run"
+        others = [f"{check.name}: {check.description or 'failed'}" for check in self.checks if not check.passed]
+        return "\n".join(others) or f"{len(self.checks)} passed"
+
+    @property
+    def record(self) -> dict[str, object]:
+        """The same for ``--json``."""
+        return {
+            "stream": self.stream,
+            "passed": self.passed,
+            "rowsReported": self.reported,
+            "rowsInWarehouse": self.in_warehouse,
+            "checks": [asdict(check) for check in self.checks],
+            "seconds": self.seconds,
+        }
 
 
 def terminal_console() -> Console:
@@ -39,7 +79,15 @@ def terminal_console() -> Console:
 
 
 class Progress:
-    """Prints each step once; a running job's numbers stay in one line that moves, where the terminal can do that."""
+    """Prints each step once; a running job's numbers stay in one line that moves, where the terminal can do that.
+
+    Attributes:
+        log_format: For ``dagster dev``.
+        takes: What its output is connected to; ``None`` for the terminal.
+    """
+
+    log_format = "colored"
+    takes: int | None = None
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -81,6 +129,53 @@ class Progress:
         else:
             self.step(line)
 
+    def passing_on(self, process: subprocess.Popen[bytes]) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Pass on what a process prints, which it does by itself here."""
+        return nullcontext()
+
+
+class LoggedProgress:
+    """The same steps as lines of JSON, with what Dagster's processes print."""
+
+    log_format = "json"
+    takes: int | None = subprocess.PIPE
+
+    def __enter__(self) -> Self:
+        logs.log_as_json(lambda text: redact(text, secrets_of(dict(os.environ))))
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Nothing is to be closed."""
+
+    def stop(self) -> None:
+        """No line moves."""
+
+    def step(self, line: str) -> None:
+        """Log a step that is done or begins."""
+        _LOG.info(line)
+
+    def waiting(self, line: str) -> None:
+        """Log what is waited for."""
+        _LOG.debug(line)
+
+    @contextmanager
+    def passing_on(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Log what a process prints, until it and its children have ended."""
+        reader = threading.Thread(target=self._pass_on, args=(process.stdout,), daemon=True)
+        reader.start()
+        try:
+            yield
+        finally:
+            reader.join(_SECONDS_FOR_THE_REST)
+
+    def _pass_on(self, output: IO[bytes]) -> None:
+        with output:
+            for line in output:
+                logs.log_line_of_dagster(line.decode(errors="replace").rstrip("\r\n"))
+
+
+AnyProgress: TypeAlias = Progress | LoggedProgress
+
 
 def results_table(results: Sequence[StreamResult]) -> Table:
     """Build the closing table."""
@@ -95,7 +190,7 @@ def results_table(results: Sequence[StreamResult]) -> Table:
             _escaped(result.stream),
             _number(result.reported),
             _number(result.in_warehouse),
-            f"[{'green' if result.passed else 'red'}]{_escaped(result.checks)}[/]",
+            f"[{'green' if result.passed else 'red'}]{_escaped(result.summary)}[/]",
             "–" if result.seconds is None else f"{result.seconds:.1f}",
         )
     return table

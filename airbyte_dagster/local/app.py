@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
+import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -41,6 +40,7 @@ from airbyte_dagster.local.routes import (
 )
 from airbyte_dagster.local.settings import CONFIG_API, PUBLIC_API
 
+_LOG = logging.getLogger(__name__)
 _THREADS = 256
 _DESCRIPTION = """
 Airbyte's public API on this machine, with real connectors. Try it in order: **1** get a token with the client id and
@@ -91,6 +91,7 @@ def create_app(context: Context, *, hosts: Iterable[str] = ()) -> FastAPI:
         app.include_router(part.router, prefix=CONFIG_API, dependencies=signed_in)
     # The configuration API's token call takes and gives the same.
     app.add_api_route(f"{CONFIG_API}/applications/token", auth.token, methods=["POST"], include_in_schema=False)
+    app.add_api_route("/health", auth.look, methods=["GET"], tags=["1. Sign in"], summary="Health of the server")
     app.include_router(pages.router)
     app.include_router(page_actions.router)
     app.add_exception_handler(problems.ApiError, _api_error)
@@ -148,7 +149,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    traceback.print_exception(error, file=sys.stderr)
+    _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
     message = "Internal error; the server's output has the details"
     if isinstance(error, OperationalError) and "disk is full" in str(error.orig):
         message = "The disk that local Airbyte's home is on is full: make room, and try again"

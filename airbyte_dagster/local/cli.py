@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import shlex
 import shutil
 import sys
 import threading
-from datetime import datetime, timezone
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
+from airbyte_dagster import logs
 from airbyte_dagster.local import joblogs, overview, settings
+from airbyte_dagster.local.cli_connectors import connectors
 from airbyte_dagster.local.cli_delete import delete
-from airbyte_dagster.local.options import NamedConnector, start_options, with_those_of_the_environment
-
-if TYPE_CHECKING:
-    from airbyte_dagster.local.cache import Cached
+from airbyte_dagster.local.options import (
+    NamedConnector,
+    home_option,
+    start_options,
+    with_those_of_the_environment,
+)
+from airbyte_dagster.local.redaction import Redactor
+from airbyte_dagster.logs import LogFormat, log_format_option
+from airbyte_dagster.output import Facts, FactsCommand
 
 _SECONDS_BETWEEN_LOOKS = 0.3
-_HOME = click.option(
-    "--home",
-    type=click.Path(file_okay=False),
-    help="Where local Airbyte keeps its things. [default: $AIRBYTE_DAGSTER_HOME, else ~/.airbyte-dagster]",
-)
 
 
 @click.group()
@@ -35,10 +37,11 @@ def local() -> None:
 
 
 local.add_command(delete)
+local.add_command(connectors)
 
 
 @local.command()
-@_HOME
+@home_option
 @click.option("--host", default=settings.DEFAULT_HOST, show_default=True, help="The address to listen on.")
 @click.option(
     "--port",
@@ -56,6 +59,7 @@ local.add_command(delete)
     help="Have this connector ready before requests are accepted: it is installed now if need be. Repeatable.",
 )
 @click.option("--no-prepare", is_flag=True, help="Install connectors only when they are needed.")
+@log_format_option
 @click.option("--started-by", hidden=True, default="airbyte-dagster local serve", help="For messages: what users type.")
 @click.option("--exit-with-stdin", is_flag=True, help="End when stdin ends, so that a parent takes the server along.")
 def serve(
@@ -69,6 +73,7 @@ def serve(
     prepare: tuple[str, ...],
     no_prepare: bool,
     strict: bool,
+    log_format: LogFormat,
     started_by: str,
     exit_with_stdin: bool,
 ) -> None:
@@ -85,18 +90,26 @@ def serve(
         prepare=() if no_prepare else prepare,
         command=started_by,
     )
+    where = settings.resolve_home(home)
+    say = click.echo if log_format == "text" else _log_as_json(where)
     try:
-        server.serve(settings.resolve_home(home), options, click.echo, exit_with_stdin=exit_with_stdin)
+        server.serve(where, options, say, exit_with_stdin=exit_with_stdin)
     except server.CannotServe as error:
         raise click.ClickException(str(error)) from None
     sys.stdout.flush()
     os._exit(0)  # all is closed; taking the interpreter apart would take as long as starting it
 
 
-@local.command()
-@_HOME
-@click.option("--json", "as_json", is_flag=True, help="As JSON instead of export lines.")
-def env(home: str | None, *, as_json: bool) -> None:
+def _log_as_json(home: settings.Home) -> Callable[[str], None]:
+    """Have all that this process says written as JSON; return what says a line."""
+    logs.log_as_json(Redactor([settings.ensure_credentials(home).client_secret]).text)
+    log = logging.getLogger("airbyte_dagster.local")
+    return lambda line: log.info(line.removeprefix(settings.PROGRESS_MARK))
+
+
+@local.command(cls=FactsCommand)
+@home_option
+def env(home: str | None) -> Facts:
     """Print the variables that point a client here: eval "$(airbyte-dagster local env)"."""
     where = settings.resolve_home(home)
     url = settings.running_server(where)
@@ -104,22 +117,19 @@ def env(home: str | None, *, as_json: bool) -> None:
         click.echo("Local Airbyte isn't running; `airbyte-dagster local serve` starts it.", err=True)
         url = f"http://{settings.DEFAULT_HOST}:{settings.DEFAULT_PORT}"
     variables = settings.environment(where, url)
-    if as_json:
-        click.echo(json.dumps(variables, indent=2))
-    else:
-        for name, value in variables.items():
-            click.echo(f"export {name}={shlex.quote(value)}")
+    lines = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+    return Facts(variables, lambda: click.echo(lines))
 
 
-@local.command()
-@_HOME
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def status(home: str | None, *, as_json: bool) -> None:
+@local.command(cls=FactsCommand)
+@home_option
+def status(home: str | None) -> Facts:
     """Show whether local Airbyte runs, where, and what it has. Ends with 0 either way."""
     found = overview.status(settings.resolve_home(home))
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
+    return Facts(found, lambda: _show_status(found))
+
+
+def _show_status(found: Mapping[str, Any]) -> None:
     where = (
         f"running at {found['url']}{settings.PUBLIC_API} (pid {found['pid']})" if found["running"] else "not running"
     )
@@ -133,11 +143,11 @@ def status(home: str | None, *, as_json: bool) -> None:
         click.echo(f"{line}  connection {job['connectionId']}")
 
 
-@local.command()
-@_HOME
+@local.command("logs")
+@home_option
 @click.argument("job", type=click.IntRange(min=1))
 @click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended.")
-def logs(home: str | None, job: int, *, follow: bool) -> None:
+def logs_command(home: str | None, job: int, *, follow: bool) -> None:
     """Print the log of the job number JOB; the server need not run."""
     where = settings.resolve_home(home)
     state, path = overview.job_status(where, job), where.job_log(job)
@@ -158,10 +168,10 @@ def _pause(event: threading.Event) -> None:
     event.wait(_SECONDS_BETWEEN_LOOKS)
 
 
-@local.command("reset-state")
-@_HOME
+@local.command("reset-state", cls=FactsCommand)
+@home_option
 @click.option("--yes", is_flag=True, help="Don't ask.")
-def reset_state(home: str | None, *, yes: bool) -> None:
+def reset_state(home: str | None, *, yes: bool) -> Facts:
     """Forget all workspaces, sources, destinations, connections, jobs and logs.
 
     Credentials, connectors and warehouse files stay. Refused while the server runs.
@@ -178,95 +188,5 @@ def reset_state(home: str | None, *, yes: bool) -> None:
             shutil.rmtree(where.definitions, ignore_errors=True)
     except server.CannotServe as error:
         raise click.ClickException(f"{error}: end it first") from None
-    click.echo(f"Forgotten: {where.database} and the logs of its jobs.")
-
-
-@local.group()
-def connectors() -> None:
-    """Connectors in the cache that all homes of this user share."""
-
-
-@connectors.command()
-@_HOME
-@click.argument("names", nargs=-1, required=True)
-def install(home: str | None, names: tuple[str, ...]) -> None:
-    """Install the connectors NAMES, such as faker, ahead of their first use."""
-    from airbyte_dagster.local.environments import NAME, EnvironmentFailed, prepare  # noqa: PLC0415 - heavy
-
-    wrong = [name for name in names if not NAME.fullmatch(name)]
-    if wrong:
-        raise click.ClickException(f"{wrong[0]!r} is not a connector's name: lower-case letters, digits and dashes")
-    try:
-        prepare(settings.resolve_home(home).environments, names, click.echo)
-    except EnvironmentFailed as error:
-        raise click.ClickException(str(error)) from None
-
-
-@connectors.command("list")
-@_HOME
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def list_connectors(home: str | None, *, as_json: bool) -> None:
-    """Show what is in the cache: version, size, last use. Any airbyte-source-NAME package can be installed."""
-    from airbyte_dagster.local.cache import cached  # noqa: PLC0415 - heavy
-
-    root = settings.resolve_home(home).environments
-    found = cached(root)
-    if as_json:
-        click.echo(json.dumps({"directory": str(root), "connectors": [_row(entry) for entry in found]}, indent=2))
-        return
-    for entry in found:
-        row = _row(entry)
-        note = "" if entry.current or entry.version is None else "  of another version of airbyte-dagster"
-        line = f"{entry.name:<24}{entry.version or 'unfinished':<12}{entry.size / 1e6:>8,.0f} MB  {row['lastUsed']}"
-        click.echo(f"{line}{note}")
-    total = sum(entry.size for entry in found) / 1e6
-    click.echo(f"{len(found)} in {root}, {total:,.0f} MB")
-
-
-def _row(entry: Cached) -> dict[str, object]:
-    used = datetime.fromtimestamp(entry.last_used, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "name": entry.name,
-        "version": entry.version,
-        "bytes": entry.size,
-        "lastUsed": used,
-        "current": entry.current,
-        "path": str(entry.path),
-    }
-
-
-@connectors.command()
-@_HOME
-@click.argument("names", nargs=-1, required=True)
-def remove(home: str | None, names: tuple[str, ...]) -> None:
-    """Delete the environments of the connectors NAMES; the next use installs them again."""
-    from airbyte_dagster.local import cache  # noqa: PLC0415 - heavy
-
-    found = cache.cached(settings.resolve_home(home).environments)
-    for name in names:
-        paths = [entry.path for entry in found if entry.name == name]
-        if not paths:
-            raise click.ClickException(f"{name} is not installed")
-        for path in paths:
-            cache.remove(path)
-        click.echo(f"Removed {name}.")
-
-
-@connectors.command()
-@_HOME
-@click.option(
-    "--unused-for",
-    type=click.FloatRange(0),
-    metavar="DAYS",
-    help="Also those that no job, check or discovery has used for so many days; 0 for all.",
-)
-def clean(home: str | None, *, unused_for: float | None) -> None:
-    """Delete what is left of interrupted installations and of other versions of airbyte-dagster."""
-    from airbyte_dagster.local import cache  # noqa: PLC0415 - heavy
-
-    found = cache.superfluous(cache.cached(settings.resolve_home(home).environments), unused_days=unused_for)
-    for entry in found:
-        cache.remove(entry.path)
-        click.echo(f"Removed {entry.name} {entry.version or '(unfinished)'}, {entry.size / 1e6:,.0f} MB.")
-    if not found:
-        click.echo("There is nothing to remove.")
+    line = f"Forgotten: {where.database} and the logs of its jobs."
+    return Facts({"home": str(where.root), "database": str(where.database)}, lambda: click.echo(line))

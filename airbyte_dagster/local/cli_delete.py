@@ -7,22 +7,20 @@ import contextlib
 import click
 
 from airbyte_dagster.local import overview, settings
+from airbyte_dagster.local.options import home_option
 from airbyte_dagster.local.settings import Home
+from airbyte_dagster.output import Facts, FactsCommand
 
 _PATIENCE = 120.0
 _KINDS = ("connection", "source", "destination")
 
 
-@click.command("delete")
-@click.option(
-    "--home",
-    type=click.Path(file_okay=False),
-    help="Where local Airbyte keeps its things. [default: $AIRBYTE_DAGSTER_HOME, else ~/.airbyte-dagster]",
-)
+@click.command("delete", cls=FactsCommand)
+@home_option
 @click.option("--yes", is_flag=True, help="Don't wait for a confirmation.")
 @click.argument("kind", type=click.Choice(_KINDS))
 @click.argument("which", metavar="ID-OR-NAME")
-def delete(home: str | None, kind: str, which: str, *, yes: bool) -> None:
+def delete(home: str | None, kind: str, which: str, *, yes: bool) -> Facts:
     """Delete a connection, source or destination, by its id or by its name if no other has it.
 
     With a source or destination its connections go, too. What they sync just now is cancelled; tables stay.
@@ -35,7 +33,13 @@ def delete(home: str | None, kind: str, which: str, *, yes: bool) -> None:
     if not yes:
         click.confirm("Delete it?", abort=True)
     _delete(where, kind, found.id)
-    click.echo(f"Deleted {kind} {found.name}. Its tables are still there.")
+    record = {
+        "kind": kind,
+        "id": found.id,
+        "name": found.name,
+        "connections": [{"id": connection.id, "name": connection.name} for connection in found.connections],
+    }
+    return Facts(record, lambda: click.echo(f"Deleted {kind} {found.name}. Its tables are still there."))
 
 
 def _find(home: Home, kind: str, which: str) -> overview.Thing:

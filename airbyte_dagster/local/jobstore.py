@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from airbyte_dagster.local.database import Database
 from airbyte_dagster.local.engine import Failure, StreamStats
 from airbyte_dagster.local.records import ACTIVE, Connection, Job
 from airbyte_dagster.local.tableclaims import Key
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -171,8 +174,17 @@ class JobStore:
 
     def _set(self, which: ColumnElement[bool], states: tuple[str, ...], **values: Any) -> bool:
         with self._database.write() as session:
-            ids = session.scalars(update(Job).where(which, Job.status.in_(states)).values(**values).returning(Job.id))
-            return bool(ids.all())
+            changed = session.execute(
+                update(Job)
+                .where(which, Job.status.in_(states))
+                .values(**values)
+                .returning(Job.id, Job.type, Job.connection_id)
+            ).all()
+        if "status" in values:
+            for job_id, kind, connection_id in changed:
+                fields = {"job_id": job_id, "connection_id": connection_id}
+                _LOG.info("Job %d, a %s: %s", job_id, kind, values["status"], extra=fields)
+        return bool(changed)
 
     def _add(
         self,

@@ -6,7 +6,7 @@ hint; who needs to be sure looks the job up.
 
 from __future__ import annotations
 
-import sys
+import logging
 import threading
 from datetime import datetime, timezone
 from typing import Any
@@ -19,6 +19,7 @@ from airbyte_dagster.local.records import Actor, Connection, Job, Workspace
 from airbyte_dagster.local.settings import Home
 from airbyte_dagster.local.store import Store
 
+_LOG = logging.getLogger(__name__)
 _SECONDS = 30.0
 _EVENTS = {"succeeded": "success", "failed": "failure"}
 _UNITS = ("B", "kB", "MB", "GB")
@@ -171,4 +172,4 @@ def _post(url: str, body: Json, job_id: int) -> None:
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         reason = type(error).__name__  # its text may quote the URL, which is a secret
     if reason:
-        print(f"The notice of job {job_id} could not be posted: {reason}", file=sys.stderr)  # noqa: T201
+        _LOG.warning("The notice of job %d could not be posted: %s", job_id, reason, extra={"job_id": job_id})

@@ -14,6 +14,12 @@ from airbyte_dagster.local.settings import CONNECTOR_NAME
 
 _CONNECTORS_VARIABLE = "AIRBYTE_DAGSTER_CONNECTORS"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+#: ``--home`` of the ``local`` commands.
+home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False),
+    help="Where local Airbyte keeps its things. [default: $AIRBYTE_DAGSTER_HOME, else ~/.airbyte-dagster]",
+)
 MANIFEST_SUFFIXES = (".yaml", ".yml")
 
 

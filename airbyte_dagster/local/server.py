@@ -205,7 +205,14 @@ def make_uvicorn(app: Any, on_ready: Callable[[], None]) -> Any:
     # Java's HTTP client offers HTTP/2 with each request. httptools drops the body of such a request, h11 does not;
     # that it is not taken up is no warning.
     config = uvicorn.Config(
-        app, log_level="error", access_log=False, lifespan="on", http="h11", ws="none", timeout_graceful_shutdown=3
+        app,
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        lifespan="on",
+        http="h11",
+        ws="none",
+        timeout_graceful_shutdown=3,
     )
     return Server(config)
 

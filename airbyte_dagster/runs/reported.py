@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from airbyte_dagster.airbyte import AirbyteClient, records
 from airbyte_dagster.airbyte.records import StreamKey
 from airbyte_dagster.checks.history import RecordedJob
 from airbyte_dagster.checks.rules import ReportedStats
 from airbyte_dagster.destinations.sync_modes import SYNC_MODES, RowEffect
-from airbyte_dagster.destinations.tables import TableRef, key_columns
-from airbyte_dagster.errors import ConfigurationError, WarehouseError, WarehouseMissing
+from airbyte_dagster.destinations.tables import key_columns
 from airbyte_dagster.sync.jobs import nothing_ran
-from airbyte_dagster.warehouse import Warehouse
 
-_Name = TypeVar("_Name", bound=Hashable)
 _APPENDS = RowEffect(keeps=True, dedupes=False)
 
 
 def needs_count(stream: records.Stream) -> bool:
     """Whether the rule of a stream's sync mode needs the rows before the sync."""
     return not stream.sync_mode.startswith("full_refresh_overwrite")
-
-
-def rows_before(
-    warehouse: Warehouse, refs: Mapping[_Name, TableRef], *, warn: Callable[[str], None]
-) -> dict[_Name, int]:
-    """Count the rows of tables, all in one query; nothing where that can't be.
-
-    Args:
-        warehouse: Where they are; one that is missing has no rows.
-        refs: The tables, by any name.
-        warn: Takes one line for people.
-    """
-    try:
-        found = warehouse.inspect(refs)
-    except WarehouseMissing:
-        return dict.fromkeys(refs, 0)
-    except (WarehouseError, ConfigurationError) as error:
-        warn(f"Rows before the sync could not be counted: {error}")
-        return {}
-    for why in found.unknown.values():
-        warn(f"Rows before the sync could not be counted: {why}.")
-    return {name: table.rows if table else 0 for name, table in found.items() if name not in found.unknown}
 
 
 def reported_streams(client: AirbyteClient, job: records.Job) -> dict[StreamKey, records.StreamStats]:

@@ -20,6 +20,7 @@ from airbyte_dagster.sync.checkpoints import CheckpointStore, InMemoryCheckpoint
 from airbyte_dagster.sync.engine import SyncEngine
 from airbyte_dagster.sync.results import JobOrigin
 from airbyte_dagster.sync.settings import SyncSettings
+from airbyte_dagster.sync.tracing import SyncSpans
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 #: How often each attempt of a step has asked for a job of a connection.
@@ -70,6 +71,7 @@ def run_job(
     checkpoints = _checkpoints(context, connection_id, job_type)
     _check_id(client, workspace_id, connection_id)
     log: Callable[[str], None] = context.log.info if context else lambda _line: None
+    spans = SyncSpans({"dagster.run_id": context.run_id} if context else {})
     engine = SyncEngine(
         client,
         workspace_id,
@@ -79,10 +81,16 @@ def run_job(
         log=log,
         warn=context.log.warning if context else lambda _line: None,
         on_job=lambda job: log(progress_line(job)),
+        spans=spans,
     )
-    [result] = engine.run([connection_id], job_type)
-    if result.error is not None:
-        raise result.error
+    try:
+        [result] = engine.run([connection_id], job_type)
+        if result.error is not None:
+            spans.failed(connection_id, result.error)
+            raise result.error
+        spans.recorded([connection_id])
+    finally:
+        spans.close()
     assert result.job is not None  # noqa: S101 - a result without an error has one
     assert result.origin is not None  # noqa: S101
     return CompletedSync(result.job, result.origin, result.details or {})

@@ -14,11 +14,11 @@ from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Connection, Job, StreamKey
 from airbyte_dagster.checks.specs import Checks
-from airbyte_dagster.destinations.tables import TableRef
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError, SyncFailed
 from airbyte_dagster.runs.background import results_in_background
 from airbyte_dagster.runs.blocking import BlockingChecks
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
+from airbyte_dagster.runs.counting import counted_before
 from airbyte_dagster.runs.event_storage import open_connections
 from airbyte_dagster.runs.events import InstanceHistory
 from airbyte_dagster.runs.failures import Failures
@@ -26,12 +26,13 @@ from airbyte_dagster.runs.partial import PartOfJob
 from airbyte_dagster.runs.progress import ProgressLog
 from airbyte_dagster.runs.recorded_jobs import recorded_results
 from airbyte_dagster.runs.recording import Recorder, SyncedConnection
-from airbyte_dagster.runs.reported import JobDetails, job_details, needs_count, progress_line, rows_before
+from airbyte_dagster.runs.reported import JobDetails, job_details, progress_line
 from airbyte_dagster.runs.targets import ConnectionTargets, FoundConnection, TargetsOf, inactive
 from airbyte_dagster.sync.checkpoints import Checkpoint
 from airbyte_dagster.sync.engine import SyncEngine
 from airbyte_dagster.sync.results import SyncResult
 from airbyte_dagster.sync.settings import SyncSettings, SyncSlots
+from airbyte_dagster.sync.tracing import SyncSpans
 from airbyte_dagster.warehouse import Warehouse
 
 #: Up to so many connections, each that ends has a line in the run's log.
@@ -73,6 +74,7 @@ class SyncRun:
         self._targets: dict[str, ConnectionTargets] = {}
         self._parts: dict[str, PartOfJob] = {}
         self._blocking = BlockingChecks(self.context, self.checks_of_asset)
+        self._spans = SyncSpans({"dagster.run_id": self.context.run_id, "airbyte.workspace_id": self.workspace_id})
 
     def run(
         self, found: Sequence[FoundConnection], until: Literal["ended", "started"]
@@ -120,6 +122,8 @@ class SyncRun:
                 # run goes on with their jobs.
                 engine.settings = replace(engine.settings, cancel_on_termination=False)
             raise
+        finally:
+            self._spans.close()
         if until == "started":
             self.context.log.info(f"{started:,} syncs are on their way; the sync sensor records how they end.")
 
@@ -196,24 +200,15 @@ class SyncRun:
                 progress_line(job) if is_alone else f"{self._failures.named([job.connection_id])}: {progress_line(job)}"
             ),
             on_progress=(lambda _progress: None) if is_few else ProgressLog(log.info),
+            spans=self._spans,
         )
 
     def _rows_before(self, connection_ids: Sequence[str]) -> Mapping[str, Mapping[StreamKey, int]]:
         """Count the rows of the streams whose rule needs it, all in one query."""
         if self.warehouse is None:
             return {}
-        refs: dict[tuple[str, StreamKey], TableRef] = {
-            (connection_id, stream.key): target.tables[stream.key]
-            for connection_id in connection_ids
-            for target in self._targets[connection_id].assets
-            for stream in target.streams
-            if stream.key in target.tables and needs_count(stream)
-        }
-        counted: dict[str, dict[StreamKey, int]] = {}
-        if refs:
-            for (connection_id, key), rows in rows_before(self.warehouse, refs, warn=self.context.log.warning).items():
-                counted.setdefault(connection_id, {})[key] = rows
-        return counted
+        targets = {connection_id: self._targets[connection_id] for connection_id in connection_ids}
+        return counted_before(self.warehouse, targets, warn=self.context.log.warning)
 
     def _describe(self, job: Job) -> JobDetails:
         """Ask for what the events and the checks of a job need, in a thread."""
@@ -281,7 +276,9 @@ class SyncRun:
                     self.context.log_event(event)
                 else:
                     yield from self._blocking.pass_on(event)
-        self._save_recorded([item.connection_id for item, _ in events if item.job.status == "succeeded"])
+        done = [item.connection_id for item, _ in events if item.job.status == "succeeded"]
+        self._save_recorded(done)
+        self._spans.recorded(done)
 
     def _events_of_one(self, recorder: Recorder, item: SyncedConnection) -> list[Any]:
         try:
@@ -341,6 +338,7 @@ class SyncRun:
         self._fail(result.connection_id, error)
 
     def _fail(self, connection_id: str, error: AirbyteDagsterError) -> None:
+        self._spans.failed(connection_id, error)
         targets = self._targets.get(connection_id, ConnectionTargets())
         part = self._parts.get(connection_id)
         complete = {target.key for target in part.complete} if part else set()

@@ -26,6 +26,7 @@ from airbyte_dagster.sensors.job_cursor import RUN_PATIENCE, JobCursor, Waiting
 from airbyte_dagster.sensors.job_events import AssetEvent, AssetPlan, ConnectionJobs, Tables, is_recorded
 from airbyte_dagster.sensors.job_facts import JobFacts
 from airbyte_dagster.sensors.tick import TimeLimitedCall
+from airbyte_dagster.sync.tracing import trace_recorded
 from airbyte_dagster.warehouse import Warehouse
 
 #: Dagster gives a tick 60 s: after these no further job is begun, or these after the connections are known, …
@@ -242,7 +243,8 @@ class JobRecorder:
                 tables = self._limited.call(lambda: warehouse().inspect(refs))
             except AirbyteDagsterError as error:
                 warn(f"Syncs were recorded, but what arrived could not be read: {error}")
-        jobs = {event.job.id for event in planned}
+        jobs = {event.job.id: event.job for event in planned}
+        trace_recorded(jobs.values())
         return Outcome(
             cursor,
             f"Recorded {_list(jobs)}." if jobs else "No job has ended that is not recorded already.",

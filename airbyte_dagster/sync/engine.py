@@ -19,6 +19,7 @@ from airbyte_dagster.sync.checkpoints import CheckpointStore, InMemoryCheckpoint
 from airbyte_dagster.sync.loop import SyncLoop
 from airbyte_dagster.sync.results import Progress, SyncResult
 from airbyte_dagster.sync.settings import SyncSettings, SyncSlots
+from airbyte_dagster.sync.tracing import SyncSpans
 
 #: Rows of the streams of some connections.
 RowCounts: TypeAlias = Mapping[str, Mapping[StreamKey, int]]
@@ -57,6 +58,7 @@ class SyncEngine:
         warn: Takes one line for people about what is odd.
         on_progress: Called when the numbers have changed.
         on_job: Called when a watched job's status or numbers have changed; only in runs over at most `FEW` connections.
+        spans: For OpenTelemetry; told of jobs that start and end. Whoever takes the results says what became of them.
         clock: Monotonic seconds; replaced in tests.
         now: Seconds since the epoch; replaced in tests.
         sleep: Waits, in threads, until `terminate` at most; replaced in tests.
@@ -76,6 +78,7 @@ class SyncEngine:
     warn: Callable[[str], None] = lambda _line: None
     on_progress: Callable[[Progress], None] = lambda _progress: None
     on_job: Callable[[Job], None] = lambda _job: None
+    spans: SyncSpans = field(default_factory=SyncSpans)
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] | None = None

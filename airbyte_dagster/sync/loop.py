@@ -167,7 +167,9 @@ class SyncLoop:
             item = self._watcher.add(start.job, start.origin, start.checkpoint, counted=counted)
             # Not before: whatever interrupts this, `cancel` finds the job in one of the two.
             self._queue.is_watched(future)
-            if not self._is_watched:
+            if self._is_watched:
+                self._engine.spans.started(item.job, item.origin, start.checkpoint.requested_at)
+            else:
                 yield SyncResult(connection_id, item.job, item.origin, self._checkpoints.error(connection_id))
         for connection_id, found in others:
             if isinstance(found, Busy):
@@ -228,6 +230,7 @@ class SyncLoop:
             yield self._ended(SyncResult(connection_id, job, item.origin, lost, details, rows))
 
     def _ended(self, result: SyncResult) -> SyncResult:
+        self._engine.spans.ended(result.job)
         if result.error is None:
             self._succeeded += 1
         else:

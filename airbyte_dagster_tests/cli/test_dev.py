@@ -25,6 +25,7 @@ from typing_extensions import Self
 from airbyte_dagster.cli import dev as dev_command
 from airbyte_dagster.cli import ui_port as ui_port_module
 from airbyte_dagster.cli.dev_lock import DevRunsAlready, only_dev
+from airbyte_dagster.cli.terminal import Progress
 from airbyte_dagster.cli.ui_port import ui_port
 from airbyte_dagster.errors import ConfigurationError
 from airbyte_dagster.local.children import Children
@@ -204,7 +205,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def run_dev(home: Path, *, port: int | None = None, console: Console | None = None) -> None:
     quiet = Console(quiet=True)
-    dev_command.dev(home, port=port, options=LocalOptions(), code_location=[], console=console or quiet)
+    dev_command.dev(home, port=port, options=LocalOptions(), code_location=[], progress=Progress(console or quiet))
 
 
 def test_dev_makes_the_storage_before_those_that_share_it_start(tmp_path: Path, started: list[list[str]]) -> None:

@@ -44,10 +44,11 @@ def run_doctor(home: Path, **options: Any) -> tuple[bool, str]:
     for name in ("location", "broken"):
         sys.modules.pop(name, None)  # Dagster takes a file that this process has loaded from there
     output = io.StringIO()
-    given = {"module": None, "file": None, "write": False, "as_json": False, **options}
-    passed = doctor(home, console=Console(file=output, width=100), **given)
+    given = {"module": None, "file": None, "write": False, **options}
+    facts = doctor(home, console=Console(file=output, width=100), **given)
+    facts.show()
     assert "PLANTED" not in output.getvalue()
-    return passed, output.getvalue()
+    return facts.status == 0, output.getvalue()
 
 
 # The warehouse

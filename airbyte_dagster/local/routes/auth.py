@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import ValidationError
 
 from airbyte_dagster.local import problems
 from airbyte_dagster.local.deps import TOKEN_SECONDS, Ctx
+from airbyte_dagster.local.health import problems as problems_of
 from airbyte_dagster.local.schemas import TokenRequest
 
 router = APIRouter()
@@ -64,6 +66,12 @@ async def token(request: Request, context: Ctx) -> dict[str, Any]:
     asked = await _credentials(request)
     access_token = context.tokens.issue(asked.client_id, asked.client_secret)
     return {"access_token": access_token, "token_type": "Bearer", "expires_in": TOKEN_SECONDS}
+
+
+async def look(context: Ctx) -> JSONResponse:
+    """Whether the server can work: `status` and `problems`; 503 if there are any. For monitoring; needs no token."""
+    found = await to_thread.run_sync(problems_of, context.home)
+    return JSONResponse({"status": "failing" if found else "ok", "problems": found}, 503 if found else 200)
 
 
 @router.get("/health", tags=["1. Sign in"], summary="Health", response_class=PlainTextResponse)

@@ -42,7 +42,7 @@ def _replace(storage: Any, instead: Mapping[str, Any], until_end: ExitStack) -> 
 
 
 def _sqlite(storage: Any, until_end: ExitStack) -> Mapping[str, Any]:
-    """Return other methods for Dagster's default storage; all are public ones."""
+    """Return other methods for Dagster's default storage."""
     import sqlalchemy as sa  # noqa: PLC0415 - heavy, and Dagster's
 
     try:
@@ -51,7 +51,7 @@ def _sqlite(storage: Any, until_end: ExitStack) -> Mapping[str, Any]:
         return {}
     if type(storage) is not SqliteEventLogStorage:
         return {}
-    known: dict[str, sa.Engine] = {}
+    known: dict[str, sa.Connection] = {}
     # As in Dagster: one thread of this process at a time.
     one_at_a_time = threading.Lock()
     by_dagster: dict[str, Callable[..., AbstractContextManager[Any]]] = {
@@ -65,13 +65,18 @@ def _sqlite(storage: Any, until_end: ExitStack) -> Mapping[str, Any]:
                 pass
         with one_at_a_time:
             if name not in known:
-                known[name] = sa.create_engine(storage.conn_string_for_shard(name), connect_args={"timeout": 30})
-                sa.event.listen(known[name], "connect", _flush_at_checkpoints)
-                until_end.callback(known[name].dispose)
-            with known[name].begin() as connection:
-                yield connection
+                options = {"timeout": 30, "check_same_thread": False}
+                engine = sa.create_engine(storage.conn_string_for_shard(name), connect_args=options)
+                until_end.callback(engine.dispose)
+                sa.event.listen(engine, "connect", _flush_at_checkpoints)
+                known[name] = until_end.enter_context(engine.connect())
+            with known[name].begin():
+                yield known[name]
 
+    # Dagster looks the columns of a table up with each event, to serve databases that were not migrated.
+    of_table = "_has_asset_key_index_cols_on_connection"
     return {
+        **({of_table: functools.cache(getattr(storage, of_table))} if hasattr(storage, of_table) else {}),
         "run_connection": lambda run_id=None: connect(run_id, lambda: by_dagster["run_connection"](run_id)),
         "index_connection": lambda: connect("index", by_dagster["index_connection"]),
     }

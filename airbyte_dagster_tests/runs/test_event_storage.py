@@ -68,6 +68,24 @@ def test_one_engine_serves_each_database(sqlite_instance: dg.DagsterInstance, en
     assert len(engines) > len(_ASSETS)
 
 
+def test_columns_of_tables_are_looked_up_once(sqlite_instance: dg.DagsterInstance) -> None:
+    """Dagster looks with each event whether its table of assets was migrated, which does not change meanwhile."""
+    looked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement == 'PRAGMA main.table_xinfo("asset_keys")':
+            looked.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        with open_connections(sqlite_instance):
+            _record(sqlite_instance)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+    assert len(looked) == 1
+
+
 def test_each_event_can_be_read_elsewhere_at_once(sqlite_instance: dg.DagsterInstance, tmp_path: Path) -> None:
     """Another instance, as in Dagster's webserver, sees an event before the block ends; so do other threads of ours."""
     key, *_ = _ASSETS

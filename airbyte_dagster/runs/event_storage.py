@@ -54,9 +54,23 @@ def _sqlite(storage: Any, until_end: ExitStack) -> Mapping[str, Any]:
     known: dict[str, sa.Connection] = {}
     # As in Dagster: one thread of this process at a time.
     one_at_a_time = threading.Lock()
+    ended = threading.Event()
     by_dagster: dict[str, Callable[..., AbstractContextManager[Any]]] = {
         name: getattr(storage, name) for name in ("run_connection", "index_connection")
     }
+
+    def opened(name: str) -> sa.Connection:
+        options = {"timeout": 30, "check_same_thread": False}
+        engine = sa.create_engine(storage.conn_string_for_shard(name), connect_args=options)
+        sa.event.listen(engine, "connect", _flush_at_checkpoints)
+        return engine.connect()
+
+    def close() -> None:
+        with one_at_a_time:
+            ended.set()
+            for connection in known.values():
+                connection.close()
+                connection.engine.dispose()
 
     @contextmanager
     def connect(name: str, first: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
@@ -64,15 +78,15 @@ def _sqlite(storage: Any, until_end: ExitStack) -> Mapping[str, Any]:
             with first():  # It makes the tables where there are none.
                 pass
         with one_at_a_time:
-            if name not in known:
-                options = {"timeout": 30, "check_same_thread": False}
-                engine = sa.create_engine(storage.conn_string_for_shard(name), connect_args=options)
-                until_end.callback(engine.dispose)
-                sa.event.listen(engine, "connect", _flush_at_checkpoints)
-                known[name] = until_end.enter_context(engine.connect())
-            with known[name].begin():
-                yield known[name]
+            if not ended.is_set():
+                connection = known[name] = known.get(name) or opened(name)
+                with connection.begin():
+                    yield connection
+                return
+        with first() as connection:  # A thread that began before the block ended, and waited for its turn.
+            yield connection
 
+    until_end.callback(close)
     # Dagster looks the columns of a table up with each event, to serve databases that were not migrated.
     of_table = "_has_asset_key_index_cols_on_connection"
     return {

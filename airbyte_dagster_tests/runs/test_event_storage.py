@@ -126,6 +126,17 @@ def test_the_storage_is_left_as_it_was(sqlite_instance: dg.DagsterInstance) -> N
     _record(sqlite_instance)
 
 
+def test_a_thread_that_is_late_records_nevertheless(sqlite_instance: dg.DagsterInstance) -> None:
+    """What began to write before the block ended, and got its turn only after it, finds an open connection."""
+    storage: Any = sqlite_instance.event_log_storage
+    with open_connections(sqlite_instance):
+        _record(sqlite_instance)
+        late = storage.index_connection
+
+    with late() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM asset_keys")).scalar() == len(_ASSETS)
+
+
 def test_another_dagster_is_left_alone(
     sqlite_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, engines: list[str]
 ) -> None:

@@ -6,9 +6,12 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 @contextmanager
@@ -43,8 +46,6 @@ def _replace(storage: Any, instead: Mapping[str, Any], until_end: ExitStack) -> 
 
 def _sqlite(storage: Any, until_end: ExitStack) -> Mapping[str, Any]:
     """Return other methods for Dagster's default storage."""
-    import sqlalchemy as sa  # noqa: PLC0415 - heavy, and Dagster's
-
     try:
         from dagster._core.storage.event_log import SqliteEventLogStorage  # noqa: PLC0415 - named in dagster.yaml, too
     except ImportError:
@@ -58,12 +59,6 @@ def _sqlite(storage: Any, until_end: ExitStack) -> Mapping[str, Any]:
     by_dagster: dict[str, Callable[..., AbstractContextManager[Any]]] = {
         name: getattr(storage, name) for name in ("run_connection", "index_connection")
     }
-
-    def opened(name: str) -> sa.Connection:
-        options = {"timeout": 30, "check_same_thread": False}
-        engine = sa.create_engine(storage.conn_string_for_shard(name), connect_args=options)
-        sa.event.listen(engine, "connect", _flush_at_checkpoints)
-        return engine.connect()
 
     def close() -> None:
         with one_at_a_time:
@@ -79,7 +74,7 @@ def _sqlite(storage: Any, until_end: ExitStack) -> Mapping[str, Any]:
                 pass
         with one_at_a_time:
             if not ended.is_set():
-                connection = known[name] = known.get(name) or opened(name)
+                connection = known[name] = known.get(name) or _opened(storage.conn_string_for_shard(name))
                 with connection.begin():
                     yield connection
                 return
@@ -94,6 +89,14 @@ def _sqlite(storage: Any, until_end: ExitStack) -> Mapping[str, Any]:
         "run_connection": lambda run_id=None: connect(run_id, lambda: by_dagster["run_connection"](run_id)),
         "index_connection": lambda: connect("index", by_dagster["index_connection"]),
     }
+
+
+def _opened(address: str) -> sa.Connection:
+    import sqlalchemy as sa  # noqa: PLC0415 - heavy, and Dagster's
+
+    engine = sa.create_engine(address, connect_args={"timeout": 30, "check_same_thread": False})
+    sa.event.listen(engine, "connect", _flush_at_checkpoints)
+    return engine.connect()
 
 
 def _flush_at_checkpoints(connection: Any, _: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 _CLOUD_API_HOST = "api.airbyte.com"
@@ -21,7 +22,7 @@ class Links:
     server_url: str
     workspace_id: str
 
-    @property
+    @cached_property
     def workspace(self) -> str:
         """The workspace's page; a self-managed Airbyte serves its pages where its API is, below a sub-path too."""
         parts = urlsplit(self.server_url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 import urllib.request
+from functools import cached_property
 
 import httpx
 
@@ -24,13 +25,16 @@ class NetworkTransport(httpx.BaseTransport):
     """
 
     def __init__(self, settings: ClientSettings) -> None:
-        self._verify = _tls_context(settings)
+        self._settings = settings
+        if settings.ca_bundle is not None:
+            _ = self._tls_context  # What is wrong with it is to be known at once.
         self._lock = threading.Lock()
-        self._transports: dict[str | None, httpx.HTTPTransport] = {}
+        self._transports: dict[tuple[str | None, bool], httpx.HTTPTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request once."""
-        return self._transport(proxy_for(request.url)).handle_request(request)
+        transport = self._transport(proxy_for(request.url), is_encrypted=request.url.scheme == "https")
+        return transport.handle_request(request)
 
     def close(self) -> None:
         """Close all connections."""
@@ -40,15 +44,22 @@ class NetworkTransport(httpx.BaseTransport):
         for transport in transports:
             transport.close()
 
-    def _transport(self, proxy: str | None) -> httpx.HTTPTransport:
-        with self._lock:
-            if proxy not in self._transports:
-                self._transports[proxy] = self._make(proxy)
-            return self._transports[proxy]
+    @cached_property
+    def _tls_context(self) -> ssl.SSLContext:
+        return _tls_context(self._settings)
 
-    def _make(self, proxy: str | None) -> httpx.HTTPTransport:
+    def _transport(self, proxy: str | None, *, is_encrypted: bool) -> httpx.HTTPTransport:
+        key = (proxy, is_encrypted)
+        with self._lock:
+            if key not in self._transports:
+                # Without TLS it is spared to read the machine's certificates; this context trusts none.
+                context = self._tls_context if is_encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                self._transports[key] = self._make(proxy, context)
+            return self._transports[key]
+
+    def _make(self, proxy: str | None, context: ssl.SSLContext) -> httpx.HTTPTransport:
         try:
-            return httpx.HTTPTransport(verify=self._verify, proxy=proxy, limits=_LIMITS)
+            return httpx.HTTPTransport(verify=context, proxy=proxy, limits=_LIMITS)
         except (ValueError, ImportError, httpx.InvalidURL) as error:
             # The proxy's address may hold a password, so neither it nor the cause is shown.
             raise ConfigurationError(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from airbyte_dagster.destinations.kinds import CUSTOM, DestinationKind, kind_of
+from airbyte_dagster.destinations.names import Normaliser
 
 #: Columns of a key, by the names that the stream has for them.
 Key = tuple[str, ...]
@@ -185,8 +186,7 @@ class TablePlaces:
         schema = self._schemas(kind, namespace)[0]
         if not schema:
             return None
-        schema = kind.schemas[0](schema)
-        return Place(schema, kind.tables[0](f"{self.connection.prefix}{name}"))
+        return Place(_normal(kind.schemas[0], schema), _normal(kind.tables[0], f"{self.connection.prefix}{name}"))
 
     @property
     def _kind(self) -> DestinationKind | None:
@@ -204,8 +204,8 @@ class TablePlaces:
 
     def _candidates(self, kind: DestinationKind, namespace: str | None, name: str) -> Iterator[Place]:
         """Yield where a stream's table may be, each place once; `first` comes first."""
-        tables = dict.fromkeys(normalise(f"{self.connection.prefix}{name}") for normalise in kind.tables)
-        schemas = (normalise(text) for text in self._schemas(kind, namespace) for normalise in kind.schemas)
+        tables = dict.fromkeys(_normal(normalise, f"{self.connection.prefix}{name}") for normalise in kind.tables)
+        schemas = (_normal(normalise, text) for text in self._schemas(kind, namespace) for normalise in kind.schemas)
         for schema in dict.fromkeys(schemas):
             yield from (Place(schema, table) for table in tables)
 
@@ -224,19 +224,30 @@ class TablePlaces:
         return namespace or None if settings.namespace_definition == "source" else None
 
 
+@lru_cache(maxsize=65536)
+def _normal(normalise: Normaliser, name: str) -> str:
+    """Return a normal form. Connections share schemas, often names of streams, and each is wanted several times."""
+    return normalise(name)
+
+
 def collisions(connections: Mapping[str, TablePlaces]) -> list[Collision]:
     """Return which streams of some connections, by their names, fall into one table of the one destination."""
     writers = defaultdict(list)
-    first: dict[Place, Place] = {}
     for connection, places in connections.items():
         kind = kind_of(places.destination_type)
         for namespace, name in dict.fromkeys(places.streams):
             place = places.first(namespace, name)
             if place is not None:
                 known = place if kind is not None and kind.tells_case else place.folded
-                first.setdefault(known, place)
-                writers[known].append(f"{connection}: {namespace}.{name}" if namespace else f"{connection}: {name}")
-    return [Collision(first[known], tuple(found)) for known, found in writers.items() if len(found) > 1]
+                writers[known].append((place, connection, namespace, name))
+    return [
+        Collision(
+            found[0][0],
+            tuple(f"{connection}: {f'{space}.{name}' if space else name}" for _, connection, space, name in found),
+        )
+        for found in writers.values()
+        if len(found) > 1
+    ]
 
 
 def apart(refs: Sequence[TableRef]) -> list[TableRef]:

@@ -6,9 +6,12 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 @contextmanager
@@ -42,21 +45,27 @@ def _replace(storage: Any, instead: Mapping[str, Any], until_end: ExitStack) -> 
 
 
 def _sqlite(storage: Any, until_end: ExitStack) -> Mapping[str, Any]:
-    """Return other methods for Dagster's default storage; all are public ones."""
-    import sqlalchemy as sa  # noqa: PLC0415 - heavy, and Dagster's
-
+    """Return other methods for Dagster's default storage."""
     try:
         from dagster._core.storage.event_log import SqliteEventLogStorage  # noqa: PLC0415 - named in dagster.yaml, too
     except ImportError:
         return {}
     if type(storage) is not SqliteEventLogStorage:
         return {}
-    known: dict[str, sa.Engine] = {}
+    known: dict[str, sa.Connection] = {}
     # As in Dagster: one thread of this process at a time.
     one_at_a_time = threading.Lock()
+    ended = threading.Event()
     by_dagster: dict[str, Callable[..., AbstractContextManager[Any]]] = {
         name: getattr(storage, name) for name in ("run_connection", "index_connection")
     }
+
+    def close() -> None:
+        with one_at_a_time:
+            ended.set()
+            for connection in known.values():
+                connection.close()
+                connection.engine.dispose()
 
     @contextmanager
     def connect(name: str, first: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
@@ -64,17 +73,30 @@ def _sqlite(storage: Any, until_end: ExitStack) -> Mapping[str, Any]:
             with first():  # It makes the tables where there are none.
                 pass
         with one_at_a_time:
-            if name not in known:
-                known[name] = sa.create_engine(storage.conn_string_for_shard(name), connect_args={"timeout": 30})
-                sa.event.listen(known[name], "connect", _flush_at_checkpoints)
-                until_end.callback(known[name].dispose)
-            with known[name].begin() as connection:
-                yield connection
+            if not ended.is_set():
+                connection = known[name] = known.get(name) or _opened(storage.conn_string_for_shard(name))
+                with connection.begin():
+                    yield connection
+                return
+        with first() as connection:  # A thread that began before the block ended, and waited for its turn.
+            yield connection
 
+    until_end.callback(close)
+    # Dagster looks the columns of a table up with each event, to serve databases that were not migrated.
+    of_table = "_has_asset_key_index_cols_on_connection"
     return {
+        **({of_table: functools.cache(getattr(storage, of_table))} if hasattr(storage, of_table) else {}),
         "run_connection": lambda run_id=None: connect(run_id, lambda: by_dagster["run_connection"](run_id)),
         "index_connection": lambda: connect("index", by_dagster["index_connection"]),
     }
+
+
+def _opened(address: str) -> sa.Connection:
+    import sqlalchemy as sa  # noqa: PLC0415 - heavy, and Dagster's
+
+    engine = sa.create_engine(address, connect_args={"timeout": 30, "check_same_thread": False})
+    sa.event.listen(engine, "connect", _flush_at_checkpoints)
+    return engine.connect()
 
 
 def _flush_at_checkpoints(connection: Any, _: Any) -> None:

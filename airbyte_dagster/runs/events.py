@@ -309,14 +309,22 @@ _PLAIN = re.compile(r"[^\s,\"](?:[^,\"\r\n]*[^\s,\"])?")
 
 
 def _reports_to_table(reports: Sequence[ReportedStats]) -> dg.TableMetadataValue:
-    """Return a row for each stream; what is not known is an empty cell."""
-    rows = []
-    for report in reports:
-        row = {name: getattr(report, attribute) for name, attribute in _COLUMNS.items()}
-        row[_KEY] = _names_to_text(report.primary_key) or None
-        rows.append(dg.TableRecord({name: "" if value is None else value for name, value in row.items()}))
-    columns = [dg.TableColumn(name) for name in (*_COLUMNS, _KEY)]
-    return dg.MetadataValue.table(records=rows, schema=dg.TableSchema(columns=columns))
+    """Return a row for each stream; what is not known is an empty cell, and what is known of none has no column.
+
+    Dagster writes each column three times over with each event.
+    """
+    rows: list[dict[str, Any]] = [
+        {
+            **{name: getattr(report, attribute) for name, attribute in _COLUMNS.items()},
+            _KEY: _names_to_text(report.primary_key) or None,
+        }
+        for report in reports
+    ]
+    names = [name for name in (*_COLUMNS, _KEY) if any(row[name] is not None for row in rows)]
+    records = [dg.TableRecord({name: "" if row[name] is None else row[name] for name in names}) for row in rows]
+    return dg.MetadataValue.table(
+        records=records, schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in names])
+    )
 
 
 def _reports_from_table(table: Any) -> Iterator[ReportedStats]:

@@ -1,7 +1,7 @@
 """The op that syncs connections and checks what arrived: one body for pipelines and for workspaces."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -128,7 +128,7 @@ def build_sync_op(op: SyncOp) -> dg.AssetsDefinition:
     def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Any]:
         _remember_output_keys(context)
         results = _results(op, targets, context, config)
-        yield from op.execute(context, results) if op.execute else results
+        yield from _with_metadata_once(context, op.execute(context, results) if op.execute else results)
 
     return sync
 
@@ -211,6 +211,25 @@ def build_check_op(op: SyncOp, name: str) -> list[dg.AssetChecksDefinition]:
             yield from Evaluation(InstanceHistory(context.instance), selected, op.now()).run(warehouse)
 
     return [checks]
+
+
+def _with_metadata_once(context: dg.AssetExecutionContext, results: Iterator[Any]) -> Iterator[Any]:
+    """Pass on results so that Dagster writes their metadata with the materialization alone.
+
+    It would write it with the output of the step, too, where nothing looks for it but hooks.
+    """
+    has_hooks = context.op_execution_context.get_step_execution_context().step_output_capture is not None
+    selected = context.selected_asset_keys
+    try:
+        for result in results:
+            if isinstance(result, dg.MaterializeResult) and result.asset_key in selected and not has_hooks:
+                context.add_asset_metadata(result.metadata or {}, result.asset_key)
+                yield result._replace(metadata=None)
+            else:
+                yield result
+    finally:
+        if isinstance(results, Generator):
+            results.close()
 
 
 def _remember_output_keys(context: dg.AssetExecutionContext) -> None:

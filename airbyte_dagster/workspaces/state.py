@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -158,7 +158,9 @@ def state_of(airbyte: AirbyteResource, path: Path | None) -> Iterator[WorkspaceS
         identity = "\n".join(part or "" for part in parts)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
     key = f"airbyte_workspace[{digest}]"
-    with instance_storage(key) as instance:
+    # A file has the newest snapshot; the instance has those that Dagster pins for runs, and without a context none is.
+    is_needed = path is None or DefinitionsLoadContext.is_set()
+    with instance_storage(key) if is_needed else nullcontext() as instance:
         if path is None and instance is None:
             path = home_directory() / "workspaces" / f"{digest}.json"
         yield WorkspaceState(airbyte, key, path, instance)

@@ -12,7 +12,6 @@ from airbyte_dagster.airbyte.records import Connection
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.checks.targets import CheckedAsset
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.runs.recording import checked_asset
 from airbyte_dagster.runs.sync_op import Found, SyncOp
 from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets, FoundConnection
 from airbyte_dagster.workspaces.catalog import Catalog, WorkspaceAsset
@@ -92,9 +91,16 @@ class WorkspaceSyncs:
 
 
 def _checked(asset: WorkspaceAsset, checks: Checks) -> CheckedAsset:
-    connection, stream = asset.connection, asset.stream
-    target = AssetTarget(asset.key, (stream,), {stream.key: table_places(connection).ref(stream)})
-    return checked_asset(target, checks, connection.id, len(connection.streams))
+    connection = asset.connection
+    return CheckedAsset(
+        asset.key,
+        (asset.stream,),
+        checks,
+        # Where the table is, is found when a check is evaluated: most loads of definitions evaluate none.
+        connection.table_places.ref,
+        connection.id,
+        len(connection.streams),
+    )
 
 
 def _check_deps(assets: Sequence[WorkspaceAsset]) -> None:

@@ -10,15 +10,13 @@ from airbyte_dagster.destinations.tables import Collision, TablePlaces, collisio
 from airbyte_dagster.workspaces.snapshot import ConnectionRecord
 
 
-def table_places(connection: ConnectionRecord, now: records.Connection | None = None) -> TablePlaces:
+def table_places(connection: ConnectionRecord, now: records.Connection) -> TablePlaces:
     """Return where the tables of a connection are expected.
 
     Args:
         connection: As it was read.
-        now: As it is now, if that is known.
+        now: As it is now.
     """
-    if now is None:
-        return connection.table_places
     return TablePlaces.of(connection.destination.type, connection.destination.place, now, now.streams)
 
 

@@ -112,6 +112,17 @@ def test_untrusted_certificate_at_the_token(
         make_client(server_url=tls_server.url, **application).workspaces()
 
 
+def test_plain_http_reads_no_certificates(
+    server: HttpServer, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is encrypted, the machine's certificates are not read, which takes longer than a call."""
+    read: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_args, **_options: read.append(None))
+    server.on("GET", WORKSPACES, page())
+    assert make_client().workspaces() == []
+    assert not read
+
+
 def test_https_spoken_to_http(server: HttpServer, make_client: MakeClient) -> None:
     """https to a server that speaks http is a TLS failure that asks about the scheme."""
     with pytest.raises(TlsFailure, match="write server_url with http://"):

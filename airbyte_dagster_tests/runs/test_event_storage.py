@@ -68,6 +68,24 @@ def test_one_engine_serves_each_database(sqlite_instance: dg.DagsterInstance, en
     assert len(engines) > len(_ASSETS)
 
 
+def test_columns_of_tables_are_looked_up_once(sqlite_instance: dg.DagsterInstance) -> None:
+    """Dagster looks with each event whether its table of assets was migrated, which does not change meanwhile."""
+    looked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement == 'PRAGMA main.table_xinfo("asset_keys")':
+            looked.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        with open_connections(sqlite_instance):
+            _record(sqlite_instance)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+    assert len(looked) == 1
+
+
 def test_each_event_can_be_read_elsewhere_at_once(sqlite_instance: dg.DagsterInstance, tmp_path: Path) -> None:
     """Another instance, as in Dagster's webserver, sees an event before the block ends; so do other threads of ours."""
     key, *_ = _ASSETS
@@ -106,6 +124,17 @@ def test_the_storage_is_left_as_it_was(sqlite_instance: dg.DagsterInstance) -> N
 
     assert vars(sqlite_instance.event_log_storage).keys() == before.keys()
     _record(sqlite_instance)
+
+
+def test_a_thread_that_is_late_records_nevertheless(sqlite_instance: dg.DagsterInstance) -> None:
+    """What began to write before the block ended, and got its turn only after it, finds an open connection."""
+    storage: Any = sqlite_instance.event_log_storage
+    with open_connections(sqlite_instance):
+        _record(sqlite_instance)
+        late = storage.index_connection
+
+    with late() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM asset_keys")).scalar() == len(_ASSETS)
 
 
 def test_another_dagster_is_left_alone(

@@ -19,7 +19,8 @@ from airbyte_dagster.checks.table_rules import RecordedColumns
 from airbyte_dagster.runs.events import InstanceHistory, synced_metadata
 from airbyte_dagster.runs.recording import Recorder, SyncedConnection
 from airbyte_dagster.runs.reported import JobDetails, after_others
-from airbyte_dagster.runs.targets import AssetTarget
+from airbyte_dagster.runs.sync_op import SyncOp, build_sync_op
+from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets
 from airbyte_dagster.warehouse import Table
 
 NOON = dt.datetime(2026, 1, 3, 12, tzinfo=dt.timezone.utc)
@@ -127,9 +128,55 @@ def test_a_key_is_shown_as_people_list_it(instance: dg.DagsterInstance, key: tup
     recorded = InstanceHistory(instance).last_job(dg.AssetKey("a"))
 
     [row] = metadata["airbyte/streams"].records
-    assert row.data["primary_key"] == text
+    assert row.data.get("primary_key", "") == text
     assert recorded is not None
     assert recorded.reports[0].primary_key == key
+
+
+def test_what_is_known_of_no_stream_has_no_column() -> None:
+    """Dagster writes each column with each event, so that columns without any value would take most of the time."""
+    reports = (ReportedStats("a", "incremental_append", 3), ReportedStats("b", "incremental_append", None, attempts=1))
+
+    table = synced_metadata(reports, None, JOB, LINKS)["airbyte/streams"]
+
+    assert [column.name for column in table.schema.columns] == ["stream", "sync_mode", "rows_reported", "attempts"]
+    assert [row.data["rows_reported"] for row in table.records] == [3, ""]
+
+
+@pytest.mark.parametrize("with_hook", [False, True])
+def test_metadata_is_written_once(instance: dg.DagsterInstance, *, with_hook: bool) -> None:
+    """It is with the materialization, and with the output of the step only for hooks, which have no other place."""
+    seen: list[Any] = []
+
+    @dg.success_hook
+    def hook(context: dg.HookContext) -> None:
+        seen.append(context.op_output_metadata)
+
+    op = build_sync_op(
+        SyncOp(
+            name="syncs",
+            specs=[dg.AssetSpec("a")],
+            checked=[],
+            find=lambda *_args: pytest.fail("the results of the syncs are not wanted"),
+            targets_of=lambda _connection: ConnectionTargets(),
+            airbyte_key="airbyte",
+            warehouse_key=None,
+            description="",
+            execute=lambda _context, _results: iter([dg.MaterializeResult(asset_key="a", metadata={"rows": 1})]),
+        )
+    )
+    job = dg.define_asset_job("job", hooks={hook} if with_hook else None)
+    definitions = dg.Definitions([op], jobs=[job], resources={"airbyte": object()})
+
+    result = definitions.resolve_job_def("job").execute_in_process(instance=instance)
+
+    [materialization] = result.asset_materializations_for_node("syncs")
+    assert materialization.metadata["rows"].value == 1
+    [output] = [event for event in result.all_events if event.event_type is dg.DagsterEventType.STEP_OUTPUT]
+    assert bool(output.step_output_data.metadata) is with_hook
+    assert [dict(found) for metadata in seen for found in metadata.values()] == [{"rows": dg.IntMetadataValue(1)}] * (
+        with_hook
+    )
 
 
 def report(mode: str, before: int | None = 5, **changes: Any) -> ReportedStats:

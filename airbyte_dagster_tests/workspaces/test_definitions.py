@@ -17,6 +17,7 @@ from airbyte_dagster import (
     load_airbyte_asset_specs,
 )
 from airbyte_dagster.checks.specs import Checks
+from airbyte_dagster.destinations.tables import TablePlaces
 from airbyte_dagster.errors import SpecError
 from airbyte_dagster.workspaces.definitions import workspace_defs
 from airbyte_dagster.workspaces.options import WorkspaceOptions
@@ -25,6 +26,15 @@ from airbyte_dagster_tests.workspaces.records import connection, snapshot, strea
 DOWN = AirbyteResource(server_url="http://127.0.0.1:1")
 WAREHOUSE = MotherDuckResource(database="lake.duckdb")
 SHOP = snapshot(connection("shop", [stream("users", primary_key=(("id",),)), "orders"]))
+
+
+def test_where_tables_are_is_not_found_at_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Definitions load without the tables of their checks, which a large workspace has thousands of."""
+    monkeypatch.setattr(TablePlaces, "_candidates", lambda *_args: pytest.fail("the places of a table were found"))
+
+    ours = workspace_defs(SHOP, WorkspaceOptions(DOWN, warehouse=WAREHOUSE, checks="strict"))
+
+    assert len(list(ours.resolve_asset_graph().asset_check_keys)) > 1
 
 
 # The executor

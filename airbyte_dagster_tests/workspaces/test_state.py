@@ -72,6 +72,18 @@ def in_a_run() -> Iterator[None]:
         yield
 
 
+def test_a_file_is_read_without_the_instance(
+    server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program, which pins nothing for runs, opens no storage of Dagster's to read a file."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "not_there"))
+
+    for _ in range(2):
+        assert snapshot_of(airbyte_at(server), tmp_path / "state.json", refresh=False).connections
+
+    assert not (tmp_path / "not_there").exists()
+
+
 def airbyte_at(server: HttpServer, **settings: Any) -> AirbyteResource:
     return AirbyteResource(**{"server_url": server.url, "workspace_id": "w-1", "max_attempts": 1, **settings})
 

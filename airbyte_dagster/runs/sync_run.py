@@ -74,7 +74,7 @@ class SyncRun:
         self._targets: dict[str, ConnectionTargets] = {}
         self._parts: dict[str, PartOfJob] = {}
         self._blocking = BlockingChecks(self.context, self.checks_of_asset)
-        self._spans = SyncSpans({"dagster.run_id": self.context.run_id, "airbyte.workspace_id": self.workspace_id})
+        self._spans = SyncSpans({"dagster.run_id": self.context.run.run_id, "airbyte.workspace_id": self.workspace_id})
 
     def run(
         self, found: Sequence[FoundConnection], until: Literal["ended", "started"]

@@ -24,6 +24,7 @@ _NAME = "airbyte_dagster.recording"
 _FILE = "airbyte_dagster.lock"
 _IN_MEMORY = threading.Lock()
 
+
 class StorageLocked(AirbyteDagsterError):
     """Others hold the lock for longer than anybody should."""
 

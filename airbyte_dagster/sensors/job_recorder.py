@@ -115,9 +115,7 @@ class JobRecorder:
             if cursor is None or cursor.workspace_id != workspace_id:
                 outcome = self._start(client, workspace_id, warn, now, is_anew=bool(cursor_text))
                 return replace(outcome, cursor=outcome.cursor.with_noted((), noted.last))
-            writer = JobWriter(
-                client, workspace_id, instance, warehouse, self._limited, clock=self._clock, warn=warn
-            )
+            writer = JobWriter(client, workspace_id, instance, warehouse, self._limited, clock=self._clock, warn=warn)
             outcome = self._look(client, instance, cursor, writer, now)
         except AirbyteDagsterError:
             self._workspace = None  # perhaps there is another one by now

@@ -127,7 +127,7 @@ class JobWriter:
             plans = self._still_right(plans, count, despite)
             deadline = self._clock() + _WRITING_SECONDS
             self._set_count(_WRITING)
-            written = []
+            written = list[_ConnectionPlan]()
             for plan in plans:
                 if written and self._clock() >= deadline:
                     break
@@ -141,9 +141,7 @@ class JobWriter:
 
     # Plans
 
-    def _plan(
-        self, jobs: ConnectionJobs, targets: Sequence[AssetTarget], *, deadline: float
-    ) -> _ConnectionPlan:
+    def _plan(self, jobs: ConnectionJobs, targets: Sequence[AssetTarget], *, deadline: float) -> _ConnectionPlan:
         """Plan what to record of a connection's jobs; those that are left for later are not among them."""
         if not targets:
             return _ConnectionPlan(jobs, [])

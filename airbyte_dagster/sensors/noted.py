@@ -51,7 +51,7 @@ class NotedJobs:
         """Note jobs that are recorded."""
         last, entries = self._read()
         assets = {key.to_escaped_user_string(): job_id for key, job_id in to_check.items()}
-        entries.append([last + 1, sorted(jobs), assets])
+        entries.append((last + 1, sorted(jobs), assets))
         while entries and len(text := json.dumps([last + 1, entries])) > _MOST_CHARACTERS:
             entries.pop(0)
         self._storage.set_cursor_values({self._cell: text if entries else json.dumps([last + 1, []])})

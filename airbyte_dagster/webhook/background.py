@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import Generic, TypeVar
 
 _Item = TypeVar("_Item", bound=Hashable)
@@ -17,7 +19,7 @@ class BackgroundQueue(Generic[_Item]):
     """Takes items, each once while it waits, and handles them in threads, which start with the first one.
 
     Args:
-        handle: Handles an item. What it raises is logged by its class alone, since texts of others may quote anything.
+        handle: Handles an item. Of what it raises the class and the place are logged: a text may quote anything.
         name: Of the threads.
         size: Most items that wait.
         threads: How many are handled at once.
@@ -86,4 +88,6 @@ class BackgroundQueue(Generic[_Item]):
             try:
                 self._handle(item)
             except Exception as error:  # noqa: BLE001 - the next one is to be handled all the same
-                _LOG.error("%s: %s was raised.", self._name, type(error).__name__)
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                place = f"{Path(frame.filename).name}:{frame.lineno}"
+                _LOG.error("%s: %s was raised at %s.", self._name, type(error).__name__, place)

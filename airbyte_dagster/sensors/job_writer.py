@@ -124,9 +124,12 @@ class JobWriter:
         if not any(events.values()):
             return _written(plans, events)
         with instance_lock(self._instance), open_connections(self._instance):
-            plans = self._still_right(plans, count, despite)
+            now = self._count()
+            plans = self._still_right(plans, despite, is_sure=now == count and not now.endswith(_WRITING))
             deadline = self._clock() + _WRITING_SECONDS
-            self._set_count(_WRITING)
+            # A writer that dies leaves the count as one who writes, so that nobody trusts it; the next one mends it.
+            number = int(now.removesuffix(_WRITING)) + 1
+            self._set_count(f"{number}{_WRITING}")
             written = list[_ConnectionPlan]()
             for plan in plans:
                 if written and self._clock() >= deadline:
@@ -134,7 +137,7 @@ class JobWriter:
                 for event in events[plan.jobs.connection_id]:
                     self._instance.report_runless_asset_event(event)
                 written.append(plan)
-            self._set_count("")
+            self._set_count(str(number))
             result = _written(written, events)
             note(result)
         return result
@@ -191,23 +194,25 @@ class JobWriter:
     # Whether they are right
 
     def _still_right(
-        self, plans: Sequence[_ConnectionPlan], count: str, despite: Collection[int]
+        self, plans: Sequence[_ConnectionPlan], despite: Collection[int], *, is_sure: bool
     ) -> list[_ConnectionPlan]:
-        """Return the plans that nobody has been faster with: another writer, or a run that waits for a job by now."""
+        """Return the plans that nobody was faster with: a run that waits for a job by now, or another writer.
+
+        Args:
+            plans: As they were made.
+            despite: Jobs that runs may wait for.
+            is_sure: Whether nobody has written meanwhile.
+        """
         jobs = {job.id: job.connection_id for plan in plans if plan.assets for job in plan.jobs.finished}
         claimed = RunsAtWork.of(self._instance).claimed(jobs) - set(despite)
         free = [plan for plan in plans if not any(job.id in claimed for job in plan.jobs.finished)]
-        if count == self._count() and not count.endswith(_WRITING):
-            return free
-        return [plan for plan in free if plan.holds(self._instance)]
+        return free if is_sure else [plan for plan in free if plan.holds(self._instance)]
 
     def _count(self) -> str:
         return self._instance.daemon_cursor_storage.get_cursor_values({_COUNT}).get(_COUNT, "0")
 
-    def _set_count(self, state: str) -> None:
-        """Count on, under the lock. A writer that dies leaves the count as one who writes; the next one mends it."""
-        number = int(self._count().removesuffix(_WRITING)) + 1
-        self._instance.daemon_cursor_storage.set_cursor_values({_COUNT: f"{number}{state}"})
+    def _set_count(self, text: str) -> None:
+        self._instance.daemon_cursor_storage.set_cursor_values({_COUNT: text})
 
 
 def _recorded(instance: dg.DagsterInstance, jobs: ConnectionJobs, target: AssetTarget) -> list[JobEvent]:

@@ -21,6 +21,7 @@ from airbyte_dagster.airbyte.records import Job
 from airbyte_dagster.errors import ConfigurationError, Conflict, NotFound, PermissionDenied
 from airbyte_dagster.resources import AirbyteResource
 from airbyte_dagster.runs.checkpoints import RunsAtWork
+from airbyte_dagster.runs.event_storage import open_connections
 from airbyte_dagster.runs.events import job_events
 from airbyte_dagster.runs.instance_lock import has_lock
 from airbyte_dagster.runs.targets import AssetTarget
@@ -177,6 +178,7 @@ def recorders_of(definitions: dg.Definitions, instance: dg.DagsterInstance) -> I
             guidance="Use SQLite, PostgreSQL or MySQL for it.",
         )
     with ExitStack() as until_end:
+        until_end.enter_context(open_connections(instance))
         yield [_recorder(item, definitions, instance, until_end) for item in declared]
 
 

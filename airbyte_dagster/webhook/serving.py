@@ -65,7 +65,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def make_server(app: WebhookApp, on_ready: Callable[[], None]) -> Server:
+def make_server(app: Any, on_ready: Callable[[], None]) -> Server:
     """Return a server for a socket that is bound already.
 
     Args:

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 
 from airbyte_dagster.webhook import build_webhook_app, serving
-from airbyte_dagster.webhook.app import WebhookApp
 from airbyte_dagster_tests.command_line import wait_for
 from airbyte_dagster_tests.local.fakes import PATIENCE, Api
 from airbyte_dagster_tests.sensors.recording import Recording
@@ -20,7 +19,7 @@ SECRET = "planted-secret-0123456789"
 
 
 @contextmanager
-def served(app: WebhookApp) -> Iterator[str]:
+def served(app: Any) -> Iterator[str]:
     """Serve an application on a free port, for the time of a block; its root."""
     ready = threading.Event()
     server = serving.make_server(app, ready.set)
@@ -45,7 +44,7 @@ def receiving(recording: Recording, **settings: Any) -> Iterator[str]:
         yield f"{at}/notices/{SECRET}"
 
 
-def notify(api: Api, url: str | None, **failure: str) -> None:
+def notify(api: Api, url: str | None) -> None:
     """Have Airbyte post the notices of the workspace to an address, or to none."""
     webhook = {"webhook": {"enabled": url is not None, "url": url or ""}}
     api.ok("PATCH", f"/workspaces/{api.workspace_id}", json={"notifications": {"success": webhook, "failure": webhook}})

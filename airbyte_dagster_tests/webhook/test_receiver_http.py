@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -185,20 +185,13 @@ def test_forwarding_is_requested_by_the_address() -> None:
 def test_mounted_in_another_application() -> None:
     """Below a path of one's own."""
     receiver = Taking()
-    outer = Starlette(routes=[Mount("/hooks", receiver.app)])
-    with httpx.Client(transport=_in_process(outer), base_url="http://x") as client:
+    outer = Starlette(routes=[Mount("/hooks", cast("Any", receiver.app))])
+    with served(outer) as at, httpx.Client(base_url=at, timeout=PATIENCE) as client:
         assert client.post(f"/hooks/notices/{SECRET}", json=NOTICE).status_code == 202
         assert client.get("/hooks/health").status_code == 200
         assert client.post(f"/notices/{SECRET}", json=NOTICE).status_code == 404
     receiver.app.close()
     assert (receiver.taken, receiver.closed) == ([Notice(7, "w")], 1)
-
-
-def _in_process(app: Any) -> httpx.BaseTransport:
-    from starlette.testclient import TestClient  # noqa: PLC0415 - warns where it is not used
-
-    transport: httpx.BaseTransport = TestClient(app)._transport
-    return transport
 
 
 def test_the_secret_is_in_no_log(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
@@ -257,7 +250,8 @@ def test_background_work() -> None:
 
 def test_notices_of_any_shape() -> None:
     """Only a whole number is a job."""
-    for job in (1.0, -1, 2**63, "1", None, [], {}):
+    wrong: list[Any] = [1.0, -1, 2**63, "1", None, [], {}]
+    for job in wrong:
         assert parse_notice(json.dumps({"data": {"jobId": job}}).encode()) is None
     assert parse_notice(b'{"data": {"jobId": 9, "workspace": "x"}}') == Notice(9, "")
 
@@ -276,7 +270,7 @@ def test_where_the_secret_comes_from(tmp_path: Any) -> None:
         with pytest.raises(ConfigurationError, match="not valid") as caught:
             find_secret(None, {"AIRBYTE_WEBHOOK_SECRET": bad})
         assert bad not in str(caught.value)
-    with pytest.raises(ConfigurationError, match="AIRBYTE_WEBHOOK_SECRET is not set.*token_urlsafe"):
+    with pytest.raises(ConfigurationError, match=r"AIRBYTE_WEBHOOK_SECRET is not set.*token_urlsafe"):
         find_secret(None, {})
-    with pytest.raises(ConfigurationError, match="can't be read from .*: No such file"):
+    with pytest.raises(ConfigurationError, match=r"can't be read from .*: No such file"):
         find_secret(tmp_path / "none", {})

@@ -48,7 +48,7 @@ def urls(client: AirbyteClient) -> list[str | None]:
 
 
 def test_register_and_unregister(client: AirbyteClient, at: str) -> None:
-    """Both notices of a sync; to register again changes nothing; afterwards there is none, and a second time nothing to do."""
+    """Both notices of a sync; to register again changes nothing; afterwards there is none, and nothing left to do."""
     for _ in range(2):
         found, untried = register(client, workspace_of(client), f"{at}/", SECRET, forward=False)
         assert found == status(workspace_of(client), SECRET)

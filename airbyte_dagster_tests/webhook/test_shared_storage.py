@@ -19,6 +19,7 @@ from airbyte_dagster.runs import instance_lock as locks
 from airbyte_dagster.runs.instance_lock import StorageLocked, has_lock, instance_lock
 from airbyte_dagster.sensors.noted import NotedJobs
 from airbyte_dagster.webhook import build_webhook_app
+from airbyte_dagster.webhook.recorder import recorders_of
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte
 from airbyte_dagster_tests.local.postgresql import PASSWORD, Postgres, running_postgres
 from airbyte_dagster_tests.sensors.own_runs import PRODUCTS
@@ -122,6 +123,22 @@ def test_in_memory_threads_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         assert has_lock(instance)
         with instance_lock(instance), pytest.raises(StorageLocked), instance_lock(instance):
             raise AssertionError
+
+
+def test_nobody_writes_without_the_lock(
+    recording: Recording, connection: str, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a tick nor a receiver does while another process has it; both do afterwards."""
+    monkeypatch.setattr(locks, "_PATIENCE_SECONDS", 0.1)
+    job = api.finish(api.sync(connection))["jobId"]
+    with recorders_of(recording.definitions, recording.instance) as (recorder,):
+        with instance_lock(recording.instance):
+            with pytest.raises(StorageLocked):
+                recorder.record(job)
+            assert "Other processes have been recording" in (recording.tick().skip_message or "")
+        assert recording.jobs() == []
+        recording.tick()
+    assert recording.jobs() == [1]
 
 
 class WithoutDatabase:

@@ -29,7 +29,7 @@ from airbyte_dagster.warehouse import Warehouse
 #: How long a warehouse is waited for.
 WAREHOUSE_SECONDS = 10.0
 #: How long others are held up at most.
-_WRITING_SECONDS = 10.0
+_WRITING_SECONDS = 20.0
 #: Counts the times that somebody has written; while somebody writes, it says so.
 _COUNT = "airbyte_dagster:recorded"
 _WRITING = " writing"

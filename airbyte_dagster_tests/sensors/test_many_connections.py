@@ -45,6 +45,12 @@ class Many:
         return outcome
 
 
+@pytest.fixture(autouse=True)
+def _all_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the disk is."""
+    monkeypatch.setattr("airbyte_dagster.sensors.job_writer._WRITING_SECONDS", 600.0)
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningAirbyte]:
     """A workspace with a thousand connections and a job of each, long ago."""
@@ -136,3 +142,15 @@ def test_a_backlog_of_weeks(server: RunningAirbyte, instance: dg.DagsterInstance
 
     records = instance.fetch_materializations(dg.AssetKey(["pipeline_7", "users"]), limit=10).records
     assert len(records) == 5
+
+
+def test_others_are_held_up_for_a_time_only(
+    server: RunningAirbyte, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where writing takes long, the rest comes with the next ticks, nothing twice."""
+    monkeypatch.setattr("airbyte_dagster.sensors.job_writer._WRITING_SECONDS", 0.0)
+    many = Many(server, instance, range(3))
+    many.tick()
+    end_jobs(server, range(3), at=TIME, apart=1)
+
+    assert [len(many.tick().events) for _ in range(4)] == [1, 1, 1, 0]

@@ -41,7 +41,7 @@ def test_a_warehouse_that_does_not_answer(
 ) -> None:
     """A tick does not wait for it longer than Dagster waits for a tick."""
     api.finish(api.sync(connection))
-    monkeypatch.setattr("airbyte_dagster.sensors.job_recorder._WAREHOUSE_SECONDS", 0.1)
+    monkeypatch.setattr("airbyte_dagster.sensors.job_recorder.WAREHOUSE_SECONDS", 0.1)
     recording.restart()
     recording.warehouse = GatedResource(database=str(recording.server.home.warehouse))
 

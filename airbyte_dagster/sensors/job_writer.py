@@ -21,9 +21,10 @@ from airbyte_dagster.runs.event_storage import open_connections
 from airbyte_dagster.runs.events import JobEvent, job_events
 from airbyte_dagster.runs.instance_lock import instance_lock
 from airbyte_dagster.runs.targets import AssetTarget
-from airbyte_dagster.sensors.job_events import AssetEvent, AssetPlan, ConnectionJobs, Tables, is_recorded
+from airbyte_dagster.sensors.job_events import AssetEvent, AssetPlan, ConnectionJobs, Planned, Tables, is_recorded
 from airbyte_dagster.sensors.job_facts import JobFacts
 from airbyte_dagster.sensors.tick import TimeLimitedCall
+from airbyte_dagster.sync.tracing import trace_recorded
 from airbyte_dagster.warehouse import Warehouse
 
 #: How long a warehouse is waited for.
@@ -58,6 +59,11 @@ class _ConnectionPlan:
 
     jobs: ConnectionJobs
     assets: Sequence[AssetPlan]
+
+    @property
+    def planned(self) -> list[Planned]:
+        """The events to be, in the order of the connection's jobs."""
+        return sorted((event for asset in self.assets for event in asset.events), key=lambda event: event.job.id)
 
     def holds(self, instance: dg.DagsterInstance) -> bool:
         """Whether nobody has recorded anything of these jobs meanwhile."""
@@ -140,6 +146,7 @@ class JobWriter:
             self._set_count(str(number))
             result = _written(written, events)
             note(result)
+        trace_recorded({event.job.id: event.job for plan in written for event in plan.planned}.values())
         return result
 
     # Plans
@@ -169,12 +176,7 @@ class JobWriter:
 
     def _events(self, plans: Sequence[_ConnectionPlan]) -> dict[str, list[AssetEvent]]:
         """Return the events of each connection, in the order of its jobs; all tables are read at once."""
-        planned = {
-            plan.jobs.connection_id: sorted(
-                (event for asset in plan.assets for event in asset.events), key=lambda event: event.job.id
-            )
-            for plan in plans
-        }
+        planned = {plan.jobs.connection_id: plan.planned for plan in plans}
         refs = {
             (event.target.key, key): ref
             for events in planned.values()

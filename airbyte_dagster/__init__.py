@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from airbyte_dagster.sensors import build_file_sensor as build_file_sensor
     from airbyte_dagster.sensors import build_watermark_sensor as build_watermark_sensor
     from airbyte_dagster.sync.settings import OnRunning as OnRunning
+    from airbyte_dagster.webhook import build_webhook_app as build_webhook_app
     from airbyte_dagster.workspaces.definitions import build_workspace_defs as build_workspace_defs
     from airbyte_dagster.workspaces.definitions import load_airbyte_asset_specs as load_airbyte_asset_specs
     from airbyte_dagster.workspaces.selector import ConnectionSelector as ConnectionSelector
@@ -67,6 +68,7 @@ _MODULES = {
     "build_file_sensor": "sensors",
     "build_pipeline_defs": "pipelines.definitions",
     "build_watermark_sensor": "sensors",
+    "build_webhook_app": "webhook",
     "build_workspace_defs": "workspaces.definitions",
     "load_airbyte_asset_specs": "workspaces.definitions",
 }

@@ -118,7 +118,7 @@ class Shell(Commands):
 
 COURSE = "course.md"
 #: Pages that are followed as a whole, each in a test of its own.
-FOLLOWED = (COURSE, "automation.md", "operations.md")
+FOLLOWED = (COURSE, "automation.md", "operations.md", "webhook.md")
 MAKE_VARIABLES = f"VENV={sys.prefix}"
 
 

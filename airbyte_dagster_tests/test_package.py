@@ -51,6 +51,7 @@ def test_public_names() -> None:
         "build_file_sensor",
         "build_pipeline_defs",
         "build_watermark_sensor",
+        "build_webhook_app",
         "build_workspace_defs",
         "load_airbyte_asset_specs",
     }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from benchmarks import checks, imports, loading, local_airbyte, main_job, one_sync, sync_sensor
+from benchmarks import checks, imports, loading, local_airbyte, main_job, one_sync, sync_sensor, webhook
 
 
 def main() -> None:
     """Measure and print."""
     console = Console()
-    for module in (imports, local_airbyte, one_sync, sync_sensor, checks, loading, main_job):
+    for module in (imports, local_airbyte, one_sync, sync_sensor, webhook, checks, loading, main_job):
         console.print(module.measure())
 
 

@@ -69,6 +69,7 @@ class Caller:
         json: Mapping[str, Any] | None = None,
         workspace_id: str | None = None,
         configuration_api: bool = False,
+        secrets: Collection[str] = (),
     ) -> Any:
         """Send one call and return its JSON; ``None`` for an empty answer.
 
@@ -79,6 +80,7 @@ class Caller:
             json: Body.
             workspace_id: The workspace that the call is about, to explain a refusal.
             configuration_api: Send it to the configuration API.
+            secrets: Kept out of messages, besides those that the body has under names that say so.
 
         Raises:
             WrongBasePath: Where the configuration API is, is not known.
@@ -94,7 +96,7 @@ class Caller:
             # Made after the call, which may have fetched the token that is to be kept out of the message.
             return Explainer(
                 self._settings,
-                secrets=(*self._known_secrets(), *secrets_of(json)),
+                secrets=(*self._known_secrets(), *secrets_of(json), *secrets),
                 workspace_id=workspace_id,
             )
 

@@ -104,6 +104,22 @@ class AirbyteClient(ConfigurationApi):
             )
         return workspace
 
+    def set_notifications(
+        self, workspace_id: str, notifications: Mapping[str, Any], *, secrets: Collection[str] = ()
+    ) -> Workspace:
+        """Change where notices of a workspace's events go; those of events that are not given stay.
+
+        Args:
+            workspace_id: The workspace.
+            notifications: By event, in Airbyte's keys.
+            secrets: Kept out of messages: an address may be one.
+        """
+        body = {"notifications": dict(notifications)}
+        path = f"/workspaces/{workspace_id}"
+        return self._caller.record(
+            parse_workspace, "PATCH", path, json=body, workspace_id=workspace_id, secrets=secrets
+        )
+
     # Sources and destinations
 
     @overload

@@ -11,19 +11,13 @@ from typing import NoReturn
 
 import click
 
+from airbyte_dagster.cli.options import FILE, HOME, MODULE, check_one_of
+from airbyte_dagster.cli.webhook import webhook
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError
 from airbyte_dagster.local.options import LocalOptions, NamedConnector, start_options
 from airbyte_dagster.logs import LogFormat, log_format_option
 from airbyte_dagster.output import EXPECTED, Facts, FactsCommand, Failure
-from airbyte_dagster.paths import home_directory
 
-_HOME = click.option(
-    "--home",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=home_directory,
-    show_default="AIRBYTE_DAGSTER_HOME, or ~/.airbyte-dagster",
-    help="Where local Airbyte, the Dagster instance and the default DuckDB file live.",
-)
 _AIRBYTE_PORT = click.option(
     "--airbyte-port",
     type=click.IntRange(0, 65535),
@@ -32,25 +26,11 @@ _AIRBYTE_PORT = click.option(
     help="Port of local Airbyte.",
 )
 
-_MODULE = click.option("-m", "--module-name", "module", help="Module with your own definitions.")
-_FILE = click.option(
-    "-f",
-    "--python-file",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with your own definitions.",
-)
-
 _SECONDS_BEFORE_INTERRUPTING_AGAIN = 0.01
 
 
 def _absolute(paths: tuple[Path, ...]) -> tuple[Path, ...]:
     return tuple(path.expanduser().absolute() for path in paths)
-
-
-def _check_one_of(module: str | None, file: Path | None) -> None:
-    if module and file:
-        raise click.UsageError("Give a module or a file, not both.")
 
 
 class _Commands(click.Group):
@@ -91,8 +71,11 @@ def commands() -> None:
     """
 
 
+commands.add_command(webhook)
+
+
 @commands.command(cls=FactsCommand)
-@_HOME
+@HOME
 @_AIRBYTE_PORT
 @start_options
 def run(
@@ -115,7 +98,7 @@ def run(
 
 
 @commands.command()
-@_HOME
+@HOME
 @_AIRBYTE_PORT
 @start_options
 @click.option(
@@ -125,8 +108,8 @@ def run(
     show_default="3000, or the next free one",
     help="Port of Dagster's UI.",
 )
-@_FILE
-@_MODULE
+@FILE
+@MODULE
 @log_format_option
 def dev(
     *,
@@ -145,7 +128,7 @@ def dev(
     Without -m or -f, Dagster loads the course's pipeline. In your own definitions, use AirbyteResource.from_env(): it
     finds local Airbyte, or the Airbyte that the environment names.
     """
-    _check_one_of(module, file)
+    check_one_of(module, file)
     from airbyte_dagster.cli.dev import dev as run_dev  # noqa: PLC0415
     from airbyte_dagster.cli.terminal import LoggedProgress, Progress, terminal_console  # noqa: PLC0415
 
@@ -156,9 +139,9 @@ def dev(
 
 
 @commands.command(cls=FactsCommand)
-@_HOME
-@_MODULE
-@_FILE
+@HOME
+@MODULE
+@FILE
 @click.option(
     "--write",
     is_flag=True,
@@ -176,7 +159,7 @@ def doctor(*, home: Path, module: str | None, file: Path | None, write: bool) ->
 
     Exit status is 1 if a step failed (✗); a warning (!) is no failure.
     """
-    _check_one_of(module, file)
+    check_one_of(module, file)
     from airbyte_dagster.cli.doctor import doctor as examine  # noqa: PLC0415
     from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 
@@ -185,7 +168,7 @@ def doctor(*, home: Path, module: str | None, file: Path | None, write: bool) ->
 
 @commands.command(name="export", cls=FactsCommand)
 @click.argument("connections", nargs=-1, required=True, metavar="CONNECTION...")
-@_HOME
+@HOME
 @click.option(
     "-o",
     "--output",
@@ -212,9 +195,9 @@ def export_command(
 
 
 @commands.command(cls=FactsCommand)
-@_HOME
-@_MODULE
-@_FILE
+@HOME
+@MODULE
+@FILE
 def refresh(home: Path, module: str | None, file: Path | None) -> Facts:
     """Read a workspace from Airbyte again, and print what changed.
 
@@ -224,7 +207,7 @@ def refresh(home: Path, module: str | None, file: Path | None) -> Facts:
     With -m or -f, for each workspace of your definitions. Without, for the one that the environment names
     (AIRBYTE_SERVER_URL, AIRBYTE_CLIENT_ID, AIRBYTE_CLIENT_SECRET, AIRBYTE_WORKSPACE_ID).
     """
-    _check_one_of(module, file)
+    check_one_of(module, file)
     from airbyte_dagster.cli.refresh import refresh as refresh_workspaces  # noqa: PLC0415
     from airbyte_dagster.cli.terminal import terminal_console  # noqa: PLC0415
 

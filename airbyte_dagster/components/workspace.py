@@ -135,6 +135,11 @@ class WorkspaceAttributes(Declaration):
     sync_sensor: bool | None = Field(
         default=None, description="Whether a sensor records what Airbyte syncs by itself; with deferred, it does."
     )
+    poll_interval_seconds: int | None = Field(
+        default=None,
+        ge=30,
+        description="Time between looks of the sync sensor at Airbyte, where a webhook reports syncs; 30 s by default.",
+    )
     one_op_per_connection: bool = Field(default=False, description="Rather than one op for all connections.")
     pool: str | None = Field(default=None, description="Dagster pool of the ops; op.pool is the same.")
     op: OpSettings = Field(default_factory=OpSettings, description="Description, tags and pool of each op.")
@@ -174,6 +179,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
         max_concurrent_syncs: How many syncs a run has on their way at once.
         wait: ``inline`` or ``deferred``.
         sync_sensor: Whether there is a sensor that records what Airbyte syncs by itself.
+        poll_interval_seconds: Time between looks of that sensor at Airbyte.
         one_op_per_connection: Rather than one op for all.
         pool: Dagster pool of the ops.
         op: Description, tags and pool of each op.
@@ -193,6 +199,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
     max_concurrent_syncs: int | None = None
     wait: Wait = "inline"
     sync_sensor: bool | None = None
+    poll_interval_seconds: int | None = None
     one_op_per_connection: bool = False
     pool: str | None = None
     op: OpSettings = field(default_factory=OpSettings)
@@ -268,6 +275,7 @@ class AirbyteWorkspaceComponent(ReadsAttributes, dg.StateBackedComponent):
             max_concurrent_syncs=self.max_concurrent_syncs,
             wait=self.wait,
             sync_sensor=self.sync_sensor,
+            poll_interval_seconds=self.poll_interval_seconds,
             one_op_per_connection=self.one_op_per_connection,
             pool=self.pool,
             op=self.op,

@@ -23,6 +23,7 @@ def build_airbyte_sync_sensor(
     airbyte_key: str = "airbyte",
     warehouse_key: str = "motherduck",
     minimum_interval_seconds: int = 30,
+    poll_interval_seconds: int | None = None,
     default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
     executor: dg.ExecutorDefinition | None = None,
 ) -> dg.SensorDefinition:
@@ -42,6 +43,9 @@ def build_airbyte_sync_sensor(
         airbyte_key: Key of the `AirbyteResource`, the same for all of the pipelines.
         warehouse_key: Key of the warehouse, the same for all of them.
         minimum_interval_seconds: Time between ticks.
+        poll_interval_seconds: Time between two looks at Airbyte, where a webhook has syncs recorded when they end (see
+            ``airbyte-dagster webhook``); it is looked at with every tick by default. The ticks between request the
+            checks of what was recorded, and call nothing.
         default_status: Whether the sensor is on from the start; by default it is to be turned on in Dagster.
         executor: Of the checks; the in-process executor by default.
 
@@ -58,6 +62,7 @@ def build_airbyte_sync_sensor(
         airbyte_key=airbyte_key,
         warehouse_key=warehouse_key,
         minimum_interval_seconds=minimum_interval_seconds,
+        poll_interval_seconds=poll_interval_seconds,
         default_status=default_status,
         executor=executor,
         description=f"Records the syncs of {names} that Airbyte started by itself, and checks what they brought.",

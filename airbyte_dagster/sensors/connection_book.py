@@ -33,7 +33,7 @@ class ConnectionBook:
     def targets(
         self, client: AirbyteClient, workspace_id: str, connection_ids: Collection[str]
     ) -> dict[str, Sequence[AssetTarget]]:
-        """Return the assets of connections, none for those that are nobody's.
+        """Return the assets of connections, none for those that are nobody's, or are not in the workspace.
 
         Those that could not be asked for any more in this tick are left out.
 
@@ -44,24 +44,26 @@ class ConnectionBook:
         found: dict[str, Sequence[AssetTarget]] = {name: () for name in connection_ids if name not in unknown}
         if len(unknown) > _ASKED_SINGLY:
             for connection in client.connections(workspace_id):
-                targets = self._noted(connection)
+                targets = self._noted(connection, workspace_id)
                 if connection.id in unknown:
                     found[connection.id] = targets
         # A list leaves out what was deleted.
         for connection_id in [name for name in unknown if name not in found][:_MOST_ASKED]:
-            found[connection_id] = self._asked(client, connection_id)
+            found[connection_id] = self._asked(client, workspace_id, connection_id)
         return found
 
-    def _asked(self, client: AirbyteClient, connection_id: str) -> Sequence[AssetTarget]:
+    def _asked(self, client: AirbyteClient, workspace_id: str, connection_id: str) -> Sequence[AssetTarget]:
         try:
-            return self._noted(client.connection(connection_id))
+            return self._noted(client.connection(connection_id), workspace_id)
         except (NotFound, PermissionDenied):  # it is gone, as the API tells it to admins, and to all others
             self._foreign[connection_id] = self._clock()
             return ()
 
-    def _noted(self, connection: Connection) -> Sequence[AssetTarget]:
-        # A stream that is newer than the definitions has no asset that a sensor could record.
-        targets = [target for target in self._targets_of(connection).assets if target.is_defined]
+    def _noted(self, connection: Connection, workspace_id: str) -> Sequence[AssetTarget]:
+        # Connections of two workspaces may have one name. A stream that is newer than the definitions has no asset
+        # that a sensor could record.
+        found = self._targets_of(connection).assets if connection.workspace_id == workspace_id else ()
+        targets = [target for target in found if target.is_defined]
         if targets:
             self._foreign.pop(connection.id, None)
         else:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airbyte_dagster.airbyte.job_changes import JobChanges
 from airbyte_dagster.airbyte.records import Job
@@ -49,6 +49,8 @@ class JobCursor:
         reached_at: When that one was first seen, by this machine's clock; epoch seconds.
         handled: Jobs that changed at or after `since` and are dealt with.
         waiting: Jobs that runs of ours are about to record.
+        noted: The last entry of `NotedJobs` that is dealt with.
+        looked_at: When all that had changed was last seen, by this machine's clock; epoch seconds.
     """
 
     workspace_id: str
@@ -58,6 +60,8 @@ class JobCursor:
     reached_at: float = 0.0
     handled: frozenset[int] = frozenset()
     waiting: Mapping[int, Waiting] = field(default_factory=dict)
+    noted: int = 0
+    looked_at: float = 0.0
 
     @classmethod
     def starting(cls, workspace_id: str, newest: Sequence[Job], *, now: float, is_all: bool) -> JobCursor:
@@ -84,6 +88,11 @@ class JobCursor:
         known = self.handled | self.waiting.keys()
         return sorted((job for job in changes.jobs if not job.active and job.id not in known), key=lambda job: job.id)
 
+    def with_noted(self, jobs: Collection[int], last: int) -> JobCursor:
+        """Return the cursor after jobs that a receiver of notices has recorded, up to its last entry."""
+        waiting = {job_id: item for job_id, item in self.waiting.items() if job_id not in jobs}
+        return replace(self, handled=self.handled | set(jobs), waiting=waiting, noted=last)
+
     def moved(
         self, changes: JobChanges, *, done: Collection[int], waiting: Mapping[int, Waiting], now: float
     ) -> JobCursor:
@@ -108,7 +117,10 @@ class JobCursor:
             for job_id in handled
             if ((since is None or seen[job_id] >= since) if job_id in seen else not changes.complete)
         )
-        return JobCursor(self.workspace_id, self.floor, since, reached, reached_at, kept, dict(waiting))
+        looked_at = 0.0 if left or not changes.complete else now
+        return JobCursor(
+            self.workspace_id, self.floor, since, reached, reached_at, kept, dict(waiting), self.noted, looked_at
+        )
 
     def _next_since(self, changes: JobChanges, *, is_settled: bool) -> dt.datetime | None:
         """Return from when on to read next, if nothing is left. It never goes back."""
@@ -134,6 +146,8 @@ class JobCursor:
                 "reached_at": self.reached_at,
                 "handled": sorted(self.handled),
                 "waiting": {str(key): [item.connection_id, item.since] for key, item in sorted(self.waiting.items())},
+                "noted": self.noted,
+                "looked_at": self.looked_at,
             }
         )
 
@@ -152,6 +166,8 @@ class JobCursor:
                 float(data["reached_at"]),
                 frozenset(int(job_id) for job_id in data["handled"]),
                 {int(key): Waiting(str(where), float(since)) for key, (where, since) in data["waiting"].items()},
+                int(data.get("noted", 0)),
+                float(data.get("looked_at", 0)),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             return None

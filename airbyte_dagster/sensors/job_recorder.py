@@ -1,4 +1,4 @@
-"""One tick over a workspace's jobs: what has ended since the last one, told as events of the assets it is about.
+"""One tick over a workspace's jobs: what has ended since the last one becomes events of the assets it is about.
 
 It does not know what assets there are, nor what declared them: `TargetsOf` finds those of a connection.
 """
@@ -14,26 +14,22 @@ import dagster as dg
 
 from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.airbyte.calls import PAGE_SIZE
-from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Job
 from airbyte_dagster.errors import AirbyteDagsterError, Conflict, NotFound
 from airbyte_dagster.resources import AirbyteResource
 from airbyte_dagster.runs.checkpoints import RunsAtWork
-from airbyte_dagster.runs.events import job_events
-from airbyte_dagster.runs.targets import AssetTarget, TargetsOf
+from airbyte_dagster.runs.targets import TargetsOf
 from airbyte_dagster.sensors.connection_book import ConnectionBook
 from airbyte_dagster.sensors.job_cursor import RUN_PATIENCE, JobCursor, Waiting
-from airbyte_dagster.sensors.job_events import AssetEvent, AssetPlan, ConnectionJobs, Tables, is_recorded
-from airbyte_dagster.sensors.job_facts import JobFacts
+from airbyte_dagster.sensors.job_events import AssetEvent, ConnectionJobs
+from airbyte_dagster.sensors.job_writer import WAREHOUSE_SECONDS, JobWriter, Written
+from airbyte_dagster.sensors.noted import Noted, NotedJobs
 from airbyte_dagster.sensors.tick import TimeLimitedCall
-from airbyte_dagster.sync.tracing import trace_recorded
 from airbyte_dagster.warehouse import Warehouse
 
-#: Dagster gives a tick 60 s: after these no further job is begun, or these after the connections are known, …
+#: Dagster gives a tick 60 s: after these no further job is begun, or these after the connections are known.
 _BUDGET_SECONDS = 15.0
 _LEAST_SECONDS = 5.0
-#: … and this long the warehouse is waited for.
-_WAREHOUSE_SECONDS = 10.0
 #: Jobs of runs that ended without recording them, asked for one by one in a tick.
 _MOST_RELEASED = 20
 
@@ -45,8 +41,8 @@ class Outcome:
     Attributes:
         cursor: For the next tick.
         summary: One sentence for people.
-        events: To be written, in this order.
-        to_check: Assets whose checks are to run then, with the job that is the reason.
+        events: What was written, in this order.
+        to_check: Assets whose checks are to run now, with the job that is the reason.
     """
 
     cursor: JobCursor
@@ -62,6 +58,8 @@ class JobRecorder:
 
     Args:
         targets_of: Finds the assets of a connection.
+        poll_interval: Seconds between two looks at Airbyte, where notices report what has ended; it is looked at with
+            every tick by default, and while something is left or waited for.
         clock: Monotonic seconds.
         now: Epoch seconds.
     """
@@ -70,11 +68,13 @@ class JobRecorder:
         self,
         targets_of: TargetsOf,
         *,
+        poll_interval: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._book = ConnectionBook(targets_of, clock=clock)
-        self._limited = TimeLimitedCall(_WAREHOUSE_SECONDS)
+        self._limited = TimeLimitedCall(WAREHOUSE_SECONDS)
+        self._poll_interval = poll_interval
         self._clock = clock
         self._now = now
         self._workspace: tuple[AirbyteClient, str | None, str] | None = None
@@ -87,8 +87,9 @@ class JobRecorder:
         cursor_text: str | None,
         *,
         warn: Callable[[str], None],
+        notes: NotedJobs | None = None,
     ) -> Outcome:
-        """Look what has changed.
+        """Look what has changed, and record it.
 
         Args:
             airbyte: Where the jobs are.
@@ -96,40 +97,45 @@ class JobRecorder:
             instance: Where runs and events are.
             cursor_text: What the last tick left.
             warn: Takes one line for people.
+            notes: What a receiver of notices has recorded for this sensor.
 
         Raises:
             AirbyteDagsterError: Airbyte can't be asked; the next tick is to begin with the same cursor.
         """
+        cursor = JobCursor.from_json(cursor_text) if cursor_text else None
+        noted = notes.since(cursor.noted if cursor else 0) if notes else Noted()
+        now = self._now()
+        if cursor is not None:
+            cursor = cursor.with_noted(noted.jobs, noted.last)
+            if not cursor.waiting and 0 <= now - cursor.looked_at < self._poll_interval:
+                return Outcome(cursor, _between(noted), to_check=noted.to_check)
         try:
-            return self._tick(airbyte, warehouse, instance, cursor_text, warn)
+            client = airbyte.tick_client()
+            workspace_id = self._workspace_id(airbyte, client)
+            if cursor is None or cursor.workspace_id != workspace_id:
+                outcome = self._start(client, workspace_id, warn, now, is_anew=bool(cursor_text))
+                return replace(outcome, cursor=outcome.cursor.with_noted((), noted.last))
+            writer = JobWriter(client, workspace_id, instance, warehouse, self._limited, clock=self._clock, warn=warn)
+            outcome = self._look(client, instance, cursor, writer, now)
         except AirbyteDagsterError:
             self._workspace = None  # perhaps there is another one by now
             raise
+        return replace(outcome, to_check={**noted.to_check, **outcome.to_check})
 
-    def _tick(
-        self,
-        airbyte: AirbyteResource,
-        warehouse: Callable[[], Warehouse] | None,
-        instance: dg.DagsterInstance,
-        cursor_text: str | None,
-        warn: Callable[[str], None],
+    def _look(
+        self, client: AirbyteClient, instance: dg.DagsterInstance, cursor: JobCursor, writer: JobWriter, now: float
     ) -> Outcome:
-        began, now = self._clock(), self._now()
-        client = airbyte.tick_client()
-        workspace_id = self._workspace_id(airbyte, client)
-        cursor = JobCursor.from_json(cursor_text) if cursor_text else None
-        if cursor is None or cursor.workspace_id != workspace_id:
-            return self._start(client, workspace_id, warn, now, is_anew=bool(cursor_text))
-        changes = client.changed_jobs(workspace_id, cursor.since)
+        """Ask Airbyte what has ended since the last look, and record it."""
+        began = self._clock()
+        changes = client.changed_jobs(cursor.workspace_id, cursor.since)
         news = cursor.news(changes)
         if not news and not cursor.waiting:
             return Outcome(cursor.moved(changes, done=(), waiting={}, now=now), "No job has ended.")
         ready, waiting, gone = self._unclaimed(client, instance, cursor, news, now)
-        found = self._book.targets(client, workspace_id, {job.connection_id for job in ready})
+        found = self._book.targets(client, cursor.workspace_id, {job.connection_id for job in ready})
         deadline = max(began + _BUDGET_SECONDS, self._clock() + _LEAST_SECONDS)
         seen = _by_connection(changes.jobs)
-        facts = JobFacts(client, workspace_id)
-        done, plans = set(gone), list[AssetPlan]()
+        connections = []
         for connection_id, jobs in _by_connection(ready).items():
             targets = found.get(connection_id)
             if targets is None:
@@ -137,20 +143,13 @@ class JobRecorder:
             others = list(seen.get(connection_id, ()))
             if targets and any(job.id in cursor.waiting for job in jobs):
                 # What came after a job that has waited may lie before what was read now.
-                others += facts.history(connection_id) or ()
-            finished, planned = self._plan(
-                ConnectionJobs(connection_id, jobs, others, waiting.keys(), cursor.floor),
-                targets,
-                instance,
-                facts,
-                Links(client.settings.server_url, workspace_id),
-                deadline=deadline,
-            )
-            done |= {job.id for job in finished}
-            plans += planned
+                others += writer.facts.history(connection_id) or ()
+            connections.append((ConnectionJobs(connection_id, jobs, others, waiting.keys(), cursor.floor), targets))
+        written = writer.write(connections, deadline=deadline, despite=cursor.waiting)
+        done = gone | set(written.done)
         still = {key: cursor.waiting[key] for key in cursor.waiting.keys() - done - waiting.keys()}
         after = cursor.moved(changes, done=done, waiting={**waiting, **still}, now=now)
-        return self._outcome(after, plans, warehouse, warn)
+        return Outcome(after, _summary(written), written.events, written.to_check)
 
     def _start(
         self, client: AirbyteClient, workspace_id: str, warn: Callable[[str], None], now: float, *, is_anew: bool
@@ -190,74 +189,24 @@ class JobRecorder:
                 gone.add(job_id)
         return sorted(ready, key=lambda job: job.id), waiting, gone
 
-    def _plan(
-        self,
-        jobs: ConnectionJobs,
-        targets: Sequence[AssetTarget],
-        instance: dg.DagsterInstance,
-        facts: JobFacts,
-        links: Links,
-        *,
-        deadline: float,
-    ) -> tuple[Sequence[Job], list[AssetPlan]]:
-        """Plan what to record of a connection's jobs, as many of them as there is time for.
-
-        Returns:
-            The jobs that are dealt with, and a plan for each asset.
-        """
-        if not targets:
-            return jobs.finished, []
-        oldest = jobs.finished[0].id
-        recorded = [
-            job_events(instance, target.key, connection_id=jobs.connection_id, since_job=oldest) for target in targets
-        ]
-        finished = []
-        for job in jobs.finished:
-            if not all(is_recorded(events, job) for events in recorded):
-                if self._clock() >= deadline:
-                    break
-                facts.learn(job, targets)
-            finished.append(job)
-        within = replace(jobs, finished=finished, seen=(*jobs.seen, *jobs.finished))
-        return finished, [
-            AssetPlan(target, within, events, facts, links) for target, events in zip(targets, recorded, strict=True)
-        ]
-
-    def _outcome(
-        self,
-        cursor: JobCursor,
-        plans: Sequence[AssetPlan],
-        warehouse: Callable[[], Warehouse] | None,
-        warn: Callable[[str], None],
-    ) -> Outcome:
-        planned = sorted((event for plan in plans for event in plan.events), key=lambda event: event.job.id)
-        refs = {
-            (event.target.key, key): ref
-            for event in planned
-            if event.reads_tables
-            for key, ref in event.target.tables.items()
-        }
-        tables: Tables | None = None
-        if refs and warehouse is not None:
-            try:
-                tables = self._limited.call(lambda: warehouse().inspect(refs))
-            except AirbyteDagsterError as error:
-                warn(f"Syncs were recorded, but what arrived could not be read: {error}")
-        jobs = {event.job.id: event.job for event in planned}
-        trace_recorded(jobs.values())
-        return Outcome(
-            cursor,
-            f"Recorded {_list(jobs)}." if jobs else "No job has ended that is not recorded already.",
-            [event.event(tables) for event in planned],
-            {plan.target.key: plan.to_check for plan in plans if plan.to_check is not None},
-        )
-
 
 def _by_connection(jobs: Sequence[Job]) -> Mapping[str, list[Job]]:
     found = defaultdict(list)
     for job in jobs:
         found[job.connection_id].append(job)
     return found
+
+
+def _summary(written: Written) -> str:
+    if not written.recorded:
+        return "No job has ended that is not recorded already."
+    return f"Recorded {_list(written.recorded)}."
+
+
+def _between(noted: Noted) -> str:
+    if not noted.jobs:
+        return "Airbyte has reported nothing; it is looked at by itself less often than there are ticks."
+    return f"Recorded when Airbyte reported it: {_list(noted.jobs)}."
 
 
 def _list(jobs: Collection[int]) -> str:

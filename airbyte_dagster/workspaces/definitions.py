@@ -44,6 +44,7 @@ def build_workspace_defs(
     max_concurrent_syncs: int | None = None,
     wait: Wait = "inline",
     sync_sensor: bool | None = None,
+    poll_interval_seconds: int | None = None,
     one_op_per_connection: bool = False,
     pool: str | None = None,
     execute: Execute | None = None,
@@ -86,6 +87,8 @@ def build_workspace_defs(
             records their ends: for syncs of many hours.
         sync_sensor: Whether there is a sensor that records what Airbyte syncs by itself, too. It is on from the start
             with ``wait="deferred"``, which needs it; else there is one if you say so.
+        poll_interval_seconds: Time between two looks of that sensor at Airbyte, where a webhook has syncs recorded when
+            they end; with every tick, each half minute, by default.
         one_op_per_connection: Rather than one op for all, for those who want a step for each in Dagster.
         pool: Dagster pool of the ops. A run has no more syncs on their way than the pool has slots.
         execute: A body of one's own around the syncs: takes the context and the results as they come, and yields them
@@ -112,6 +115,7 @@ def build_workspace_defs(
         max_concurrent_syncs=max_concurrent_syncs,
         wait=wait,
         sync_sensor=sync_sensor,
+        poll_interval_seconds=poll_interval_seconds,
         one_op_per_connection=one_op_per_connection,
         pool=pool,
         execute=execute,
@@ -288,6 +292,7 @@ def _sensor(syncs: WorkspaceSyncs) -> dg.SensorDefinition:
         airbyte_key=options.airbyte_key,
         warehouse_key=syncs.warehouse_key,
         minimum_interval_seconds=30,
+        poll_interval_seconds=options.poll_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING if options.is_deferred else dg.DefaultSensorStatus.STOPPED,
         executor=_executor(options),
         description="Records the syncs of the workspace that no run waits for, and checks what they brought.",

@@ -36,6 +36,7 @@ class WorkspaceOptions:
     max_concurrent_syncs: int | None = None
     wait: Wait = "inline"
     sync_sensor: bool | None = None
+    poll_interval_seconds: int | None = None
     one_op_per_connection: bool = False
     pool: str | None = None
     execute: Execute | None = None

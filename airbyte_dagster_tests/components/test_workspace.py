@@ -104,6 +104,7 @@ EVERYTHING = """\
   max_concurrent_syncs: 5
   wait: deferred
   sync_sensor: true
+  poll_interval_seconds: 600
   one_op_per_connection: false
   pool: airbyte
   op: {tags: {team: data}, description: Ours.}
@@ -133,6 +134,7 @@ def test_all_that_python_says_yaml_says(project: Project, capsys: pytest.Capture
     assert component.checks == Checks(moved_something=True)
     assert (component.max_concurrent_syncs, component.wait, component.pool) == (5, "deferred", "airbyte")
     assert (component.sync_sensor, component.one_op_per_connection, component.column_schemas) == (True, False, True)
+    assert component.poll_interval_seconds == 600
     assert (component.airbyte_key, component.warehouse_key) == ("the_airbyte", "the_warehouse")
     assert component.op == OpSettings(tags={"team": "data"}, description="Ours.")
     assert component.defs_state_config.key == "mine"

@@ -161,8 +161,6 @@ class World:
     def tick(self) -> dict[str, dg.AssetCheckEvaluation]:
         """Have the sensor record what has ended since its last tick; the checks that it asks for."""
         data = self._evaluated()
-        for event in data.asset_events:
-            self.instance.report_runless_asset_event(event)
         self.cursor = data.cursor
         if not data.run_requests:
             return {}

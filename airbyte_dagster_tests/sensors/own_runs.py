@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from airbyte_dagster import MotherDuckResource
 from airbyte_dagster.runs.checkpoints import RunCheckpoints
@@ -35,6 +38,25 @@ def end_run(recording: Recording, run_id: str) -> None:
     run = recording.instance.get_run_by_id(run_id)
     assert run
     recording.instance.report_run_failed(run)
+
+
+class Killed(BaseException):
+    """The end of a process, which nothing catches."""
+
+
+@contextmanager
+def killed_after(instance: dg.DagsterInstance, events: int | None) -> Iterator[None]:
+    """End whoever writes events into an instance when so many are written."""
+    real, written = instance.report_runless_asset_event, itertools.count()
+
+    def write(event: Any) -> None:
+        if next(written) == events:
+            raise Killed
+        real(event)
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr(instance, "report_runless_asset_event", write)
+        yield
 
 
 def reports_of(told: Told) -> dict[str, Any]:

@@ -85,15 +85,9 @@ class Recording(logging.Handler):
             context.log.addHandler(self)
             return self.sensor.evaluate_tick(context)
 
-    def write(self, data: SensorExecutionData) -> None:
-        """Write the events of a tick; the cursor is not kept."""
-        for event in data.asset_events:
-            self.instance.report_runless_asset_event(event)
-
     def tick(self) -> SensorExecutionData:
-        """Evaluate the sensor, write its events, keep the cursor."""
+        """Evaluate the sensor, keep the cursor."""
         data = self.evaluate()
-        self.write(data)
         self.cursor = data.cursor
         return data
 

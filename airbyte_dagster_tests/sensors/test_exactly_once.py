@@ -2,7 +2,9 @@
 
 Airbyte starts syncs and resets by itself, and ends them; it shows some ends late. Runs of ours note, start and record
 jobs, all or some of the assets, and crash at any point. Ticks are killed before, within and after the writing of their
-events, and go on in new processes. Airbyte is scripted below HTTP; the instance is Dagster's own, in memory.
+events, and go on in new processes. Notices come in any order, for any job, once or several times, while a tick or
+another notice is being looked into, and receivers are killed, too. Airbyte is scripted below HTTP; the instance is
+Dagster's own, in memory.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import datetime as dt
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -31,7 +34,10 @@ from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.events import synced_metadata, unsuccessful
 from airbyte_dagster.runs.targets import AssetTarget, ConnectionTargets
 from airbyte_dagster.sensors.job_recorder import JobRecorder
+from airbyte_dagster.sensors.sync_sensor import SyncSensor
 from airbyte_dagster.sync.checkpoints import Checkpoint
+from airbyte_dagster.webhook.recorder import NoticeRecorder
+from airbyte_dagster_tests.sensors.own_runs import killed_after
 
 WORKSPACE = "11111111-0000-4000-8000-000000000000"
 SERVER = "http://airbyte.test/api/public/v1"
@@ -56,6 +62,9 @@ def targets_of(connection: records.Connection) -> ConnectionTargets:
     )
 
 
+SENSOR = SyncSensor("syncs", targets_of, [key_of(*pair) for pair in (("c-1", "users"),)], "airbyte", None)
+
+
 @dataclass
 class ServedJob:
     """A job in Airbyte.
@@ -75,12 +84,23 @@ class ServedJob:
 
 @dataclass
 class Airbyte(httpx.BaseTransport):
-    """A server that answers from its list of jobs."""
+    """A server that answers from its list of jobs.
+
+    Attributes:
+        meanwhile: What happens before a request is answered, by the number of the request.
+    """
 
     now: float = 0.0
     jobs: dict[int, ServedJob] = field(default_factory=dict)
+    meanwhile: dict[int, Callable[[], None]] = field(default_factory=dict)
+    requests: int = 0
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests += 1
+        self.meanwhile.pop(self.requests, lambda: None)()
+        return self.respond(request)
+
+    def respond(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/api/public/v1").removeprefix("/api/v1")
         if path == "/jobs":
             return self.answer({"data": self.page(request.url.params)})
@@ -166,6 +186,7 @@ class Recorded(RuleBasedStateMachine):
         self.resource = cast("AirbyteResource", ScriptedResource(client))
         self.runs: list[OurRun] = []
         self.cursor: str | None = None
+        self.notes = SENSOR.notes(self.instance)
         self.restart()
         self.tick(0.0, None, restarts=False)
 
@@ -283,18 +304,57 @@ class Recorded(RuleBasedStateMachine):
     def restart(self) -> None:
         self.recorder = JobRecorder(targets_of, clock=lambda: self.airbyte.now, now=lambda: self.airbyte.now + 1e9)
 
-    @rule(seconds=st.floats(0, 40), killed_after=st.one_of(st.none(), st.integers(0, 3)), restarts=st.booleans())
-    def tick(self, seconds: float, killed_after: int | None, restarts: bool) -> None:
-        """Tick after some time; perhaps killed when so many events are written, before the cursor is kept."""
+    @rule(
+        seconds=st.floats(0, 40),
+        killed=st.one_of(st.none(), st.integers(0, 3)),
+        restarts=st.booleans(),
+        meanwhile=st.one_of(st.none(), st.tuples(st.integers(1, 5), st.integers(1, 9))),
+    )
+    def tick(
+        self, seconds: float, killed: int | None, restarts: bool, meanwhile: tuple[int, int] | None = None
+    ) -> None:
+        """Tick after some time; perhaps killed when so many events are written, or before the cursor is kept.
+
+        Meanwhile, at some request of the tick, a notice of some job may come.
+        """
         self.airbyte.now += seconds
-        outcome = self.recorder.tick(self.resource, None, self.instance, self.cursor, warn=lambda _text: None)
-        for event in outcome.events[:killed_after]:
-            self.instance.report_runless_asset_event(event)
-        if killed_after is None:
-            self.cursor = outcome.cursor.to_json()
-            assert len(self.cursor) < 4000
+        self.at_request(meanwhile)
+        with killed_after(self.instance, killed):
+            outcome = self.recorder.tick(
+                self.resource, None, self.instance, self.cursor, warn=lambda _text: None, notes=self.notes
+            )
+            if killed is None:
+                self.cursor = outcome.cursor.to_json()
+                assert len(self.cursor) < 4000
+        self.airbyte.meanwhile.clear()
         if restarts:
             self.restart()
+
+    @precondition(lambda self: bool(self.airbyte.jobs))
+    @rule(
+        data=st.data(),
+        killed=st.one_of(st.none(), st.integers(0, 2)),
+        meanwhile=st.one_of(st.none(), st.tuples(st.integers(1, 6), st.integers(1, 9))),
+    )
+    def a_notice_comes(self, data: st.DataObject, killed: int | None, meanwhile: tuple[int, int] | None) -> None:
+        """Of any job, in whatever state; another receiver may get one while this one asks Airbyte."""
+        job = data.draw(st.sampled_from(list(self.airbyte.jobs)))
+        self.at_request(meanwhile)
+        with killed_after(self.instance, killed):
+            self.receiver().record(job)
+        self.airbyte.meanwhile.clear()
+
+    def at_request(self, what: tuple[int, int] | None) -> None:
+        if what is not None:
+            number, job = what
+            self.airbyte.meanwhile[self.airbyte.requests + number] = lambda: self.other_notice(job)
+
+    def other_notice(self, job: int) -> None:
+        if job in self.airbyte.jobs:
+            self.receiver().record(job)
+
+    def receiver(self) -> NoticeRecorder:
+        return NoticeRecorder(SENSOR, self.resource, None, self.instance, clock=lambda: self.airbyte.now)
 
     # What holds
 

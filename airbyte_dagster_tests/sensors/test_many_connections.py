@@ -21,7 +21,7 @@ TIME = 1_700_000_000.0
 
 
 class Many:
-    """The server, and ticks over it whose events are written."""
+    """The server, and ticks over it."""
 
     def __init__(self, server: RunningAirbyte, instance: dg.DagsterInstance, ours: Sequence[int]) -> None:
         self.server = server
@@ -42,9 +42,13 @@ class Many:
         outcome = self.recorder.tick(self.airbyte, warehouse, self.instance, self.cursor, warn=lambda _text: None)
         self.calls = Counter({**Counter(paths), "all": client.calls - before})
         self.cursor = outcome.cursor.to_json()
-        for event in outcome.events:
-            self.instance.report_runless_asset_event(event)
         return outcome
+
+
+@pytest.fixture(autouse=True)
+def _all_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the disk is."""
+    monkeypatch.setattr("airbyte_dagster.sensors.job_writer._WRITING_SECONDS", 600.0)
 
 
 @pytest.fixture
@@ -138,3 +142,15 @@ def test_a_backlog_of_weeks(server: RunningAirbyte, instance: dg.DagsterInstance
 
     records = instance.fetch_materializations(dg.AssetKey(["pipeline_7", "users"]), limit=10).records
     assert len(records) == 5
+
+
+def test_others_are_held_up_for_a_time_only(
+    server: RunningAirbyte, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where writing takes long, the rest comes with the next ticks, nothing twice."""
+    monkeypatch.setattr("airbyte_dagster.sensors.job_writer._WRITING_SECONDS", 0.0)
+    many = Many(server, instance, range(3))
+    many.tick()
+    end_jobs(server, range(3), at=TIME, apart=1)
+
+    assert [len(many.tick().events) for _ in range(4)] == [1, 1, 1, 0]

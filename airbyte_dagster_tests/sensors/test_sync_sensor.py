@@ -274,6 +274,8 @@ def test_definition(airbyte: RunningAirbyte) -> None:
         build_airbyte_sync_sensor([])
     with pytest.raises(ConfigurationError, match="no name of a sensor"):
         build_airbyte_sync_sensor([pipeline], name="my sensor")
+    with pytest.raises(ConfigurationError, match=r"poll_interval_seconds .* is 29, less than the 30 s between"):
+        build_airbyte_sync_sensor([pipeline], poll_interval_seconds=29)
 
 
 def test_a_pipeline_without_checks(airbyte: RunningAirbyte, instance: dg.DagsterInstance, api: Api) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from airbyte_dagster import logs
@@ -113,3 +115,32 @@ def test_dev(tmp_path: Path) -> None:
     assert any(record["logger"] == "dagster-webserver" for record in records), dev.output
     assert any("Dagster UI at" in record["message"] for record in records)
     assert server.client_secret not in dev.output
+
+
+def test_webhook_serve(tmp_path: Path) -> None:
+    """What it listens on; its log, and no secret, of the environment's or of its address."""
+    secret = "planted-in-the-address-of-the-receiver"
+    (tmp_path / "home").mkdir()
+    commands = Commands(tmp_path / "home")
+    with running_local_airbyte(tmp_path / "airbyte", allow_paths=[tmp_path]) as server:
+        commands.environment |= {
+            "AIRBYTE_SERVER_URL": server.server_url,
+            "AIRBYTE_CLIENT_ID": server.client_id,
+            "AIRBYTE_CLIENT_SECRET": server.client_secret,
+            "AIRBYTE_WEBHOOK_SECRET": secret,
+        }
+        process = commands.start("webhook", "serve", "--port", "0", "--log-format", "json")
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Listens for" in line:
+                url = line.split(" at ")[1].split('"')[0]
+                assert httpx.post(f"{url}/notices/{secret}", content=b"no notice").is_client_error
+                process.send_signal(signal.SIGINT)
+        process.wait()
+    records = records_of("".join(lines))
+
+    assert any("Listens for Airbyte's notices at http://127.0.0.1:" in record["message"] for record in records)
+    assert process.returncode == 0
+    assert not {text for text in (secret, server.client_secret) if text in "".join(lines)}

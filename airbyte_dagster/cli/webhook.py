@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,8 @@ from airbyte_dagster.cli.environment import find_airbyte, names_an_airbyte, prep
 from airbyte_dagster.cli.local_server import running_local_environment
 from airbyte_dagster.cli.options import FILE, HOME, MODULE, check_one_of
 from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.logs import LogFormat, log_as_json, log_format_option
+from airbyte_dagster.output import Facts, FactsCommand
 from airbyte_dagster.paths import HOME_VARIABLE
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ _SECRET_FILE = click.option(
     help="File with the secret of the address. [default: AIRBYTE_WEBHOOK_SECRET_FILE, or the secret itself in "
     "AIRBYTE_WEBHOOK_SECRET]",
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON, and nothing else.")
 
 
 @click.group()
@@ -51,7 +51,17 @@ def webhook() -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8010, show_default=True, help="The port; 0 takes a free one."
 )
-def serve(*, home: Path, module: str | None, file: Path | None, secret_file: Path | None, host: str, port: int) -> None:
+@log_format_option
+def serve(
+    *,
+    home: Path,
+    module: str | None,
+    file: Path | None,
+    secret_file: Path | None,
+    host: str,
+    port: int,
+    log_format: LogFormat,
+) -> None:
     """Receive notices, and record their syncs, until Ctrl-C.
 
     It records for the assets of the sync sensors (build_airbyte_sync_sensor, or sync_sensor=True of a workspace) in
@@ -65,15 +75,22 @@ def serve(*, home: Path, module: str | None, file: Path | None, secret_file: Pat
 
     secret = find_secret(secret_file)
     _prepare(home.absolute(), is_own=not (module or file))
+    from airbyte_dagster.airbyte.redaction import redact, secrets_of  # noqa: PLC0415
     from airbyte_dagster.cli.code_location import load_definitions  # noqa: PLC0415 - loads Dagster
     from airbyte_dagster.webhook import build_webhook_app, serving  # noqa: PLC0415 - loads Dagster
 
-    serving.log_to_terminal()
+    if log_format == "json":
+        hidden = [*secrets_of(dict(os.environ)), secret]
+        log_as_json(lambda text: redact(text, hidden))
+        say = logging.getLogger("airbyte_dagster.webhook").info
+    else:
+        serving.log_to_terminal()
+        say = click.echo
     app = build_webhook_app(load_definitions(module or (None if file else _OWN_MODULE), file), secret=secret)
-    serving.serve(app, host, port, say=click.echo)
+    serving.serve(app, host, port, say=say)
 
 
-@webhook.command()
+@webhook.command(cls=FactsCommand)
 @click.argument("url", metavar="URL")
 @HOME
 @MODULE
@@ -82,7 +99,7 @@ def serve(*, home: Path, module: str | None, file: Path | None, secret_file: Pat
 @click.option("--forward", is_flag=True, help="Have the receiver hand each notice on to where they went before.")
 def register(
     *, url: str, home: Path, module: str | None, file: Path | None, secret_file: Path | None, forward: bool
-) -> None:
+) -> Facts:
     """Have Airbyte post the notices of syncs to a receiver.
 
     URL is the receiver's address as Airbyte reaches it, without the secret, such as https://hooks.example.com. The
@@ -96,20 +113,26 @@ def register(
     from airbyte_dagster.webhook.secret import find_secret  # noqa: PLC0415
 
     secret = find_secret(secret_file)
-    for client, workspace in _workspaces(home.absolute(), module, file):
-        found, untried = registration.register(client, workspace, url, secret, forward=forward)
-        _show(workspace, found)
-        if untried:
-            click.echo(f"! The receiver can't be tried from here: {untried} Airbyte has to reach it.")
+    found = [
+        (workspace, *registration.register(client, workspace, url, secret, forward=forward))
+        for client, workspace in _workspaces(home.absolute(), module, file)
+    ]
+
+    def show() -> None:
+        for workspace, events, untried in found:
+            _show(workspace, events)
+            if untried:
+                click.echo(f"! The receiver can't be tried from here: {untried} Airbyte has to reach it.")
+
+    return _facts([{**_record(workspace, events), "untried": untried} for workspace, events, untried in found], show)
 
 
-@webhook.command()
+@webhook.command(cls=FactsCommand)
 @HOME
 @MODULE
 @FILE
 @_SECRET_FILE
-@_JSON
-def status(*, home: Path, module: str | None, file: Path | None, secret_file: Path | None, as_json: bool) -> None:
+def status(*, home: Path, module: str | None, file: Path | None, secret_file: Path | None) -> Facts:
     """Show where the notices of a workspace's syncs go. Secrets of addresses are left out."""
     from airbyte_dagster.webhook import registration  # noqa: PLC0415 - loads Dagster
     from airbyte_dagster.webhook.secret import FILE_VARIABLE, SECRET_VARIABLE, find_secret  # noqa: PLC0415
@@ -120,33 +143,59 @@ def status(*, home: Path, module: str | None, file: Path | None, secret_file: Pa
         (workspace, registration.status(workspace, secret))
         for _, workspace in _workspaces(home.absolute(), module, file)
     ]
-    if as_json:
-        record = [
-            {"workspaceId": workspace.id, "events": [asdict(item) for item in events]} for workspace, events in found
-        ]
-        click.echo(json.dumps({"workspaces": record}, indent=2))
-        return
-    for workspace, events in found:
-        _show(workspace, events)
+    return _facts([_record(*item) for item in found], lambda: [_show(*item) for item in found])
 
 
-@webhook.command()
+@webhook.command(cls=FactsCommand)
 @HOME
 @MODULE
 @FILE
 @_SECRET_FILE
-def unregister(*, home: Path, module: str | None, file: Path | None, secret_file: Path | None) -> None:
+def unregister(*, home: Path, module: str | None, file: Path | None, secret_file: Path | None) -> Facts:
     """Take a receiver's address out of Airbyte; what it handed notices on to gets them by itself again."""
     from airbyte_dagster.webhook import registration  # noqa: PLC0415 - loads Dagster
     from airbyte_dagster.webhook.secret import find_secret  # noqa: PLC0415
 
     secret = find_secret(secret_file)
-    for client, workspace in _workspaces(home.absolute(), module, file):
-        found = registration.unregister(client, workspace, secret)
-        if found is None:
-            click.echo(f"Workspace {workspace.name!r} ({workspace.id}): no notices go to a receiver with this secret.")
-        else:
-            _show(workspace, found)
+    found = [
+        (workspace, registration.unregister(client, workspace, secret))
+        for client, workspace in _workspaces(home.absolute(), module, file)
+    ]
+
+    def show() -> None:
+        for workspace, events in found:
+            if events is None:
+                click.echo(
+                    f"Workspace {workspace.name!r} ({workspace.id}): no notices go to a receiver with this secret."
+                )
+            else:
+                _show(workspace, events)
+
+    records = [
+        {
+            **_record(workspace, registration.status(workspace, secret) if events is None else events),
+            "removed": events is not None,
+        }
+        for workspace, events in found
+    ]
+    return _facts(records, show)
+
+
+def _facts(records: Sequence[Mapping[str, object]], show: Callable[[], object]) -> Facts:
+    return Facts({"workspaces": records}, show)
+
+
+def _record(workspace: Workspace, events: Sequence[EventStatus]) -> dict[str, object]:
+    told = [
+        {
+            "event": item.event,
+            "receiver": item.receiver,
+            "address": item.address,
+            "forwardsTo": item.forwards_to,
+        }
+        for item in events
+    ]
+    return {"workspaceId": workspace.id, "events": told}
 
 
 def _prepare(home: Path, *, is_own: bool) -> None:

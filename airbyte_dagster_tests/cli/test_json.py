@@ -27,6 +27,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 EXEMPT = {
     "dev": "runs until it is interrupted; --log-format json is for programs",
     "local serve": "runs until it is interrupted; --log-format json is for programs",
+    "webhook serve": "runs until it is interrupted; --log-format json is for programs",
     "local logs": "passes on, as it is and endlessly with --follow, what a connector has printed",
 }
 

@@ -87,8 +87,8 @@ def test_status(environment: dict[str, str], airbyte: RunningAirbyte, api: Api) 
     printed = CliRunner().invoke(webhook, ["status", "--json"], env=environment)
     shown = CliRunner().invoke(webhook, ["status"], env={**environment, "AIRBYTE_WEBHOOK_SECRET": ""})
 
-    none = {"event": "success", "receiver": "none", "address": None, "forwards_to": None}
-    ours = {"event": "failure", "receiver": "this", "address": "https://x", "forwards_to": "https://slack.example/…"}
+    none = {"event": "success", "receiver": "none", "address": None, "forwardsTo": None}
+    ours = {"event": "failure", "receiver": "this", "address": "https://x", "forwardsTo": "https://slack.example/…"}
     assert json.loads(printed.output) == {"workspaces": [{"workspaceId": api.workspace_id, "events": [none, ours]}]}
     assert "success: nowhere" in shown.output
     assert "to a receiver at https://x, whose secret is not the one given here, which hands" in shown.output

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,15 +31,9 @@ def reader(tmp_path: Path) -> Iterator[Shell]:
     made.wait_until_none_is_left()
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @contextmanager
-def typed(reader: Shell, block: str) -> Iterator[subprocess.Popen[str]]:
-    """Type a block that goes on until Ctrl-C; it has its first line of output."""
+def typed(reader: Shell, block: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Type a block that goes on until Ctrl-C; its process, and the port that it listens on."""
     log = reader.home / "receiver.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -55,7 +48,9 @@ def typed(reader: Shell, block: str) -> Iterator[subprocess.Popen[str]]:
     try:
         wait_for(lambda: process.poll() is not None or "Listens for" in log.read_text(), log.read_text)
         assert process.poll() is None, log.read_text()
-        yield process
+        found = re.search(r"Listens for .* at http://127\.0\.0\.1:(\d+)", log.read_text())
+        assert found, log.read_text()
+        yield process, found[1]
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
@@ -65,7 +60,6 @@ def typed(reader: Shell, block: str) -> Iterator[subprocess.Popen[str]]:
 def test_the_page_can_be_followed(reader: Shell) -> None:
     """A foreign sync is in Dagster; the secret of the address is in no output and on no command line."""
     serve, register, unregister = [block for page, block in blocks("sh") if page == "webhook.md"]
-    port = str(free_port())
     prelude = "\n".join(serve.splitlines()[:2])
 
     def types(block: str) -> str:
@@ -75,7 +69,7 @@ def test_the_page_can_be_followed(reader: Shell) -> None:
         warehouse = str(reader.home / "noticed.duckdb")
         streams = ["users", "purchases"]
         connection = api.connection(api.source(count=9), api.destination(warehouse), streams, name="shop")
-        with typed(reader, serve.replace("8010", port)) as receiver:
+        with typed(reader, f"{serve.rstrip()} --port 0") as (receiver, port):
             secret = (reader.home / "webhook-secret").read_text().strip()
             assert (reader.home / "webhook-secret").stat().st_mode & 0o077 == 0
             registered, shown = types(register.splitlines()[0]), types(register.splitlines()[1])

@@ -16,7 +16,7 @@ _FOR_PROGRAMS = {
 }
 """The variables that a program gets, with those that begin with ``LC_``; any other may hold a secret."""
 _FOR_UV = ("UV_", "XDG_", "PYENV_")
-"""How those begin that uv gets besides: of an index of one's own, of where it keeps what it loads, of where Pythons are."""
+"""How those begin that uv gets besides: for an index of one's own, its cache, and where Pythons are."""
 _ALSO_FOR_UV = {"TMPDIR", "NETRC", "CC", "CXX", "CFLAGS", "LDFLAGS"}
 
 

@@ -86,7 +86,13 @@ class SecretFieldsResource(dg.ConfigurableResource[Any]):
 
     @classmethod
     def configure_at_launch(cls, **kwargs: Any) -> PartialResource[Any]:
-        """Return the resource with some fields left to the run config."""
+        """Return the resource with some fields left to the run config.
+
+        Raises:
+            ConfigurationError: As of the class.
+        """
+        for name, value in kwargs.items():
+            cls._check_given(name, value)
         return _SecretPartial(cls, kwargs, cls._held(kwargs))
 
     def _with_updated_values(self, values: Mapping[str, Any] | None) -> Any:

@@ -55,11 +55,15 @@ def pipeline(name: str, root: Path, port: int) -> AirbytePipeline:
     """A pipeline from the tiny connector to PostgreSQL."""
     rows = {"items": [{"id": number, "name": f"Item {number}"} for number in range(3)]}
     key: Any = _KEY if name == "broken" else dg.EnvVar(API_KEY_VARIABLE)
-    how = {"good": {"wait_for": str(gate_of(root))}, "broken": {"fail_after": 1}, "locked": {}}[name]
+    hows: dict[str, dict[str, Any]] = {
+        "good": {"wait_for": str(gate_of(root))},
+        "broken": {"fail_after": 1},
+        "locked": {},
+    }
     return AirbytePipeline(
         name=name,
         source=Source(
-            name=f"{name} source", configuration={"sourceType": "tiny", "streams": rows, "api_key": key, **how}
+            name=f"{name} source", configuration={"sourceType": "tiny", "streams": rows, "api_key": key, **hows[name]}
         ),
         destination=Destination(
             name=f"{name} destination",

@@ -37,8 +37,9 @@ def forms(secret: str) -> set[str]:
 
 def found_in(texts: Iterable[Text], secrets: Iterable[str]) -> set[tuple[str, str]]:
     """Where secrets are in texts: pairs of a place and a secret."""
-    wanted = [(secret, forms(secret)) for secret in secrets]
-    return {(where, secret) for where, text in texts for secret, ways in wanted if any(way in text for way in ways)}
+    by_form = {form: secret for secret in secrets for form in forms(secret)}
+    any_form = re.compile("|".join(re.escape(form) for form in sorted(by_form, key=len, reverse=True)))
+    return {(where, by_form[match[0]]) for where, text in texts for match in any_form.finditer(text)}
 
 
 def texts_of(directory: Path) -> Iterator[Text]:
@@ -96,7 +97,7 @@ class Processes:
         every: Seconds between two looks.
     """
 
-    def __init__(self, roots: Callable[[], Iterable[int]], *, every: float = 0.1) -> None:
+    def __init__(self, roots: Callable[[], Iterable[int]], *, every: float = 0.5) -> None:
         self.command_lines: set[str] = set()
         self.environments: dict[str, set[str]] = {}
         self._roots = roots

@@ -125,9 +125,7 @@ def test_addresses_without_a_secret_are_taken() -> None:
         assert MotherDuckResource(database=database).database == database
 
 
-@pytest.mark.parametrize(
-    "declaration", sorted(declarations(), key=lambda item: item.__name__), ids=lambda item: item.__name__
-)
+@pytest.mark.parametrize("declaration", sorted(declarations(), key=str), ids=str)
 def test_what_is_declared_shows_no_field_that_may_hold_anything(declaration: Any) -> None:
     """A configuration, secrets, headers: whatever takes any value is left out of the text of what is declared."""
     takes_anything = [

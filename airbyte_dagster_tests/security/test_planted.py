@@ -27,16 +27,8 @@ class Lived:
     def _live(self) -> None:
         stack = self.stack
         good, others = stack.launch("sync_good"), stack.launch("sync_others")
-        with stack.server.api() as api:
-            # The source waits after its first row: connector and worker are there to be looked at.
-            stack.eventually(
-                lambda: [
-                    job
-                    for job in api.ok("GET", "/jobs")["data"]
-                    if job["status"] == "running" and job.get("rowsSynced") == 1
-                ],
-                "a row of good",
-            )
+        # The source waits after its first row: connector and worker are there to be looked at.
+        stack.eventually(self._is_reading_good, "a row of good")
         self.processes.look()
         location.gate_of(stack.root).touch()
         broken, locked, touched = (stack.launch(job) for job in ("sync_broken", "sync_locked", "touch_all"))
@@ -49,6 +41,12 @@ class Lived:
         stack.command("export", "*", "-o", str(stack.root / "exported"))
         stack.command("local", "status", "--home", str(stack.server.home.root))
         stack.until_recorded("other/items")
+
+    def _is_reading_good(self) -> bool:
+        with self.stack.server.api() as api:
+            ids = {item["connectionId"]: item["name"] for item in api.ok("GET", "/connections")["data"]}
+            jobs = api.ok("GET", "/jobs")["data"]
+        return any(ids.get(job["connectionId"]) == "good" and job.get("rowsSynced") == 1 for job in jobs)
 
 
 @pytest.fixture(scope="module")

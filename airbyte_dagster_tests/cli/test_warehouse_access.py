@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,13 @@ from airbyte_dagster_tests.warehouse import mariadb
 pytestmark = pytest.mark.xdist_group("rights")
 
 _PASSWORD = "PLANTED-password"
-#: As docs/security.md has them.
-_READER = """
-CREATE ROLE {name} LOGIN PASSWORD '{password}';
-GRANT USAGE ON SCHEMA raw TO {name};
-GRANT SELECT ON ALL TABLES IN SCHEMA raw TO {name};
-ALTER DEFAULT PRIVILEGES IN SCHEMA raw GRANT SELECT ON TABLES TO {name};
-"""
+
+
+def grants_of(product: str, name: str) -> str:
+    """The statements of docs/security.md for a reader of this name."""
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    (block,) = re.findall(rf"^```sql\n-- {product}[^\n]*\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return re.sub(r"\breader\b", name, block).replace("…", _PASSWORD)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def postgres() -> Iterator[Postgres]:
             CREATE SCHEMA raw;
             CREATE TABLE raw.users (id int, _airbyte_extracted_at timestamptz);
             CREATE TABLE raw."Odd Name" (id int);
-            {_READER.format(name="reader", password=_PASSWORD)}
+            {grants_of("PostgreSQL", "reader")}
             CREATE ROLE owner LOGIN PASSWORD '{_PASSWORD}';
             ALTER TABLE raw.users OWNER TO owner;
             GRANT USAGE ON SCHEMA raw TO owner;
@@ -78,7 +79,7 @@ def resource_for(postgres: Postgres, user: str, password: str = _PASSWORD) -> Po
     ],
 )
 def test_rights_of_a_role_of_postgresql(postgres: Postgres, user: str, status: Status, words: str, advice: str) -> None:
-    """One with the grants of the docs may read and no more; one that owns a table, may create, or sees none is told."""
+    """One with the grants of the docs may read, and no more; one that owns, may create or sees nothing is a warning."""
     found = judged(resource_for(postgres, user))
 
     assert found
@@ -109,11 +110,12 @@ def test_a_table_that_comes_later_can_be_read(postgres: Postgres) -> None:
 def test_rights_of_a_user_of_mariadb() -> None:
     """Its own list of grants says it: one that may select, one that may insert besides, one that may do all."""
     with mariadb.running_mariadb() as port:
-        for name, granted in {"reader": "SELECT", "writer": "SELECT, INSERT (id), DROP", "owner": "ALL"}.items():
+        mariadb.query(port, "CREATE TABLE raw.users (id INT)")
+        mariadb.query(port, *filter(None, map(str.strip, grants_of("MySQL", "reader").split(";"))))
+        for name, granted in {"writer": "SELECT, INSERT (id), DROP", "owner": "ALL"}.items():
             where = "raw.*" if name != "writer" else "raw.users"
             mariadb.query(
                 port,
-                "CREATE TABLE IF NOT EXISTS raw.users (id INT)",
                 f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY '{_PASSWORD}'",
                 f"GRANT {granted} ON {where} TO {name}@'127.0.0.1'",
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -135,11 +134,3 @@ class Processes:
     ) -> None:
         self._over.set()
         self._thread.join()
-
-
-def read_sqlite(path: Path, query: str) -> list[tuple[Any, ...]]:
-    """The rows of a query."""
-    with sqlite3.connect(path) as connection:
-        rows = connection.execute(query).fetchall()
-    connection.close()
-    return rows

@@ -23,6 +23,7 @@ from airbyte_dagster import (
     build_pipeline_defs,
     build_workspace_defs,
 )
+from airbyte_dagster.sensors import build_file_sensor, build_watermark_sensor
 from airbyte_dagster_tests.security.fields import resource_classes, values_of
 from airbyte_dagster_tests.security.looking import planted
 
@@ -33,8 +34,10 @@ PASSWORD_VARIABLE = "SECURITY_TEST_PASSWORD"
 API_KEY_VARIABLE = "SECURITY_TEST_API_KEY"
 HEADER_VARIABLE = "SECURITY_TEST_HEADER"
 #: What stands in this code as it is.
-IN_CODE = [planted(name) for name in ("header-in-code", "key-in-code", "wrong-password", "unused")]
-_HEADER, _KEY, _WRONG_PASSWORD, _UNUSED = IN_CODE
+IN_CODE = [
+    planted(name) for name in ("header-in-code", "key-in-code", "wrong-password", "file-password", "file-header")
+]
+_HEADER, _KEY, _WRONG_PASSWORD, _FILE_PASSWORD, _FILE_HEADER = IN_CODE
 PIPELINES = ("good", "broken", "locked")
 #: The connection that is there before any definition is loaded.
 OTHER = "other"
@@ -79,6 +82,22 @@ def touch() -> None:
     """Do nothing."""
 
 
+def sensors(port: int) -> list[dg.SensorDefinition]:
+    """Sensors that are on, and can't reach what they watch: their ticks say why."""
+    on: dict[str, Any] = {"target": "touch_all", "default_status": dg.DefaultSensorStatus.RUNNING}
+    return [
+        build_file_sensor(
+            "files",
+            f"http://someone:{_FILE_PASSWORD}@127.0.0.1:1/*.csv",
+            storage_options={"headers": {"X-Key": _FILE_HEADER}},
+            **on,
+        ),
+        build_watermark_sensor(
+            "rows", "SELECT 1", url=f"postgresql+psycopg://airbyte:{_WRONG_PASSWORD}@127.0.0.1:{port}/postgres", **on
+        ),
+    ]
+
+
 def build(root: Path, port: int) -> dg.Definitions:
     """All definitions."""
     airbyte = AirbyteResource.from_env(
@@ -112,7 +131,7 @@ def build(root: Path, port: int) -> dg.Definitions:
             state_path=root / "workspace.json",
             wait="deferred",
         ),
-        dg.Definitions(jobs=[touch_all], resources=every),
+        dg.Definitions(jobs=[touch_all], resources=every, sensors=sensors(port)),
     )
 
 

@@ -16,9 +16,11 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from airbyte_dagster.local import settings
 from airbyte_dagster_tests.acceptance.stack import DagsterStack
 from airbyte_dagster_tests.command_line import PATIENCE
 from airbyte_dagster_tests.daemon.stack import DagsterProcesses
+from airbyte_dagster_tests.http_server import HttpServer, Reply
 from airbyte_dagster_tests.local.postgresql import PASSWORD, Postgres, running_postgres
 from airbyte_dagster_tests.local.processes import ServerProcess
 from airbyte_dagster_tests.security import location
@@ -74,8 +76,10 @@ class Stack(DagsterStack):
         root: Path,
         variables: dict[str, str],
         environment: dict[str, str],
+        notices: HttpServer,
     ) -> None:
         DagsterProcesses.__init__(self, instance, root / "dagster", environment, _MODULE)
+        self._notices = notices
         self.server, self.postgres, self.root, self.variables = server, postgres, root, variables
         self.output: dict[str, str] = {}
         self._port = free_port()
@@ -151,6 +155,21 @@ class Stack(DagsterStack):
             for job in api.ok("GET", "/jobs", params={"limit": 100})["data"]:
                 yield f"debug info of {job['jobId']}", str(api.debug(int(job["jobId"])))
 
+    def sent(self) -> Iterator[Text]:
+        """The notices that local Airbyte has sent."""
+        for request in self._notices.requests:
+            yield "notice", f"{request.path} {request.headers} {request.body.decode()}"
+
+    def skipped(self, sensor: str) -> str:
+        """Why a sensor did nothing, once a tick of it has said so."""
+
+        def found() -> str | None:
+            state = next((one for one in self.instance.all_instigator_state() if one.name == sensor), None)
+            ticks = self.instance.get_ticks(state.instigator_origin_id, state.selector_id) if state else []
+            return next((tick.skip_reason for tick in ticks if tick.skip_reason), None)
+
+        return self.eventually(found, f"a tick of {sensor}")
+
     def stored(self) -> Iterator[Text]:
         """All files below the root, and all of both databases."""
         yield from texts_of(self.root)
@@ -183,11 +202,8 @@ def running_stack(root: Path, patch: pytest.MonkeyPatch) -> Iterator[Stack]:
             for name, value in {**variables, "MOTHERDUCK_APIKEY": planted("motherduck")}.items():
                 shell.setenv(name, value)
             server = exits.enter_context(ServerProcess(root / "airbyte"))
-        _connect(server, postgres)
-        found = server.api()
-        from airbyte_dagster.local import settings  # noqa: PLC0415
-
-        found.close()
+        notices = exits.enter_context(HttpServer())
+        _connect(server, postgres, notices)
         environment = {
             **settings.environment(server.home, server.url),
             **variables,
@@ -203,15 +219,19 @@ def running_stack(root: Path, patch: pytest.MonkeyPatch) -> Iterator[Stack]:
             location.PASSWORD_VARIABLE: PASSWORD,
             "AIRBYTE_CLIENT_SECRET": environment["AIRBYTE_CLIENT_SECRET"],
         }
-        stack = Stack(server, postgres, instance, root, secrets, environment)
+        stack = Stack(server, postgres, instance, root, secrets, environment, notices)
         exits.callback(stack.stop)
         stack.start_webserver()
         stack.start_daemon()
         yield stack
 
 
-def _connect(server: ServerProcess, postgres: Postgres) -> None:
+def _connect(server: ServerProcess, postgres: Postgres, notices: HttpServer) -> None:
+    notices.on("POST", "/notices", Reply(200))
+    webhook = {"webhook": {"enabled": True, "url": f"{notices.url}/notices"}}
     with server.api() as api:
+        wanted = {"notifications": {"success": webhook, "failure": webhook}}
+        api.ok("PATCH", f"/workspaces/{api.workspace_id}", json=wanted)
         source = api.source("tiny", streams={"items": [{"id": 1}]}, api_key=planted("other"))
         body: dict[str, Any] = {"name": "other destination", "workspaceId": api.workspace_id}
         configuration = {**location.destination_at(postgres.port), "password": PASSWORD}

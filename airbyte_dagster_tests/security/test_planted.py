@@ -41,6 +41,7 @@ class Lived:
         stack.command("export", "*", "-o", str(stack.root / "exported"))
         stack.command("local", "status", "--home", str(stack.server.home.root))
         stack.until_recorded("other/items")
+        self.reasons = {name: stack.skipped(name) for name in ("files", "rows")}
 
     def _is_reading_good(self) -> bool:
         with self.stack.server.api() as api:
@@ -87,14 +88,18 @@ def test_no_secret_is_stored_but_by_local_airbyte(lived: Lived) -> None:
 
 
 def test_no_secret_is_shown(lived: Lived) -> None:
-    """By local Airbyte's pages and API, by Dagster's UI, by commands."""
+    """By local Airbyte's pages, API and notices, by Dagster's UI, by commands."""
     stack = lived.stack
-    texts = [*stack.pages(), *stack.api_answers(), *stack.graphql_answers(), *stack.output.items()]
+    notices = list(stack.sent())
+    texts = [*stack.pages(), *stack.api_answers(), *stack.graphql_answers(), *stack.output.items(), *notices]
     texts.append(("local Airbyte's output", "".join(stack.server.output)))
 
     assert found_in(texts, stack.secrets) == set()
     shown = "\n".join(text for _, text in texts)
     assert "The tiny source broke" in shown
+    assert len(notices) >= 4
+    assert "127.0.0.1:1" in lived.reasons["files"]
+    assert "password authentication failed" in lived.reasons["rows"]
     assert "password authentication failed" in shown
     findings = json.loads(stack.output["doctor --json"])["findings"]
     assert {item["about"] for item in findings} >= {"Pipeline good", "Pipeline broken", "Pipeline locked"}

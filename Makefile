@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests begin in their own order, the slowest first, and not by how many of them share a worker.
 PYTEST_ARGS ?= -n 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help run dev test test-clients lint format types benchmark screenshots pins clean
+.PHONY: help run dev test test-clients lint format types benchmark screenshots pins dist sbom audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -47,12 +47,28 @@ screenshots: $(VENV)/ready ## Make the pictures of the docs anew
 	@scripts/system-packages chromium=chromium
 	@$(BIN)/python -m scripts.screenshots
 
-pins: $(VENV)/ready ## Renew requirements.txt from pyproject.toml
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --extra local --extra dev \
-		--no-annotate --no-header pyproject.toml -o requirements.txt
+PINNED := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	--no-annotate --no-header
+
+pins: $(VENV)/ready ## Renew the requirements files from pyproject.toml, with hashes
+	$(PINNED) --extra local --extra dev pyproject.toml -o requirements.txt
+	$(PINNED) --group release -o requirements-release.txt
+
+dist: $(VENV)/release-ready ## Build the wheel and the sdist into dist/, and check them
+	@scripts/release dist
+
+sbom: dist ## Write what the wheel is installed with, as CycloneDX, into dist/
+	@scripts/release sbom
+
+audit: $(VENV)/release-ready ## Look for known vulnerabilities of the pinned packages
+	@$(VENV)/release/bin/python scripts/audit.py requirements.txt requirements-release.txt
 
 clean: ## Remove the environment and all that local Airbyte and Dagster keep here
 	rm -rf $(VENV) .airbyte-dagster
 
 $(VENV)/ready: requirements.txt pyproject.toml setup.cfg scripts/environment
 	@scripts/environment $(VENV)
+
+$(VENV)/release-ready: $(VENV)/ready requirements-release.txt
+	@scripts/release environment
+	@touch $@

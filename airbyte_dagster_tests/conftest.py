@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any_machine")
 
-_SLOWEST_GROUPS = ("acceptance", "daemon", "automation", "ui", "warehouses", "pages")
+_SLOWEST_GROUPS = ("secrets", "acceptance", "daemon", "automation", "ui", "warehouses", "pages")
 
 
 @pytest.fixture(autouse=True)

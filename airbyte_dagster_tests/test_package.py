@@ -100,9 +100,9 @@ def test_message_and_guidance_are_one_line_each() -> None:
     assert (error.message, error.guidance, str(error)) == ("a b", "do this.", "a b. do this.")
 
 
-def test_pins_are_names_and_versions_only() -> None:
+def test_pins_of_connectors_are_names_and_versions_only() -> None:
     """No addresses, no paths, no hashes: whoever installs has an index of their own."""
-    for path in (ROOT / "requirements.txt", *(PACKAGE / "local" / "pins").glob("*.txt")):
+    for path in (PACKAGE / "local" / "pins").glob("*.txt"):
         for line in path.read_text().splitlines():
             assert re.fullmatch(r"(#.*|[A-Za-z0-9_.\-]+(\[[\w,-]+\])?==[\w.+!-]+( ; .*)?)", line), (path.name, line)
             assert "://" not in line
@@ -187,8 +187,12 @@ def test_environment_of_make_is_made_with_progress_and_without_a_home_directory(
     project = tmp_path / "project"
     (project / "scripts").mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / "environment", project / "scripts")
-    pin = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("uv=="))
-    (project / "requirements.txt").write_text(f"{pin}\niniconfig==2.1.0\n")
+    pins = (ROOT / "requirements.txt").read_text()
+    blocks = [
+        re.findall(rf"^{name}==.*?[^\\\\]\n", pins, re.MULTILINE | re.DOTALL)
+        for name in ("iniconfig", "setuptools", "uv")
+    ]
+    (project / "requirements.txt").write_text("".join(block for (block,) in blocks))
     (project / "pyproject.toml").write_text('[project]\nname = "nothing"\nversion = "0"\n')
     (project / "nothing.py").touch()
     without = {name: value for name, value in os.environ.items() if not name.startswith(("AIRBYTE_", "XDG_", "UV_C"))}
@@ -203,8 +207,8 @@ def test_environment_of_make_is_made_with_progress_and_without_a_home_directory(
 
     assert made.returncode == 0, made.stdout + made.stderr
     shown = made.stdout[made.stdout.index("Installing the pinned packages\n") :]
-    assert re.search(r"^  Resolved 2 packages in ", shown, re.MULTILINE), shown
-    assert re.search(r"^  Installed 1 package in ", shown, re.MULTILINE), shown
+    assert re.search(r"^  Resolved 3 packages in ", shown, re.MULTILINE), shown
+    assert re.search(r"^  Installed 2 packages in ", shown, re.MULTILINE), shown
     assert "iniconfig" not in shown
     assert (project / ".airbyte-dagster" / "cache" / "uv").is_dir()
     assert (project / ".venv" / "ready").is_file()

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,53 +22,24 @@ from airbyte_dagster import AirbyteResource, MotherDuckResource, SqlWarehouseRes
 from airbyte_dagster_tests.conftest import pipeline_of, resource_of
 from airbyte_dagster_tests.http_server import HttpServer, Reply
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
+from airbyte_dagster_tests.security.looking import assert_nowhere, found_in, texts_of
 
 PLANTED = "PLANTED-in-this-field"
 BASIC = base64.b64encode(f"someone:{PLANTED}".encode()).decode()
 
 
-def texts_of(directory: Path) -> Iterator[tuple[Path, str]]:
-    """Everything readable below a directory; what databases hold compressed too."""
-    for path in sorted(directory.rglob("*")):
-        if path.is_file():
-            content = path.read_bytes()
-            yield path, content.decode("latin-1")
-            if content.startswith(b"SQLite format 3"):
-                yield from ((path, text) for text in _cells(path))
-
-
-def _cells(path: Path) -> Iterator[str]:
-    with sqlite3.connect(path) as connection:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in tables:
-            for row in connection.execute(f'SELECT * FROM "{table}"'):  # noqa: S608
-                for value in row:
-                    if isinstance(value, bytes):
-                        yield _unpacked(value).decode("latin-1")
-
-
-def _unpacked(value: bytes) -> bytes:
-    try:
-        return zlib.decompress(value)
-    except zlib.error:
-        return value
-
-
-def assert_nowhere(secrets: list[str], directory: Path, *texts: str) -> None:
-    found = [(str(path), secret) for path, text in texts_of(directory) for secret in secrets if secret in text] + [
-        ("output", secret) for text in texts for secret in secrets if secret in text
-    ]
-    assert found == []
-
-
 def test_the_search_would_find_a_secret(tmp_path: Path) -> None:
-    """Plain, and compressed in a database, as Dagster stores its snapshots."""
+    """Plain, in base64 after whatever else, and compressed in a database as Dagster and this package store things."""
     (tmp_path / "plain").write_text(f"x{PLANTED}x")
+    for name in ("", "a", "ab"):
+        (tmp_path / f"sent{name}").write_bytes(base64.b64encode(f"{name}:{PLANTED}:x".encode()))
+    packed = zlib.compress(PLANTED.encode())
     with sqlite3.connect(tmp_path / "some.db") as connection:
-        connection.execute("CREATE TABLE t (v BLOB)")
-        connection.execute("INSERT INTO t VALUES (?)", [zlib.compress(PLANTED.encode())])
+        connection.execute("CREATE TABLE t (v, w)")
+        connection.execute("INSERT INTO t VALUES (?, ?)", [packed, f"1\n{base64.b85encode(packed).decode()}"])
 
-    assert {path.name for path, text in texts_of(tmp_path) if PLANTED in text} == {"plain", "some.db"}
+    found = {"plain", "sent", "senta", "sentab", "some.db: t.v", "some.db: t.w"}
+    assert {where for where, _ in found_in(texts_of(tmp_path), [PLANTED])} == found
 
 
 @pytest.mark.parametrize("reference", [False, True], ids=["plain text", "EnvVar"])

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.airbyte.records import Workspace
+from airbyte_dagster.airbyte.roles import LEAST_ROLE, NEEDED_FOR, Right, right_of, roles_in
 from airbyte_dagster.airbyte.workspaces import listed
 from airbyte_dagster.cli.findings import NeedsAttention, Report
 from airbyte_dagster.errors import AirbyteError, BadCredentials, PermissionDenied
 from airbyte_dagster.export import Contents, read_contents
 from airbyte_dagster.resources import AirbyteResource
 
+_Value = TypeVar("_Value")
+
 #: Name of the source that is created and deleted.
 TRIAL = "airbyte_dagster doctor"
-#: Roles that may create and change sources, destinations and connections.
-_WRITERS = frozenset(
-    {
-        *("instance_admin", "organization_admin", "organization_editor"),
-        *("workspace_owner", "workspace_admin", "workspace_editor"),
-    }
-)
 
 
-def examine_airbyte(report: Report, airbyte: AirbyteResource, *, write: bool) -> tuple[Contents, bool] | None:
+def examine_airbyte(
+    report: Report, airbyte: AirbyteResource, *, write: bool, needed: Right = Right.EDIT
+) -> tuple[Contents, bool] | None:
     """Check what a run needs of an Airbyte.
+
+    Args:
+        write: Also create a source and delete it.
+        needed: The most that the definitions do there.
 
     Returns:
         What it has, and whether it is local Airbyte; ``None`` if a step failed that the next ones need.
@@ -44,16 +48,16 @@ def examine_airbyte(report: Report, airbyte: AirbyteResource, *, write: bool) ->
     workspace = report.step("workspace", partial(airbyte.find_workspace, client), lambda it: f"{it.name!r} ({it.id})")
     if workspace is None:
         return None
-    contents = report.step("contents", partial(read_contents, client, workspace), _sizes)
+    contents = report.step("contents", partial(_allowed, Right.READ, partial(read_contents, client, workspace)), _sizes)
     report.step(
         "jobs",
-        partial(client.last_job, workspace.id),
+        partial(_allowed, Right.READ, partial(client.last_job, workspace.id)),
         lambda job: f"the last is job {job.id}, a {job.job_type}: {job.status}" if job else "there is none yet",
     )
     report.step("rows of each stream", partial(_reach_configuration_api, client, workspace), str)
-    report.step("roles", partial(_writing_roles, client, workspace), str)
+    report.step("roles", partial(_rights, client, workspace, needed), str)
     if write:
-        report.step("writing", partial(_create_and_delete, client, workspace), str)
+        report.step("writing", partial(_allowed, Right.EDIT, partial(_create_and_delete, client, workspace)), str)
     return (contents, is_local) if contents else None
 
 
@@ -87,21 +91,33 @@ def _reach_configuration_api(client: AirbyteClient, workspace: Workspace) -> str
     return "the configuration API, which has them, answers"
 
 
-def _writing_roles(client: AirbyteClient, workspace: Workspace) -> str:
-    """Return the roles. An organization's count, as its workspaces are not known; those of groups are not listed."""
+def _rights(client: AirbyteClient, workspace: Workspace, needed: Right) -> str:
     try:
-        listed_roles = client.permissions()
+        roles = roles_in(client.permissions(), workspace.id)
     except AirbyteError as error:
-        found = f"can't be read: {error.message}"
+        found, right = f"can't be read: {error.message}", Right.NONE
     else:
-        roles = {item.role for item in listed_roles if item.scope != "workspace" or item.scope_id == workspace.id}
-        found = ", ".join(sorted(filter(None, roles))) or "none is listed"
-        if roles & _WRITERS:
-            return found
+        found, right = ", ".join(roles) or "none is listed", right_of(roles)
+    if right >= needed:
+        return f"{found}; enough for {NEEDED_FOR[needed]}"
+    lacking = "; ".join(NEEDED_FOR[one] for one in NEEDED_FOR if right < one <= needed)
+    tried = "--write tries it. If that fails, give" if needed is Right.EDIT else "Give"
     raise NeedsAttention(
-        f"{found}; runs may not be allowed to create and change things.",
-        guidance="--write tries it. If that fails, give the user whose application this is the role of an editor.",
+        f"{found}; runs may not be allowed to do what they need: {lacking}.",
+        guidance=f"{tried} the user whose application this is the role {LEAST_ROLE[needed]}, in this workspace.",
     )
+
+
+def _allowed(right: Right, check: Callable[[], _Value]) -> _Value:
+    """Do what needs a right; where it is refused, say which role has it."""
+    try:
+        return check()
+    except PermissionDenied as error:
+        raise PermissionDenied(
+            error.message,
+            status=error.status,
+            guidance=f"This needs the role {LEAST_ROLE[right]} or more, for {NEEDED_FOR[right]}. {error.guidance}",
+        ) from None
 
 
 def _create_and_delete(client: AirbyteClient, workspace: Workspace) -> str:

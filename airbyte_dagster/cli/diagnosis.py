@@ -17,11 +17,13 @@ from typing import Any
 import dagster as dg
 
 from airbyte_dagster.airbyte.configuration import merged
+from airbyte_dagster.airbyte.roles import Right
 from airbyte_dagster.cli.airbyte_access import examine_airbyte
 from airbyte_dagster.cli.code_location import load_definitions
 from airbyte_dagster.cli.environment import names_an_airbyte
 from airbyte_dagster.cli.findings import NeedsAttention, Report
 from airbyte_dagster.cli.local_server import running_local_environment
+from airbyte_dagster.cli.warehouse_access import examine_rights
 from airbyte_dagster.destinations.databases import is_motherduck
 from airbyte_dagster.errors import (
     ConfigurationError,
@@ -70,13 +72,16 @@ def diagnose(report: Report, home: Path, *, module: str | None, file: Path | Non
     for key, resource in (definitions.resources or {}).items():
         if isinstance(resource, AirbyteResource) and has_airbyte:
             report.about = f"Airbyte {key!r}"
-            if _settings(report, resource) and (found := examine_airbyte(report, resource, write=write)):
+            if _settings(report, resource) and (
+                found := examine_airbyte(report, resource, write=write, needed=_needed(definitions, key))
+            ):
                 reached[key] = found
         elif _is_warehouse(resource):
             report.about = f"Warehouse {key!r}"
             if _settings(report, resource):
                 warehouses[key] = resource
-                report.step("connection", partial(open_warehouse, resource), "{} can be read".format)
+                if report.step("connection", partial(open_warehouse, resource), "{} can be read".format):
+                    examine_rights(report, warehouse_of(resource))
     for declared in declared_in(definitions, DeclaredPipeline):
         if airbyte := reached.get(declared.airbyte_key):
             report.about = f"Pipeline {declared.name}"
@@ -121,6 +126,12 @@ def _overview(definitions: dg.Definitions) -> str:
         )
     pipelines = [declared.name for declared in declared_in(definitions, DeclaredPipeline)]
     return f"resources: {', '.join(names)}; pipelines: {', '.join(pipelines) or 'none'}"
+
+
+def _needed(definitions: dg.Definitions, key: str) -> Right:
+    """Return the most that definitions do in the Airbyte of a key."""
+    pipelines = [declared for declared in declared_in(definitions, DeclaredPipeline) if declared.airbyte_key == key]
+    return Right.EDIT if any(declared.pipeline.reconcile != "never" for declared in pipelines) else Right.RUN
 
 
 def _is_warehouse(resource: object) -> bool:

@@ -98,7 +98,8 @@ def airbyte_environment(
     """
     os.environ[HOME_VARIABLE] = str(home)
     if names_an_airbyte(os.environ):
-        name = os.environ.get("AIRBYTE_SERVER_URL") or "Airbyte Cloud"
+        # A user name and password in it are refused where it is used; until then they are not shown.
+        name = (os.environ.get("AIRBYTE_SERVER_URL") or "Airbyte Cloud").rpartition("@")[2]
         if options != LocalOptions(port=options.port):
             raise ConfigurationError(
                 f"--workers, --connector and --allow-path are for local Airbyte, but the environment names {name}.",

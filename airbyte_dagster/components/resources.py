@@ -124,7 +124,10 @@ def warehouse_behind(destination: spec.Destination) -> WarehouseResource | None:
         return destination.secrets.get(key, declared_value(destination.configuration, key))
 
     if engine_of(destination.type) == "duckdb" and value("destination_path"):
-        settings = {"database": value("destination_path"), "motherduck_token": value("motherduck_api_key")}
+        path = value("destination_path")
+        # A token may stand in an address after the question mark; an EnvVar is text, too, and has none.
+        database = path.partition("?")[0] if type(path) is str else path
+        settings = {"database": database, "motherduck_token": value("motherduck_api_key")}
         return MotherDuckResource(**_valid(WarehouseSettings, settings))
     if engine_of(destination.type) == "postgres" and all(value(key) for key in ("host", "database", "username")):
         settings = {key: value(key) for key in _FROM_POSTGRES}

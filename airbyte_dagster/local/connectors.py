@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import tempfile
 import threading
@@ -28,17 +27,11 @@ from airbyte_dagster.local.environments import (
     Environments,
     NoSuchPackage,
 )
+from airbyte_dagster.local.isolation import connector_environment
 from airbyte_dagster.local.options import MANIFEST_SUFFIXES
 from airbyte_dagster.local.protocol import Reply
 from airbyte_dagster.local.redaction import Redactor
 
-_FOR_CONNECTORS = {
-    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-    *("JAVA_HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
-}
-"""The variables that a connector gets, with those that begin with ``LC_``; any other may hold a secret."""
 _MOST_DISCOVERIES = 256
 _SPEC_SECONDS = 120
 _ASK_SECONDS = 900
@@ -234,13 +227,3 @@ class Connectors:
             raise ConnectorFailed(f"The connector {reply.name} can't be started: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
             raise ConnectorFailed(f"The connector {reply.name} did not answer in {timeout:.0f} s") from error
-
-
-def connector_environment(scratch: str) -> dict[str, str]:
-    """The environment of a connector's process: what programs need of the server's own, and nothing else of it.
-
-    Args:
-        scratch: A private directory for its temporary files.
-    """
-    kept = {key: value for key, value in os.environ.items() if key in _FOR_CONNECTORS or key.startswith("LC_")}
-    return {**kept, "TMPDIR": scratch, "DO_NOT_TRACK": "1", "AIRBYTE_OFFLINE_MODE": "1"}

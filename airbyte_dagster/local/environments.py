@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from airbyte_dagster.local.children import Children
 from airbyte_dagster.local.engine import Progress
+from airbyte_dagster.local.isolation import uv_environment
 from airbyte_dagster.local.settings import CONNECTOR_NAME
 
 """Called with one line of text: what is being done, and for how many seconds."""
@@ -151,7 +152,7 @@ class Environments:
 
     def _uv(self, arguments: list[str], what: str, log: Path, on_progress: Progress) -> None:
         started = self._clock()
-        environment = {**os.environ, "VIRTUAL_ENV": "", "NO_COLOR": "1"}
+        environment = {**uv_environment(), "NO_COLOR": "1"}
         if not os.access(os.environ.get("HOME") or "/nonexistent", os.W_OK):
             environment.setdefault("UV_CACHE_DIR", str(self._root.parent / "uv"))
         with (
@@ -237,9 +238,7 @@ def _choose_python(version_range: str) -> str:
         if tuple(map(int, version.split("."))) >= tuple(map(int, below.split("."))):
             continue
         command = [_uv_program(), "python", "find", "--no-project", "--no-python-downloads", version]
-        found = subprocess.run(
-            command, capture_output=True, text=True, check=False, env={**os.environ, "VIRTUAL_ENV": ""}
-        )
+        found = subprocess.run(command, capture_output=True, text=True, check=False, env=uv_environment())
         if found.returncode == 0 and found.stdout.strip():
             return found.stdout.strip()
     return version_range

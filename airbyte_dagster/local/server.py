@@ -20,6 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from airbyte_dagster.local import settings
+from airbyte_dagster.local.isolation import forbid_core_files
 from airbyte_dagster.local.settings import DEFAULT_HOST, DEFAULT_PORT, Home
 
 DEFAULT_WORKERS = 4
@@ -231,6 +232,7 @@ def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with
     """
     from airbyte_dagster.local.app import create_app  # noqa: PLC0415 - the command line loads without it
 
+    forbid_core_files()
     say = _whoever_listens(say)
     with only_server(home), contextlib.closing(listen(options.host, options.port)) as bound:
         url = url_of(bound)

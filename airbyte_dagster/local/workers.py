@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from airbyte_dagster.local import joblogs
 from airbyte_dagster.local.children import signal_group
-from airbyte_dagster.local.connectors import Connector, Connectors, connector_environment
+from airbyte_dagster.local.connectors import Connector, Connectors
 from airbyte_dagster.local.engine import (
     ConnectorFailed,
     Failure,
@@ -31,6 +31,7 @@ from airbyte_dagster.local.engine import (
     UnknownConnector,
 )
 from airbyte_dagster.local.environments import EnvironmentFailed, Environments
+from airbyte_dagster.local.isolation import connector_environment
 from airbyte_dagster.local.joblogs import JobLog
 from airbyte_dagster.local.redaction import Redactor
 

@@ -7,6 +7,7 @@ is put in when a run initialises the resource.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -19,6 +20,10 @@ from airbyte_dagster.declaration import did_you_mean
 from airbyte_dagster.errors import ConfigurationError
 
 _T = TypeVar("_T")
+#: A password in an address, and a token or password among what stands after its question mark.
+_SECRET_IN_ADDRESS = re.compile(
+    r"//[^/?#\s@]*:[^/?#\s]*@|[?&;][^=&;]*(token|passw|pwd|secret|api_?key)[^=&;]*=[^&;]", re.IGNORECASE
+)
 
 
 class _SecretPartial(PartialResource[Any]):
@@ -37,7 +42,7 @@ class SecretFieldsResource(dg.ConfigurableResource[Any]):
     """A resource some of whose fields are secrets: plain text or ``EnvVar``; neither value reaches Dagster's storage.
 
     Raises:
-        ConfigurationError: A setting is given that it does not have.
+        ConfigurationError: A setting is given that it does not have, or a secret stands where Dagster would store it.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -46,14 +51,8 @@ class SecretFieldsResource(dg.ConfigurableResource[Any]):
     _secret_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **data: Any) -> None:
-        for name in data:
-            if name not in type(self).model_fields:
-                accepted = list(type(self).model_fields)
-                near = did_you_mean(name, accepted)
-                raise ConfigurationError(
-                    f"{type(self).__name__} has no setting {name!r}.",
-                    guidance=f"{near[:1].upper()}{near[1:]}Accepted: {', '.join(accepted)}.",
-                )
+        for name, value in data.items():
+            self._check_given(name, value)
         super().__init__(**data)
         held = self._held(data)
         if held:
@@ -65,13 +64,35 @@ class SecretFieldsResource(dg.ConfigurableResource[Any]):
             )
 
     @classmethod
+    def _check_given(cls, name: str, value: Any) -> None:
+        if name not in cls.model_fields:
+            accepted = list(cls.model_fields)
+            near = did_you_mean(name, accepted)
+            raise ConfigurationError(
+                f"{cls.__name__} has no setting {name!r}.",
+                guidance=f"{near[:1].upper()}{near[1:]}Accepted: {', '.join(accepted)}.",
+            )
+        if name not in cls._secret_fields and isinstance(value, str) and _SECRET_IN_ADDRESS.search(value):
+            raise ConfigurationError(
+                f"{name} of {cls.__name__} holds a password or a token, which Dagster would store.",
+                guidance=f"Leave it out there, and give it in a field that is kept secret: "
+                f"{', '.join(cls._secret_fields)}.",
+            )
+
+    @classmethod
     def _held(cls, data: Mapping[str, Any]) -> set[str]:
         """Return the secret fields whose values Dagster is not to see; it does not read the `EnvVar` of others."""
         return {name for name in cls._secret_fields if _has_plain(data.get(name))}
 
     @classmethod
     def configure_at_launch(cls, **kwargs: Any) -> PartialResource[Any]:
-        """Return the resource with some fields left to the run config."""
+        """Return the resource with some fields left to the run config.
+
+        Raises:
+            ConfigurationError: As of the class.
+        """
+        for name, value in kwargs.items():
+            cls._check_given(name, value)
         return _SecretPartial(cls, kwargs, cls._held(kwargs))
 
     def _with_updated_values(self, values: Mapping[str, Any] | None) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airbyte_dagster import AirbyteResource
+from airbyte_dagster.airbyte.roles import LEAST_ROLE, NEEDED_FOR, Right
 from airbyte_dagster.cli.airbyte_access import TRIAL, examine_airbyte
 from airbyte_dagster.cli.findings import Finding, Status
 from airbyte_dagster_tests.airbyte.conftest import BASE, job, page, problem, token_reply
@@ -47,9 +48,9 @@ def airbyte_at(server: HttpServer, **settings: Any) -> AirbyteResource:
     return AirbyteResource(**{"server_url": server.url, "max_attempts": 1, "request_timeout": 5, **settings})
 
 
-def examined(airbyte: AirbyteResource, *, write: bool = False) -> dict[str, Finding]:
+def examined(airbyte: AirbyteResource, *, write: bool = False, needed: Right = Right.EDIT) -> dict[str, Finding]:
     report = a_report()
-    examine_airbyte(report, airbyte, write=write)
+    examine_airbyte(report, airbyte, write=write, needed=needed)
     return by_step(report)
 
 
@@ -67,7 +68,7 @@ def test_airbyte_that_is_as_it_should_be(server: HttpServer) -> None:
         "contents": "0 sources, 0 destinations, 0 connections",
         "jobs": "the last is job 7, a sync: succeeded",
         "rows of each stream": "the configuration API, which has them, answers",
-        "roles": "workspace_editor",
+        "roles": f"workspace_editor; enough for {NEEDED_FOR[Right.EDIT]}",
     }
     assert {finding.status for finding in found.values()} == {OK}
     written = {request.path for request in server.requests if request.method != "GET"}
@@ -105,7 +106,7 @@ FORBIDDEN = problem(403, "forbidden", "the role is missing")
         ("GET", "/permissions", Reply(404), "roles", WARNING, "can't be read", "roles"),
         ("GET", "/permissions", roles(("instance_admin", "none", "0")), "roles", OK, "instance_admin", "roles"),
         ("GET", "/permissions", roles(("workspace_reader", "workspace", "w-1")), "roles", WARNING,
-         "workspace_reader; runs may not be allowed to create", "roles"),
+         "workspace_reader; runs may not be allowed to do what they need: starting, cancelling", "roles"),
         ("GET", "/permissions", roles(("workspace_editor", "workspace", "w-2")), "roles", WARNING, "none is", "roles"),
     ],
 )  # fmt: skip
@@ -121,6 +122,58 @@ def test_what_airbyte_answers(
     assert words in found[step].found
     assert list(found)[-1] == last
     assert [name for name, finding in found.items() if finding.status is FAILED] == [step] * (status is FAILED)
+
+
+@pytest.mark.parametrize(
+    ("role", "enough"),
+    [
+        ("workspace_reader", Right.READ),
+        ("organization_reader", Right.READ),
+        ("organization_member", Right.NONE),
+        ("workspace_runner", Right.RUN),
+        ("workspace_source_editor", Right.RUN),
+        ("workspace_editor", Right.EDIT),
+        ("workspace_admin", Right.EDIT),
+        ("organization_editor", Right.EDIT),
+        ("instance_admin", Right.EDIT),
+        ("a_role_of_tomorrow", Right.NONE),
+    ],
+)
+@pytest.mark.parametrize("needed", [Right.READ, Right.RUN, Right.EDIT])
+def test_roles_are_held_against_what_is_done(server: HttpServer, role: str, enough: Right, needed: Right) -> None:
+    """Enough, or which features lack it and which role has it; a pipeline that is never changed needs no editor."""
+    server.on("GET", f"{BASE}/permissions", roles((role, "workspace", "w-1")))
+
+    found = examined(airbyte_at(server), needed=needed)["roles"]
+
+    assert found.status is (OK if enough >= needed else WARNING)
+    if found.status is OK:
+        assert found.found == f"{role}; enough for {NEEDED_FOR[needed]}"
+    else:
+        lacking = {right for right, feature in NEEDED_FOR.items() if feature in found.found}
+        assert lacking == {right for right in NEEDED_FOR if enough < right <= needed}
+        assert f"the role {LEAST_ROLE[needed]}, in this workspace" in found.advice
+        assert ("--write tries it" in found.advice) is (needed is Right.EDIT)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "step", "role"),
+    [
+        ("GET", "/connections", "contents", "workspace_reader"),
+        ("GET", "/jobs", "jobs", "workspace_reader"),
+        ("POST", "/sources", "writing", "workspace_editor"),
+    ],
+)
+def test_a_refused_call_names_the_role_that_it_needs(
+    server: HttpServer, method: str, path: str, step: str, role: str
+) -> None:
+    """And what it is needed for."""
+    server.on(method, f"{BASE}{path}", FORBIDDEN)
+
+    found = examined(airbyte_at(server), write=True)[step]
+
+    assert found.status is FAILED
+    assert f"This needs the role {role} or more, for" in found.advice
 
 
 def test_settings_of_airbyte_that_are_not_valid() -> None:

@@ -20,7 +20,8 @@ from airbyte_dagster_tests.components.pipelines import GOOD, SECRETS, component_
 from airbyte_dagster_tests.dagster_runs import failures_of
 from airbyte_dagster_tests.dg_project import Project
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
-from airbyte_dagster_tests.test_secrets import PLANTED, assert_nowhere
+from airbyte_dagster_tests.security.looking import assert_nowhere
+from airbyte_dagster_tests.test_secrets import PLANTED
 
 
 def late(text: str) -> Any:

@@ -13,9 +13,10 @@ from filelock import FileLock
 
 from airbyte_dagster.local import connectors as connectors_module
 from airbyte_dagster.local import environments
-from airbyte_dagster.local.connectors import Connectors, connector_environment
+from airbyte_dagster.local.connectors import Connectors
 from airbyte_dagster.local.engine import ConnectorFailed, UnknownConnector
 from airbyte_dagster.local.environments import EnvironmentFailed, Environments, NoSuchPackage, pinned
+from airbyte_dagster.local.isolation import connector_environment, uv_environment
 from airbyte_dagster_tests.local.processes import TINY
 
 UV = """#!/bin/sh
@@ -208,6 +209,26 @@ def test_connectors_get_named_variables_only(monkeypatch: pytest.MonkeyPatch) ->
     assert not {*ours} & found.keys()
     assert found["TMPDIR"] == "/scratch"
     assert (found["LC_ALL"], found["HTTPS_PROXY"], found["PATH"]) == ("value", "value", os.environ["PATH"])
+
+
+def test_uv_gets_no_secret_but_that_of_its_index(
+    uv_calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may run the build of somebody's package. What it needs to find and keep packages and Pythons, it gets."""
+    ours = ("AIRBYTE_CLIENT_SECRET", "MOTHERDUCK_APIKEY", "AWS_SECRET_ACCESS_KEY", "OTHER")
+    its = ("UV_INDEX_OWN_PASSWORD", "XDG_CACHE_HOME", "HTTPS_PROXY", "PYENV_VERSION", "NETRC")
+    for name in (*ours, *its):
+        monkeypatch.setenv(name, "value")
+    seen = tmp_path / "seen"
+    uv = uv_calls.parent / "uv"
+    uv.write_text(uv.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\nenv >>{seen}\n", 1))
+
+    Environments(tmp_path / "e").ensure("thing")
+
+    names = {line.partition("=")[0] for line in seen.read_text().splitlines()}
+    assert names & {*ours} == set()
+    assert names >= {*its, "PATH"}
+    assert uv_environment()["VIRTUAL_ENV"] == ""
 
 
 def test_endless_line_is_refused(tmp_path: Path) -> None:

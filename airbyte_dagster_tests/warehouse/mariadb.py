@@ -54,7 +54,7 @@ def running_mariadb() -> Iterator[int]:
         start = directory / "start.sql"
         start.write_text(
             f"CREATE USER airbyte@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
-            "GRANT ALL ON *.* TO airbyte@'127.0.0.1';\nCREATE DATABASE raw;\n"
+            "GRANT ALL ON *.* TO airbyte@'127.0.0.1' WITH GRANT OPTION;\nCREATE DATABASE raw;\n"
         )
         # It says by systemd's protocol when it takes connections, so nothing is polled.
         address = directory / "ready"

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from airbyte_dagster.local.engine import StreamPlan, Warehouse
+from airbyte_dagster.local.isolation import forbid_core_files
 from airbyte_dagster.local.work.reporting import Failed, Reporter, explain
 from airbyte_dagster.local.work.sync import Job, run_reset, run_sync
 
 
 def main() -> None:
     """Run the job to its end; the last line is ``done`` or ``failed``."""
+    forbid_core_files()
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever else is printed belongs into the log
     reporter = Reporter(channel)

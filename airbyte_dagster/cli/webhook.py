@@ -82,7 +82,7 @@ def serve(
     if log_format == "json":
         hidden = [*secrets_of(dict(os.environ)), secret]
         log_as_json(lambda text: redact(text, hidden))
-        say = logging.getLogger("airbyte_dagster.webhook").info
+        say: Callable[[str], None] = logging.getLogger("airbyte_dagster.webhook").info
     else:
         serving.log_to_terminal()
         say = click.echo
@@ -143,7 +143,12 @@ def status(*, home: Path, module: str | None, file: Path | None, secret_file: Pa
         (workspace, registration.status(workspace, secret))
         for _, workspace in _workspaces(home.absolute(), module, file)
     ]
-    return _facts([_record(*item) for item in found], lambda: [_show(*item) for item in found])
+
+    def show() -> None:
+        for workspace, events in found:
+            _show(workspace, events)
+
+    return _facts([_record(*item) for item in found], show)
 
 
 @webhook.command(cls=FactsCommand)

@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests begin in their own order, the slowest first, and not by how many of them share a worker.
 PYTEST_ARGS ?= -n 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help run dev test test-clients test-production soak lint format types benchmark screenshots pins clean
+.PHONY: help run dev production-pins test-helm-chart test test-clients test-production soak lint format types benchmark screenshots pins clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -33,6 +33,9 @@ test-production: $(VENV)/ready ## Run the example's deployment on hosts of their
 	@scripts/system-packages ip=iproute2 initdb=postgresql redis-server=redis-server
 	@$(BIN)/python -m compileall -qq $(VENV)/lib airbyte_dagster airbyte_dagster_tests benchmarks
 	$(BIN)/python -m pytest -n 0 -p no:randomly -m "production and not soak" airbyte_dagster_tests/production
+
+test-helm-chart: $(VENV)/ready ## Try the example's values with Dagster's chart, CHART, which no registry has (root)
+	CHART=$(CHART) $(BIN)/python -m pytest -n 0 airbyte_dagster_tests/production/helm_chart.py
 
 soak: $(VENV)/ready ## Have such a deployment work for SOAK_MINUTES (120), and show what grew (root)
 	@scripts/system-packages ip=iproute2 initdb=postgresql
@@ -61,6 +64,11 @@ screenshots: $(VENV)/ready ## Make the pictures of the docs anew
 pins: $(VENV)/ready ## Renew requirements.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --extra local --extra dev \
 		--no-annotate --no-header pyproject.toml -o requirements.txt
+
+production-pins: $(VENV)/ready ## Renew the requirements of the example's image, with the versions of requirements.txt
+	for part in . dagster-plus; do $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+		--no-annotate --no-header --constraint requirements.txt --extra local --extra postgres pyproject.toml \
+		examples/production/$$part/requirements.in -o examples/production/$$part/requirements.txt; done
 
 clean: ## Remove the environment and all that local Airbyte and Dagster keep here
 	rm -rf $(VENV) .airbyte-dagster

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from airbyte_dagster_tests.clients.environments import ROOT
+from airbyte_dagster_tests.production.build_context import copy_context
 from airbyte_dagster_tests.production.deployment import Deployment, Size, deployed
+from airbyte_dagster_tests.production.dockerfile import Build, Stage
+from airbyte_dagster_tests.production.image import EXAMPLE, REPOSITORY
 from airbyte_dagster_tests.production.network import missing
 
 _HERE = Path(__file__).parent
@@ -45,3 +50,15 @@ def deployment(
 def number(variable: str, default: int) -> int:
     """A number that the environment may set."""
     return int(os.environ.get(variable, default))
+
+
+@pytest.fixture(scope="session")
+def image(hosts: None) -> Iterator[Stage]:
+    """The last stage of the Dockerfile, made of what a builder is sent."""
+    with tempfile.TemporaryDirectory(prefix="image-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)  # the image's user goes through it
+        copy_context(REPOSITORY, EXAMPLE / "Dockerfile.dockerignore", directory / "context")
+        yield Build(
+            EXAMPLE / "Dockerfile", directory / "context", directory / "fs", ROOT / "layers", "--require-hashes", {}
+        ).run()

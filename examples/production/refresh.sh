@@ -1,0 +1,13 @@
+#!/bin/sh
+# Read the workspaces of these definitions again, and have the code servers load what was read:
+#   refresh.sh definitions/shop.py
+# One file for each workspace of Airbyte: what is read is all of it, for the definitions of other files, too.
+# With DAGSTER_WEBSERVER_URL, all code locations are reloaded afterwards; runs that are on their way are not disturbed.
+set -eu
+
+for file in "$@"; do
+    airbyte-dagster refresh -f "$file"
+done
+if [ -n "${DAGSTER_WEBSERVER_URL:-}" ]; then
+    dagster-graphql -r "$DAGSTER_WEBSERVER_URL" -t 'mutation { reloadWorkspace { __typename } }'
+fi

@@ -35,8 +35,11 @@ def deployment(
 ) -> Iterator[Deployment]:
     """The deployment that the module describes as ``SIZE``."""
     size: Size = request.module.SIZE
+    failed_before = request.session.testsfailed
     with deployed(tmp_path_factory.mktemp("hosts"), size) as running:
         yield running
+        if request.session.testsfailed > failed_before:
+            print(running.logs())
 
 
 def number(variable: str, default: int) -> int:

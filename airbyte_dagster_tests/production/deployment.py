@@ -42,7 +42,7 @@ class Size:
         job_seconds: How long a sync takes at least.
         latency: Of each call of Airbyte, in seconds.
         workers: How many hosts with Celery's workers; with any, ``crm`` has its steps there.
-        runs_on_celery: Whether the runs are launched there, too.
+        runners: How many hosts with Celery's workers for whole runs; with any, all runs are launched there.
         replaced: Text of the example's files → what it is replaced by: numbers that no test can wait for.
         variables: Further ones, for all hosts of Dagster.
     """
@@ -53,7 +53,7 @@ class Size:
     job_seconds: float = 3.0
     latency: float = 0.01
     workers: int = 0
-    runs_on_celery: bool = False
+    runners: int = 0
     replaced: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
 
@@ -88,13 +88,14 @@ class Deployment:
         self.web, self.daemon = network.add("web", self._dagster), network.add("daemon", self._dagster)
         self.code = {name: network.add(f"code-{name}", self._dagster) for name in ("shop", "crm")}
         self.workers = [network.add(f"worker-{number}", self._dagster) for number in range(size.workers)]
+        self.runners = [network.add(f"runner-{number}", self._dagster) for number in range(size.runners)]
         self._http = httpx.Client(timeout=60, trust_env=False)
 
     # Set-up
 
     @property
     def _instance_file(self) -> str:
-        return "celery/dagster.yaml" if self.size.runs_on_celery else "dagster.yaml"
+        return "celery/dagster.yaml" if self.size.runners else "dagster.yaml"
 
     @property
     def variables(self) -> dict[str, str]:
@@ -154,7 +155,7 @@ class Deployment:
         self.web.run("dagster", "instance", "migrate")
         for name in self.code:
             self.start_code(name)
-        for worker in self.workers:
+        for worker in (*self.workers, *self.runners):
             self.start_worker(worker)
         for name in self.code:
             self.wait_for_code(name)
@@ -231,10 +232,10 @@ class Deployment:
         (host or self.daemon).start("daemon", "dagster-daemon", "run", "-w", f"{APP}/workspace.yaml")
 
     def start_worker(self, worker: Host) -> None:
-        queues = ["-q", "dagster", *(("-q", "runs") if self.size.runs_on_celery else ())]
-        python = "import sys; from dagster_celery.cli import main; main(sys.argv[1:])"
-        command = ["python", "-c", python, "worker", "start", "-A", "dagster_celery.app"]
-        worker.start("worker", *command, "-y", f"{APP}/celery/worker.yaml", *queues, "--", "--concurrency", "2")
+        config, queue = ("steps", "dagster") if worker in self.workers else ("runs", "runs")
+        main = "import sys; from dagster_celery.cli import main; main(sys.argv[1:])"
+        start = ["python", "-c", main, "worker", "start", "-A", "dagster_celery.app"]
+        worker.start("worker", *start, "-y", f"{APP}/celery/{config}.yaml", "-q", queue, "--", "--concurrency", "2")
 
     # Dagster
 

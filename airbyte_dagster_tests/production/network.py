@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -265,7 +265,9 @@ class Network:
     def plug_in(self, host: Host) -> None:
         """Give a host that has booted its cable and address."""
         port = f"h{host.number}"
-        peer = ["peer", "name", "eth0", "netns", str(host._pid)]
+        # The same card as before the crash, or the others would send to the old one for half a minute.
+        card = f"02:00:00:00:00:{host.number:02x}"
+        peer = ["peer", "name", "eth0", "address", card, "netns", str(host._pid)]
         self.switch("ip", "link", "add", port, "type", "veth", *peer)
         self.switch("ip", "link", "set", port, "master", "br0", "up")
         inside = ["nsenter", "--target", str(host._pid), "--net", "--", "ip"]
@@ -301,11 +303,16 @@ def _free_subnet() -> str:
 
 
 def _child_of(pid: int) -> int | None:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return None
-    return int(children[0]) if children else None
+    return next(iter(children_of(pid)), None)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that another one has started, and that still run."""
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(child) for child in path.read_text().split()]
+    return found
 
 
 def _command_of(pid: int) -> list[str]:

@@ -22,7 +22,7 @@ defs = build_workspace_defs(
         {
             "broker": {"env": "CELERY_BROKER_URL"},
             "backend": {"env": "CELERY_RESULT_BACKEND"},
-            # As the workers have it: celery/worker.yaml.
+            # As the workers have it: celery/steps.yaml.
             "config_source": {"broker_transport_options": {"visibility_timeout": 21600}},
         }
     ),

@@ -1,7 +1,7 @@
 """The program of the host ``airbyte``: the simulated Airbyte on all addresses, whose syncs write to a real warehouse.
 
-A job succeeds once its rows are committed there, and not before. Below ``/simulation`` are the truth, and what goes wrong
-on the way to the clients.
+A job succeeds once its rows are committed there, and not before. Below ``/simulation`` are the truth, and what goes
+wrong on the way to the clients.
 """
 
 from __future__ import annotations
@@ -143,9 +143,11 @@ async def _serve(options: dict[str, Any]) -> None:
     application = FaultyServer(airbyte, options["latency"]).application()
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
     await runner.setup()
-    await web.TCPSite(runner, "0.0.0.0", PORT, backlog=1024).start()  # noqa: S104 - it is the only one on its host
+    await web.TCPSite(runner, "0.0.0.0", PORT, backlog=1024).start()
     address = {"dbname": warehouse["database"], "user": warehouse["username"], "password": warehouse["password"]}
-    await Writer(airbyte, options["job_seconds"], psycopg.conninfo.make_conninfo(host=warehouse["host"], **address)).work()
+    await Writer(
+        airbyte, options["job_seconds"], psycopg.conninfo.make_conninfo(host=warehouse["host"], **address)
+    ).work()
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Size:
 
 
 def _program_of_postgres(name: str) -> str:
-    return str(sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))[-1])
+    return str(max(Path("/usr/lib/postgresql").glob(f"*/bin/{name}")))
 
 
 class Deployment:
@@ -165,8 +165,9 @@ class Deployment:
 
     def _make_database(self, host: Host) -> None:
         script = (
-            f"umask 077; cat > /tmp/password; {_program_of_postgres('initdb')} -D /data/pg -U dagster --pwfile /tmp/password -A scram-sha-256 -E UTF8 "
-            "--no-sync && echo 'host all all 0.0.0.0/0 scram-sha-256' >> /data/pg/pg_hba.conf"
+            f"umask 077; cat > /tmp/password; {_program_of_postgres('initdb')} -D /data/pg -U dagster -E UTF8 --no-sync "
+            "--pwfile /tmp/password -A scram-sha-256 && "
+            "echo 'host all all 0.0.0.0/0 scram-sha-256' >> /data/pg/pg_hba.conf"
         )
         done = host.popen("sh", "-c", script, user=_postgres())
         out, _ = done.communicate(PASSWORD.encode())

@@ -14,7 +14,7 @@ import dagster as dg
 import httpx
 
 from airbyte_dagster_tests.production.deployment import Deployment
-from airbyte_dagster_tests.production.ledger import Request, last_run
+from airbyte_dagster_tests.production.ledger import Request, last_run, launch
 from airbyte_dagster_tests.production.network import Host, eventually
 
 _Done = TypeVar("_Done")
@@ -186,12 +186,10 @@ class Chaos:
 
     def _begin(self) -> None:
         group = self._free.pop(0)
-        keys = [(f"shop_{number}", f"stream_{index}") for number in group for index in range(self.deployment.size.streams)]
         name = f"schedule {len(self.requests)}"
         began = time.monotonic()
-        run_id = launch_once(self.deployment, keys, name)
-        self._tell(f"{name} is {run_id}, launched in {time.monotonic() - began:.1f} s")
-        request = Request(run_id, group, name)
+        request = launch(self.deployment, "shop", group, name)
+        self._tell(f"{name} is {request.run_id}, launched in {time.monotonic() - began:.1f} s")
         self.requests.append(request)
         self._under_way.append(request)
         for _ in range(self._chance.choice((1, 1, 2))):
@@ -201,8 +199,10 @@ class Chaos:
     def _plan(self, delay: float, kind: str) -> None:
         self.faults += 1
         chance = random.Random(self._chance.random())
-        action = (lambda: self._cut(chance)) if kind == "cut" else lambda: self._tell(CRASHES[kind](self.deployment, chance))
-        self._at(delay, action)
+        self._at(delay, lambda: self._cut(chance) if kind == "cut" else self._crash(kind, chance))
+
+    def _crash(self, kind: str, chance: random.Random) -> None:
+        self._tell(CRASHES[kind](self.deployment, chance))
 
     def _cut(self, chance: random.Random) -> None:
         host, text = cut_off(self.deployment, chance)
@@ -238,17 +238,3 @@ class Chaos:
         self.by_hand += 1
         assert self.by_hand <= 3 * len(self.requests), self._unfinished()
         resume(self.deployment, run.run_id)
-
-
-def launch_once(deployment: Deployment, keys: Sequence[Sequence[str]], name: str) -> str:
-    """Launch a run as a careful client does: if no answer comes, look whether there is a run before asking again."""
-    tag = "production_tests/request"
-
-    def launched() -> str | None:
-        try:
-            return deployment.launch("shop", keys, **{tag: name})
-        except (httpx.HTTPError, AssertionError):
-            runs = deployment.instance.get_runs(dg.RunsFilter(tags={tag: name}))
-            return runs[-1].run_id if runs else None
-
-    return eventually(launched, f"the launch of {name}", 120, 1.0)

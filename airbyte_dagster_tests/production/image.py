@@ -36,7 +36,8 @@ class Image:
     def variables(self) -> dict[str, str]:
         search = [str(path) for path in (*self.packages, REPOSITORY)]
         return {
-            "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": "".join(f"{path}/bin:" for path in self.packages)
+            + f"{sys.prefix}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root",
             "LANG": "C.UTF-8",
             "PYTHONPATH": ":".join(search),

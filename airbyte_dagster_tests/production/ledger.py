@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+import httpx
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from dagster._serdes import deserialize_value
 
 from airbyte_dagster_tests.production.deployment import Deployment
+from airbyte_dagster_tests.production.network import eventually
 from benchmarks.simulated_airbyte.inventory import connection_id
 
 _MATERIALIZATIONS = "SELECT event FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION' ORDER BY id"
@@ -33,6 +36,43 @@ class Request:
     name: str = "the run"
 
 
+_TAG = "production_tests/request"
+
+
+def launch(deployment: Deployment, location: str, connections: Iterable[int], name: str = "the run") -> Request:
+    """Launch a run as a careful client does: if no answer comes, look whether there is a run before asking again.
+
+    The web server's connections to a database that was away are bad, and each costs an answer.
+    """
+    numbers, tag = tuple(connections), f"{name} {uuid.uuid4()}"
+    streams = range(deployment.size.streams)
+    keys = [(f"{location}_{number}", f"stream_{index}") for number in numbers for index in streams]
+
+    def launched() -> str | None:
+        try:
+            return deployment.launch(location, keys, **{_TAG: tag})
+        except httpx.HTTPError:
+            runs = deployment.instance.get_runs(dg.RunsFilter(tags={_TAG: tag}))
+            return runs[-1].run_id if runs else None
+
+    return Request(eventually(launched, f"the launch of {name}", 120, 1.0), numbers, name)
+
+
+def ended(deployment: Deployment, request: Request, seconds: float = 300.0) -> dg.DagsterRun:
+    """The run that decides about a request, once it has ended for good."""
+    return eventually(lambda: last_run(deployment, request), f"the end of {request.name}", seconds, 0.5)
+
+
+def newest_job(deployment: Deployment) -> int:
+    """The id of Airbyte's newest job; 0 if there is none."""
+    return max((job["id"] for job in deployment.truth()), default=0)
+
+
+def until_jobs(deployment: Deployment, newest: int) -> None:
+    """Wait until Airbyte has a job with this id."""
+    eventually(lambda: newest_job(deployment) >= newest, f"job {newest}", 240)
+
+
 @dataclass(frozen=True)
 class Materialization:
     """One that Dagster has."""
@@ -49,6 +89,7 @@ def materializations(deployment: Deployment) -> list[Materialization]:
     for (text,) in deployment.query(deployment.database, _MATERIALIZATIONS, database="dagster"):
         entry = deserialize_value(text, EventLogEntry)
         event = entry.get_dagster_event()
+        assert event.asset_key is not None
         metadata = event.step_materialization_data.materialization.metadata
         found.append(
             Materialization(
@@ -118,9 +159,7 @@ def _check_recorded(
 
 def most_at_once(jobs: Iterable[Mapping[str, Any]]) -> int:
     """How many jobs were on their way at once, at most."""
-    changes = sorted(
-        change for job in jobs for change in ((job["created"], 1), (job["ended"] or float("inf"), -1))
-    )
+    changes = sorted(change for job in jobs for change in ((job["created"], 1), (job["ended"] or float("inf"), -1)))
     running = most = 0
     for _, change in changes:
         running += change
@@ -130,6 +169,8 @@ def most_at_once(jobs: Iterable[Mapping[str, Any]]) -> int:
 
 def checks_passed(deployment: Deployment, run_id: str) -> Counter[bool]:
     """How many checks of a run passed, and how many did not."""
-    records = deployment.instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+    records = deployment.instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ).records
     events = (record.event_log_entry.get_dagster_event() for record in records)
     return Counter(bool(event.asset_check_evaluation_data.passed) for event in events)

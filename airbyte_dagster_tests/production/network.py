@@ -1,7 +1,7 @@
 """Hosts of their own on one machine: Linux namespaces, joined by a bridge.
 
-Each host has an address, a file system in memory, and process ids of its own. Nothing has a name in the system: when the
-first process of a host ends, the kernel takes away all that belongs to it, and that process ends with this one.
+Each host has an address, a file system in memory, and process ids of its own. Nothing has a name in the system: when
+the first process of a host ends, the kernel takes away all that belongs to it, and that process ends with this one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,10 +193,12 @@ class Host:
                 stderr=output,
                 start_new_session=True,
             )
-        pid = eventually(
-            lambda: _child_of(entered.pid) or (entered.poll() is not None and -1), f"{name} starts", _START_SECONDS, 0.01
-        )
-        assert pid > 0, f"{name} of {self.name}: {log.read_text()[-2000:]}"
+
+        def begun() -> int | None:
+            assert entered.poll() is None, f"{name} of {self.name}: {log.read_text()[-2000:]}"
+            return _child_of(entered.pid)
+
+        pid = eventually(begun, f"{name} starts", _START_SECONDS, 0.01)
         program = self.programs[name] = Program(name, log, pid, entered)
         return program
 
@@ -327,6 +329,3 @@ def _namespace_of(pid: int) -> str | None:
         return os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115 - it is no path
     except OSError:
         return None
-
-
-__all__: Sequence[str] = ["Host", "Network", "Program", "eventually", "missing", "running_network"]

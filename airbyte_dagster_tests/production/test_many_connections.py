@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from airbyte_dagster_tests.production.conftest import number
 from airbyte_dagster_tests.production.deployment import Deployment, Size
-from airbyte_dagster_tests.production.ledger import Request, check, checks_passed, last_run, most_at_once
-from airbyte_dagster_tests.production.network import eventually
+from airbyte_dagster_tests.production.ledger import check, checks_passed, ended, launch, most_at_once
 
 _SHOP = number("PRODUCTION_CONNECTIONS", 300)
 _CRM = number("PRODUCTION_PROCESSES", 8)
@@ -16,10 +15,10 @@ _POOL = 20
 
 def test_each_is_synced_once_and_the_pool_holds_for_all_runs(deployment: Deployment) -> None:
     """300 connections in one process and some in a process each, at once: a job each, materialized and checked once."""
-    shop = Request(deployment.launch("shop"), tuple(range(_SHOP)), "shop")
-    crm = Request(deployment.launch("crm"), tuple(range(_SHOP, _SHOP + _CRM)), "crm")
+    shop = launch(deployment, "shop", range(_SHOP), "shop")
+    crm = launch(deployment, "crm", range(_SHOP, _SHOP + _CRM), "crm")
     for request in (shop, crm):
-        eventually(lambda request=request: last_run(deployment, request), f"the end of {request.name}", 900, 1.0)  # type: ignore[misc]
+        ended(deployment, request, 900)
 
     check(deployment, [shop, crm])
     jobs = deployment.truth()

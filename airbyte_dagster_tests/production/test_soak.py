@@ -47,7 +47,8 @@ def test_soak(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> Non
     deployment.set_faults(0.0, seed, _FAULTS)
     eventually(lambda: _is_quiet(deployment), "the end of all runs", 300, 1.0)
     eventually(lambda: not _not_recorded(deployment), "the record of all jobs", 300, 5.0)
-    again = [item for item, count in Counter((item.job_id, item.key) for item in materializations(deployment)).items() if count > 1]
+    recorded = Counter((item.job_id, item.key) for item in materializations(deployment))
+    again = [item for item, count in recorded.items() if count > 1]
     assert not again, f"recorded twice: {again[:5]}"
     failed = deployment.instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.FAILURE]))
     assert not failed, "\n".join(deployment.log_of(run.run_id) for run in failed[:3])

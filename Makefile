@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests begin in their own order, the slowest first, and not by how many of them share a worker.
 PYTEST_ARGS ?= -n 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help run dev test test-clients lint format types benchmark screenshots pins dist sbom audit clean
+.PHONY: help run dev test test-clients test-production soak lint format types benchmark screenshots pins dist sbom audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -21,12 +21,23 @@ dev: $(VENV)/ready ## Start local Airbyte and Dagster's UI together, until Ctrl-
 test: $(VENV)/ready ## Run every test but those of the heavy clients
 	@scripts/system-packages initdb=postgresql mariadbd=mariadb-server chromium=chromium curl=curl openssl=openssl
 	@$(BIN)/airbyte-dagster local connectors install faker file
-	$(BIN)/python -m pytest -m "not clients" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not clients and not production" $(PYTEST_ARGS)
 
 test-clients: $(VENV)/ready ## Run the heavy clients of other people (Airflow, Dagster, PyAirbyte, Postman, Java)
 	@scripts/system-packages npm=npm mvn=maven javac=default-jdk-headless
 	@$(BIN)/airbyte-dagster local connectors install faker
 	$(BIN)/python -m pytest -m clients $(PYTEST_ARGS) airbyte_dagster_tests/clients
+
+# Hosts can't write bytecode: what they import is compiled before.
+test-production: $(VENV)/ready ## Run the example's deployment on hosts of their own, and have them fail (root, 15 minutes)
+	@scripts/system-packages ip=iproute2 initdb=postgresql redis-server=redis-server
+	@$(BIN)/python -m compileall -qq $(VENV)/lib airbyte_dagster airbyte_dagster_tests benchmarks
+	$(BIN)/python -m pytest -n 0 -p no:randomly -m "production and not soak" airbyte_dagster_tests/production
+
+soak: $(VENV)/ready ## Have such a deployment work for SOAK_MINUTES (120), and show what grew (root)
+	@scripts/system-packages ip=iproute2 initdb=postgresql
+	@$(BIN)/python -m compileall -qq $(VENV)/lib airbyte_dagster airbyte_dagster_tests benchmarks
+	$(BIN)/python -m pytest -n 0 -p no:randomly -m soak airbyte_dagster_tests/production
 
 lint: $(VENV)/ready ## Check style, format and which layer imports which
 	$(BIN)/ruff check .

@@ -165,8 +165,8 @@ class Deployment:
 
     def _make_database(self, host: Host) -> None:
         script = (
-            f"umask 077; cat > /tmp/password; {_program_of_postgres('initdb')} -D /data/pg -U dagster -E UTF8 --no-sync "
-            "--pwfile /tmp/password -A scram-sha-256 && "
+            f"umask 077; cat > /tmp/password; {_program_of_postgres('initdb')} -D /data/pg -U dagster -E UTF8 "
+            "--no-sync --pwfile /tmp/password -A scram-sha-256 && "
             "echo 'host all all 0.0.0.0/0 scram-sha-256' >> /data/pg/pg_hba.conf"
         )
         done = host.popen("sh", "-c", script, user=_postgres())

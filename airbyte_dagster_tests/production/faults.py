@@ -129,6 +129,18 @@ CRASHES: dict[str, Callable[[Deployment, random.Random], str]] = {
 }
 
 
+def errors_of(deployment: Deployment, run_id: str) -> list[str]:
+    """Why the steps of a run failed: the innermost cause of each, on one line."""
+    found = []
+    for entry in deployment.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        error = entry.get_dagster_event().step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        if error is not None:
+            found.append(f"{error.cls_name}: {' '.join(error.message.split())[:200]}")
+    return found
+
+
 @dataclass
 class Chaos:
     """Launches requests, a few at a time, and has a fault or two hit each at a moment that the seed decides.
@@ -235,6 +247,8 @@ class Chaos:
         """Do what a person does about a run that has failed and that Dagster does not retry."""
         reason = run.tags.get("dagster/failure_reason", "no reason")
         self._tell(f"{run.run_id} is {run.status.value} for {reason}; re-executed from its failure by hand")
+        for error in errors_of(self.deployment, run.run_id):
+            self._tell(f"… {error}")
         self.by_hand += 1
         assert self.by_hand <= 3 * len(self.requests), self._unfinished()
         resume(self.deployment, run.run_id)

@@ -35,9 +35,9 @@ class Image:
     @property
     def variables(self) -> dict[str, str]:
         search = [str(path) for path in (*self.packages, REPOSITORY)]
+        programs = [f"{path}/bin" for path in (*self.packages, Path(sys.prefix))]
         return {
-            "PATH": "".join(f"{path}/bin:" for path in self.packages)
-            + f"{sys.prefix}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": ":".join([*programs, "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]),
             "HOME": "/root",
             "LANG": "C.UTF-8",
             "PYTHONPATH": ":".join(search),

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,8 +50,8 @@ class RunCheckpoints:
     """A `sync.checkpoints.CheckpointStore` of one run.
 
     A run that goes on where another failed (re-executed from failure, or retried by Dagster) takes over the
-    checkpoints of that one; a run that executes all steps again does not, whatever tags it has copied. It may be used
-    from several threads.
+    checkpoints of that one, and of those that it went on with; a run that executes all steps again does not, whatever
+    tags it has copied. It may be used from several threads.
 
     Args:
         instance: Where the run is.
@@ -73,11 +73,12 @@ class RunCheckpoints:
         found = {key: checkpoint for (_, key), checkpoint in own.items()}
         with self._lock:
             self._written |= found.keys()
-        parent_id = resumed_run_id(self._instance, self._run)
         others = [key for key in connection_ids if key not in found]
-        if parent_id is not None and others:
-            inherited = _read(self._instance, [(parent_id, key) for key in others], self._request)
+        before = resumed_run_ids(self._instance, self._run)
+        while others and (run_id := next(before, None)) is not None:
+            inherited = _read(self._instance, [(run_id, key) for key in others], self._request)
             found |= {key: checkpoint for (_, key), checkpoint in inherited.items()}
+            others = [key for key in others if key not in found]
         return found
 
     def save(self, checkpoints: Mapping[str, Checkpoint]) -> None:
@@ -101,10 +102,21 @@ class RunCheckpoints:
         self._instance.add_run_tags(self._run.run_id, {JOB_ID_TAG: str(job_id)})
 
 
-def resumed_run_id(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
-    """Return the run that a run goes on with: the one that it was re-executed from the failure of; else ``None``."""
-    parent_id = _parent_id(run)
-    return parent_id if parent_id is not None and _is_from_failure(instance, run, parent_id) else None
+def resumed_run_ids(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
+    """Yield the runs that a run goes on with, the nearest first.
+
+    That is the run that it was re-executed from the failure of, and, if that one was such a run, too, the one before:
+    each of them may have died before it took over anything.
+    """
+    seen = {run.run_id}
+    current: dg.DagsterRun | None = run
+    while current is not None:
+        parent_id = _parent_id(current)
+        if parent_id is None or parent_id in seen or not _is_from_failure(instance, current, parent_id):
+            return
+        yield parent_id
+        seen.add(parent_id)
+        current = instance.get_run_by_id(parent_id)
 
 
 def _is_from_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, parent_id: str) -> bool:
@@ -158,7 +170,7 @@ class RunsAtWork:
             )
         )
         runs += [run for run in failed if AUTO_RETRY_RUN_ID_TAG not in run.tags]
-        resumed = {parent for run in runs if (parent := resumed_run_id(instance, run)) is not None}
+        resumed = {run_id for run in runs for run_id in resumed_run_ids(instance, run)}
         return cls(instance, frozenset({run.run_id for run in runs} | resumed))
 
     def claimed(self, jobs: Mapping[int, str]) -> set[int]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import dagster as dg
 import tenacity
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from airbyte_dagster.airbyte import AirbyteClient
 from airbyte_dagster.airbyte.links import Links
@@ -116,10 +117,11 @@ class SyncRun:
                 else:
                     started += len(good)
                     self._save_recorded([result.connection_id for result in good])
-        except GeneratorExit:
-            if not self._is_terminated():
-                # Dagster could not record what was yielded. That is no reason to stop the others: whoever resumes this
-                # run goes on with their jobs.
+        except BaseException as error:
+            is_interrupt = isinstance(error, (DagsterExecutionInterruptedError, KeyboardInterrupt))
+            if not is_interrupt and not self._is_terminated():
+                # What arrived could not be recorded: by Dagster, which closes this generator, or here. That is no
+                # reason to stop the others: whoever resumes this run goes on with their jobs.
                 engine.settings = replace(engine.settings, cancel_on_termination=False)
             raise
         finally:
@@ -135,7 +137,10 @@ class SyncRun:
             raise dg.Failure("The run is being terminated.", allow_retries=False)
 
     def _is_terminated(self) -> bool:
-        run = self.context.instance.get_run_by_id(self.context.run.run_id)
+        try:
+            run = self.context.instance.get_run_by_id(self.context.run.run_id)
+        except Exception:  # noqa: BLE001 - the database is away: nobody is known to have terminated it
+            return False
         return run is not None and run.status is dg.DagsterRunStatus.CANCELING
 
     def _look_at(self, found: Sequence[FoundConnection]) -> None:

@@ -77,7 +77,7 @@ class Deployment:
         app = self._app()
         self._dagster = Image(
             files={APP: app, f"{HOME}/dagster.yaml": app / self._instance_file},
-            packages=(celery_packages(),) if size.workers else (),
+            packages=(celery_packages(),) if size.workers or size.runners else (),
             environment=self.variables,
         )
         plain = Image()
@@ -150,7 +150,7 @@ class Deployment:
             self._make_database(host)
             self.start_postgres(host)
         self._start_airbyte()
-        if self.workers:
+        if self.workers or self.runners:
             self.redis.start("redis", "redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "")
         self.web.run("dagster", "instance", "migrate")
         for name in self.code:

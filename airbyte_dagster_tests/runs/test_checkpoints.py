@@ -73,6 +73,31 @@ def test_a_run_that_resumes_another_takes_its_jobs_over(
     assert found == ({"open": Checkpoint(0, job_id=1), "done": done} if resumes else {})
 
 
+def test_a_run_that_died_before_it_took_over_anything_loses_nothing(instance: dg.DagsterInstance) -> None:
+    """The next one goes on with the run before it; what a nearer run knows is newer."""
+    first = run_of(instance)
+    RunCheckpoints(instance, first).save({"c": Checkpoint(0, job_id=1), "d": Checkpoint(0, job_id=2)})
+    second = run_of(instance, first, retry_number="1")
+    third = run_of(instance, second, is_resume_retry="true")
+    RunCheckpoints(instance, third).save({"d": Checkpoint(2, job_id=3)})
+    fourth = run_of(instance, third, retry_number="2")
+
+    assert RunCheckpoints(instance, fourth).load(["c", "d"]) == {
+        "c": Checkpoint(0, job_id=1),
+        "d": Checkpoint(2, job_id=3),
+    }
+    assert RunsAtWork.of(instance).claimed({1: "c"}) == {1}
+
+
+def test_a_run_of_all_steps_ends_what_is_taken_over(instance: dg.DagsterInstance) -> None:
+    """Who resumes it goes on with it alone, not with what was before."""
+    first = run_of(instance)
+    RunCheckpoints(instance, first).save({"c": Checkpoint(0, job_id=1)})
+    second = run_of(instance, first)
+
+    assert RunCheckpoints(instance, run_of(instance, second, is_resume_retry="true")).load(["c"]) == {}
+
+
 def test_all_steps_of_a_run_from_asset_failure_are_new(instance: dg.DagsterInstance) -> None:
     """Dagster copies the tag of the strategy to a run that executes all of its steps again."""
     first = run_of(instance)

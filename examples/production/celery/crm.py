@@ -1,4 +1,8 @@
-"""The code location "crm" with its steps on Celery workers: all connections with the tag "crm", a task each."""
+"""The code location "crm" with its steps on Celery workers: all connections with the tag "crm", a task each.
+
+The runs themselves are launched as dagster.yaml of the directory above has it: Celery lets no task wait for others, so
+that a run that is a task itself, as with celery/dagster.yaml, can't have its steps there.
+"""
 
 import dagster as dg
 from dagster_celery import celery_executor

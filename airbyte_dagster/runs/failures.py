@@ -107,3 +107,12 @@ class Failures:
             "airbyte/job_status": error.status,
             "airbyte/job": dg.MetadataValue.url(self.links.job(connection_id, error.job_id)),
         }
+
+
+def is_terminated(context: dg.AssetExecutionContext) -> bool:
+    """Whether somebody is known to have terminated the run: not if Dagster's database is away."""
+    try:
+        run = context.instance.get_run_by_id(context.run.run_id)
+    except Exception:  # noqa: BLE001 - whatever a database raises
+        return False
+    return run is not None and run.status is dg.DagsterRunStatus.CANCELING

@@ -22,7 +22,7 @@ from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.counting import counted_before
 from airbyte_dagster.runs.event_storage import open_connections
 from airbyte_dagster.runs.events import InstanceHistory
-from airbyte_dagster.runs.failures import Failures
+from airbyte_dagster.runs.failures import Failures, is_terminated
 from airbyte_dagster.runs.partial import PartOfJob
 from airbyte_dagster.runs.progress import ProgressLog
 from airbyte_dagster.runs.recorded_jobs import recorded_results
@@ -38,6 +38,7 @@ from airbyte_dagster.warehouse import Warehouse
 
 #: Up to so many connections, each that ends has a line in the run's log.
 _FEW = 50
+_INTERRUPTS = (DagsterExecutionInterruptedError, KeyboardInterrupt)
 
 
 @dataclass
@@ -118,10 +119,9 @@ class SyncRun:
                     started += len(good)
                     self._save_recorded([result.connection_id for result in good])
         except BaseException as error:
-            is_interrupt = isinstance(error, (DagsterExecutionInterruptedError, KeyboardInterrupt))
-            if not is_interrupt and not self._is_terminated():
-                # What arrived could not be recorded: by Dagster, which closes this generator, or here. That is no
-                # reason to stop the others: whoever resumes this run goes on with their jobs.
+            if not isinstance(error, _INTERRUPTS) and not is_terminated(self.context):
+                # Dagster, which then closes this generator, or the run could not record. That is no reason to stop the
+                # others: whoever resumes this run goes on with their jobs.
                 engine.settings = replace(engine.settings, cancel_on_termination=False)
             raise
         finally:
@@ -133,15 +133,8 @@ class SyncRun:
 
     def _stop_if_terminated(self) -> None:
         """Do nothing more in a run that is being terminated: a retry policy would start the step again."""
-        if self._is_terminated():
+        if is_terminated(self.context):
             raise dg.Failure("The run is being terminated.", allow_retries=False)
-
-    def _is_terminated(self) -> bool:
-        try:
-            run = self.context.instance.get_run_by_id(self.context.run.run_id)
-        except Exception:  # noqa: BLE001 - the database is away: nobody is known to have terminated it
-            return False
-        return run is not None and run.status is dg.DagsterRunStatus.CANCELING
 
     def _look_at(self, found: Sequence[FoundConnection]) -> None:
         """Hold the connections as they are now against the assets that are selected."""

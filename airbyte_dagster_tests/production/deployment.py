@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +44,7 @@ class Size:
         runners: How many hosts with Celery's workers for whole runs; with any, all runs are launched there.
         replaced: Text of the example's files → what it is replaced by: numbers that no test can wait for.
         variables: Further ones, for all hosts of Dagster.
+        others: Further hosts, empty ones.
     """
 
     shop: int = 0
@@ -56,6 +56,7 @@ class Size:
     runners: int = 0
     replaced: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    others: Sequence[str] = ()
 
 
 def _program_of_postgres(name: str) -> str:
@@ -89,6 +90,7 @@ class Deployment:
         self.code = {name: network.add(f"code-{name}", self._dagster) for name in ("shop", "crm")}
         self.workers = [network.add(f"worker-{number}", self._dagster) for number in range(size.workers)]
         self.runners = [network.add(f"runner-{number}", self._dagster) for number in range(size.runners)]
+        self.others = {name: network.add(name, plain) for name in size.others}
         self._http = httpx.Client(timeout=60, trust_env=False)
 
     # Set-up
@@ -161,7 +163,7 @@ class Deployment:
             self.wait_for_code(name)
         self.start_web()
         self.start_daemon()
-        self.wait_for_web()
+        eventually(lambda: self._listens(self.web, WEB_PORT), "the web server", START_SECONDS)
 
     def _make_database(self, host: Host) -> None:
         script = (
@@ -225,9 +227,6 @@ class Deployment:
     def start_web(self) -> None:
         web = ["dagster-webserver", "-h", "0.0.0.0", "-p", str(WEB_PORT), "-w", f"{APP}/workspace.yaml"]
         self.web.start("web", *web)
-
-    def wait_for_web(self) -> None:
-        eventually(lambda: self._listens(self.web, WEB_PORT), "the web server", START_SECONDS)
 
     def start_daemon(self, host: Host | None = None) -> None:
         (host or self.daemon).start("daemon", "dagster-daemon", "run", "-w", f"{APP}/workspace.yaml")
@@ -349,6 +348,3 @@ def deployed(directory: Path, size: Size) -> Iterator[Deployment]:
         except BaseException:
             print(deployment.logs())
             raise
-
-
-__all__ = ["Deployment", "Size", "deployed", "signal"]

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 
 import httpx
 import pytest
 from dagster import DagsterRunStatus, RunsFilter
 from rich.console import Console
 
+from airbyte_dagster_tests.production import local_airbyte_host
 from airbyte_dagster_tests.production.conftest import number
 from airbyte_dagster_tests.production.deployment import Deployment, Size
 from airbyte_dagster_tests.production.ledger import materializations
 from airbyte_dagster_tests.production.network import eventually
-from airbyte_dagster_tests.production.soak import Soak, turn_off, turn_on
+from airbyte_dagster_tests.production.soak import Soak, resident_mb, turn_off, turn_on
 from benchmarks.simulated_airbyte.inventory import connection_id
 
 _SHOP = 20
-SIZE = Size(shop=_SHOP, crm=1, streams=2, job_seconds=5.0, variables={"SHOP_CRON": "* * * * *"})
+SIZE = Size(shop=_SHOP, crm=1, streams=2, job_seconds=5.0, variables={"SHOP_CRON": "* * * * *"}, others=("local",))
 _FAULTS = ("rate_limited", "bad_gateway", "unavailable", "gateway_timeout", "dropped", "answer_lost")
 _SAMPLE_SECONDS = 10.0
 
@@ -35,10 +36,12 @@ def test_soak(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> Non
     chance = random.Random(seed)
     deployment.set_faults(0.05, seed, _FAULTS)
     turn_on(deployment, sensor="shop_syncs", schedule="shop_schedule")
-    soak = Soak(deployment)
+    local = deployment.others["local"].start("airbyte", "python", "-m", local_airbyte_host.__name__, "/tmp/airbyte")
+    soak = Soak(deployment, {"local Airbyte": lambda: resident_mb([local.pid])})
     while time.time() - soak.began < minutes * 60:
         _sync_as_others(deployment, chance)
         soak.sample()
+        assert local.exit_code is None, local.log.read_text()[-3000:]
         time.sleep(_SAMPLE_SECONDS)
 
     with capsys.disabled():
@@ -47,9 +50,8 @@ def test_soak(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> Non
     deployment.set_faults(0.0, seed, _FAULTS)
     eventually(lambda: _is_quiet(deployment), "the end of all runs", 300, 1.0)
     eventually(lambda: not _not_recorded(deployment), "the record of all jobs", 300, 5.0)
-    recorded = Counter((item.job_id, item.key) for item in materializations(deployment))
-    again = [item for item, count in recorded.items() if count > 1]
-    assert not again, f"recorded twice: {again[:5]}"
+    twice = _recorded_twice(deployment)
+    assert not twice, f"recorded twice: {twice[:5]}"
     failed = deployment.instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.FAILURE]))
     assert not failed, "\n".join(deployment.log_of(run.run_id) for run in failed[:3])
     assert not soak.breaches, soak.breaches
@@ -73,3 +75,16 @@ def _not_recorded(deployment: Deployment) -> set[int]:
     succeeded = {job["id"] for job in deployment.truth() if job["status"] == "succeeded"}
     streams = Counter(job for job, _ in {(item.job_id, item.key) for item in materializations(deployment)})
     return {job for job in succeeded if streams[job] != SIZE.streams}
+
+
+def _recorded_twice(deployment: Deployment) -> list[tuple[int, tuple[str, ...]]]:
+    """What the sensor recorded beside a run, or one of them twice. Runs that joined one sync record it each."""
+    recorded: defaultdict[tuple[int, tuple[str, ...]], list[str]] = defaultdict(list)
+    for item in materializations(deployment):
+        recorded[item.job_id, item.key].append(item.run_id)
+    by_sensor = ""
+    return [
+        pair
+        for pair, run_ids in recorded.items()
+        if len(set(run_ids)) != len(run_ids) or (by_sensor in run_ids and len(run_ids) > 1)
+    ]

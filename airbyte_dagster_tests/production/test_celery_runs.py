@@ -1,4 +1,4 @@
-"""Whole runs on Celery's workers, which Dagster's run monitoring resumes where they stopped."""
+"""Whole runs on Celery's workers, of which Dagster's run monitoring notices that they are dead."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SIZE = Size(
 )
 
 
-def test_a_run_whose_process_is_killed_is_resumed_as_the_same_run(deployment: Deployment) -> None:
-    """Run monitoring starts it again on a worker, and it goes on with the jobs that Airbyte has meanwhile."""
+def test_a_run_whose_process_is_killed_is_retried_on_a_worker(deployment: Deployment) -> None:
+    """Run monitoring finds the task failed, and the retry goes on with the jobs that Airbyte has meanwhile."""
     before = newest_job(deployment)
     request = launch(deployment, "shop", range(10))
     until_jobs(deployment, before + 3)
@@ -28,8 +28,8 @@ def test_a_run_whose_process_is_killed_is_resumed_as_the_same_run(deployment: De
 
     run = ended(deployment, request, 400)
     check(deployment, [request], after_job=before)
-    assert run.run_id == request.run_id
-    assert "new run worker to resume" in deployment.log_of(request.run_id, 500)
+    assert run.run_id != request.run_id
+    assert "Celery task failed" in deployment.log_of(request.run_id, 500)
 
 
 def _processes_of_tasks(host: Host) -> list[int]:

@@ -21,6 +21,15 @@ mutation Reload($name: String!) {
 }
 """
 
+#: What ``dagster api resume_run`` does, which those launchers give to a new container.
+_RESUME = """
+import sys
+import dagster as dg
+from dagster._cli.api import _resume_run_command_body as resume
+with dg.DagsterInstance.get() as instance:
+    resume(instance=instance, run_id=sys.argv[1], write_stream_fn=print, set_exit_code_on_failure=False)
+"""
+
 
 def test_the_database_is_gone_for_half_a_minute_during_a_run_of_100_syncs(deployment: Deployment) -> None:
     """The run goes on, or fails and is resumed; no sync is lost, and none is made twice."""
@@ -57,6 +66,23 @@ def _cut_during_a_run(deployment: Deployment, cut: Callable[[], None], mend: Cal
     finally:
         mend()
     ended(deployment, request, 400)
+    check(deployment, [request], after_job=before)
+
+
+def test_a_restart_by_run_monitoring_goes_on_where_it_was(deployment: Deployment) -> None:
+    """Launchers of containers start a dead run again as the same run: here, on another host, by the same command."""
+    before = newest_job(deployment)
+    request = launch(deployment, "shop", range(10))
+    until_jobs(deployment, before + 3)
+    deployment.code["shop"].crash()
+    deployment.code["shop"].boot()
+    deployment.start_code("shop")
+    deployment.wait_for_code("shop")
+    assert not deployment.run(request.run_id).is_finished
+
+    deployment.web.run("python", "-c", _RESUME, request.run_id)
+
+    assert ended(deployment, request).run_id == request.run_id
     check(deployment, [request], after_job=before)
 
 

@@ -16,7 +16,7 @@ from airbyte_dagster_tests.production.ledger import (
     until_jobs,
 )
 
-_TASKS = number("PRODUCTION_TASKS", 300)
+_TASKS = number("PRODUCTION_TASKS", 100)
 #: As the example's dagster.yaml has it.
 _POOL = 20
 SIZE = Size(

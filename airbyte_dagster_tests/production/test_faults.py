@@ -21,7 +21,7 @@ def test_each_request_is_one_sync_whatever_fails(deployment: Deployment, capsys:
     groups = [tuple(range(first, first + _EACH)) for first in range(0, _GROUPS * _EACH, _EACH)]
     chaos = Chaos(deployment, seed, groups, say=lambda line: _say(capsys, line))
     _say(capsys, f"PRODUCTION_SEED={seed}")
-    chaos.run(number("PRODUCTION_SCHEDULES", 200), number("PRODUCTION_FAULT_SECONDS", 180))
+    chaos.run(number("PRODUCTION_SCHEDULES", 200), number("PRODUCTION_FAULT_SECONDS", 150))
     _say(capsys, f"{len(chaos.requests)} schedules, {chaos.faults} faults, {chaos.by_hand} runs re-executed by hand")
     check(deployment, chaos.requests)
 

@@ -52,7 +52,7 @@ def _answers(deployment: Deployment, query: str) -> bool:
 def launch(deployment: Deployment, location: str, connections: Iterable[int], name: str = "the run") -> Request:
     """Launch a run as a careful client does: if no answer comes, look whether there is a run before asking again.
 
-    The web server's connections to a database that was away are bad, and cost an answer. If that is the one to a launch,
+    Connections of the web server to a database that was away are bad, and cost an answer. If that is one to a launch,
     a run is left that is not even queued, until it is failed for its start timeout, and retried.
     """
     for query in _QUERIES:

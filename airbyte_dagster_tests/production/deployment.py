@@ -272,7 +272,7 @@ class Deployment:
     def log_of(self, run_id: str, lines: int = 40) -> str:
         """The end of a run's log, for people."""
         records = self.instance.get_records_for_run(run_id, limit=lines, ascending=False).records
-        return "\n".join(_line(record.event_log_entry) for record in reversed(records))
+        return "\n".join(record.event_log_entry.message[:600] for record in reversed(records))
 
     # Airbyte
 
@@ -315,17 +315,11 @@ _LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
   launchRun(executionParams: $params) {
     __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
+    ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
     ... on RunConfigValidationInvalid { errors { message } }
   }
 }
 """
-
-
-def _line(entry: dg.EventLogEntry) -> str:
-    event = entry.dagster_event
-    return (entry.user_message or (event.message if event else None) or "")[:600]
 
 
 def _postgres() -> tuple[int, int]:

@@ -272,7 +272,7 @@ class Deployment:
     def log_of(self, run_id: str, lines: int = 40) -> str:
         """The end of a run's log, for people."""
         records = self.instance.get_records_for_run(run_id, limit=lines, ascending=False).records
-        return "\n".join(f"{item.event_log_entry.user_message[:600]}" for item in reversed(records))
+        return "\n".join(record.event_log_entry.message[:600] for record in reversed(records))
 
     # Airbyte
 
@@ -315,8 +315,7 @@ _LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
   launchRun(executionParams: $params) {
     __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
+    ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
     ... on RunConfigValidationInvalid { errors { message } }
   }
 }

@@ -6,6 +6,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -37,13 +38,25 @@ class Request:
 
 
 _TAG = "production_tests/request"
+#: One of each storage that a launch writes to.
+_QUERIES = ("{ runsOrError(limit: 1) { __typename } }", "{ assetRecordsOrError(limit: 1) { __typename } }")
+
+
+def _answers(deployment: Deployment, query: str) -> bool:
+    try:
+        return "PythonError" not in str(deployment.graphql(query))
+    except (httpx.HTTPError, AssertionError):
+        return False
 
 
 def launch(deployment: Deployment, location: str, connections: Iterable[int], name: str = "the run") -> Request:
     """Launch a run as a careful client does: if no answer comes, look whether there is a run before asking again.
 
-    The web server's connections to a database that was away are bad, and each costs an answer.
+    Connections of the web server to a database that was away are bad, and cost an answer. If that is one to a launch,
+    a run is left that is not even queued, until it is failed for its start timeout, and retried.
     """
+    for query in _QUERIES:
+        eventually(partial(_answers, deployment, query), "an answer of the web server", 120, 0.5)
     numbers, tag = tuple(connections), f"{name} {uuid.uuid4()}"
     streams = range(deployment.size.streams)
     keys = [(f"{location}_{number}", f"stream_{index}") for number in numbers for index in streams]
@@ -109,8 +122,9 @@ def last_run(deployment: Deployment, request: Request) -> dg.DagsterRun | None:
     newest = others[0] if others else first
     if not newest.is_finished:
         return None
-    is_retried = newest.tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in newest.tags
-    return None if newest.is_failure and is_retried else newest
+    # Dagster says so a moment after the run has failed.
+    may_be_retried = newest.tags.get(WILL_RETRY_TAG) != "false" and AUTO_RETRY_RUN_ID_TAG not in newest.tags
+    return None if newest.is_failure and may_be_retried else newest
 
 
 def check(deployment: Deployment, requests: Iterable[Request], *, after_job: int = 0) -> None:

@@ -36,6 +36,8 @@ def test_soak(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> Non
     chance = random.Random(seed)
     deployment.set_faults(0.05, seed, _FAULTS)
     turn_on(deployment, sensor="shop_syncs", schedule="shop_schedule")
+    # What ended before the sensor's first look is not recorded.
+    eventually(lambda: _has_ticked(deployment, "shop_syncs"), "the first tick of the sensor", 120, 1.0)
     local = deployment.others["local"].start("airbyte", "python", "-m", local_airbyte_host.__name__, "/tmp/airbyte")
     soak = Soak(deployment, {"local Airbyte": lambda: resident_mb([local.pid])})
     while time.time() - soak.began < minutes * 60:
@@ -63,6 +65,12 @@ def _sync_as_others(deployment: Deployment, chance: random.Random) -> None:
         deployment.foreign_sync(connection_id(chance.randrange(_SHOP)))
     except httpx.HTTPError:
         return
+
+
+def _has_ticked(deployment: Deployment, name: str) -> bool:
+    states = [state for state in deployment.instance.all_instigator_state() if state.name == name]
+    ticks = [deployment.instance.get_ticks(state.instigator_origin_id, state.selector_id) for state in states]
+    return any(tick.end_timestamp for of_state in ticks for tick in of_state)
 
 
 def _is_quiet(deployment: Deployment) -> bool:

@@ -106,7 +106,7 @@ def test_rows_before_are_unknown_after_a_job_that_nobody_saw(
     data = recording.tick()
 
     assert recording.jobs() == [1, 3]
-    assert reports_of(recording.told()[-1])["rows_before"] == ""
+    assert "rows_before" not in reports_of(recording.told()[-1])
     check = recording.check(data)["users"]
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
@@ -135,7 +135,7 @@ def test_rows_before_after_a_job_that_failed(
     recording.tick()
 
     assert recording.jobs() == [1, 2, 3]
-    assert reports_of(recording.told()[-1])["rows_before"] == ("" if before is None else before)
+    assert reports_of(recording.told()[-1]).get("rows_before") == before
 
 
 COUNTS = ("recordsEmitted", "bytesEmitted", "recordsCommitted", "bytesCommitted")
@@ -183,7 +183,7 @@ def test_rows_before_are_unknown_while_an_older_job_waits(
     recording.tick()
 
     assert recording.jobs() == [1, 3]
-    assert reports_of(recording.told()[-1])["rows_before"] == ""
+    assert "rows_before" not in reports_of(recording.told()[-1])
 
 
 def test_while_the_next_sync_runs(recording: Recording, connection: str, api: Api) -> None:

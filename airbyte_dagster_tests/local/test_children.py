@@ -103,6 +103,8 @@ with Children(grace=600, keep_open=[int(sys.argv[2])]).start(
 _ENDS_IN_ITS_TIME = """
 import signal, time
 
+# Also where the tests run in the background of a script, whose processes ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     print("works")
     time.sleep(600)

@@ -21,6 +21,8 @@ from airbyte_dagster.local.work.reporting import Failed, Reporter, last_line
 MOST_BYTES_OF_A_LINE = 20_000_000
 #: A connector that writes nothing for so long is ended, as Airbyte's heartbeat does.
 SECONDS_OF_SILENCE = 10_800.0
+#: A silence is in the job's log after so long, and again each time that it has become twice as long.
+_SECONDS_UNTIL_SAID = 60.0
 #: Between two looks whether a silent connector still runs; what it wrote before its end is there by then.
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_FOR_STDERR = 5.0
@@ -118,7 +120,7 @@ class Source:
 
     def _has_more(self, process: subprocess.Popen[bytes], descriptor: int) -> bool:
         """Wait for the next bytes, or the end; one that ended may have left a process that holds its stdout open."""
-        silent = 0.0
+        silent, said_at = 0.0, _SECONDS_UNTIL_SAID
         while silent < self._silence:
             step = min(_SECONDS_BETWEEN_LOOKS, self._silence - silent)
             has_ended = process.poll() is not None
@@ -127,6 +129,9 @@ class Source:
             if has_ended:
                 return False
             silent += step
+            if silent >= said_at:
+                self._reporter.log(f"The source has written nothing for {silent:.0f} s.")
+                said_at *= 2
         message = f"The source wrote nothing for {self._silence:,.0f} s"
         raise Failed(Failure(message, origin="source", kind="heartbeat_timeout"))
 

@@ -15,6 +15,7 @@ import pytest
 
 from airbyte_dagster.local.engine import Warehouse
 from airbyte_dagster.local.work import reading
+from airbyte_dagster.local.work import source as source_module
 from airbyte_dagster.local.work.messages import Garbage, RecordLine, classify
 from airbyte_dagster.local.work.reporting import Failed, Reporter
 from airbyte_dagster.local.work.source import MOST_BYTES_OF_A_LINE, Source
@@ -191,6 +192,19 @@ def test_a_silent_source_is_ended(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="wrote nothing") as caught:
         list(source.lines({}, {}, None))
     assert caught.value.failure.kind == "heartbeat_timeout"
+
+
+def test_a_silence_is_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever looks at a job that does not move sees that its source is what it waits for; each time twice as late."""
+    monkeypatch.setattr(source_module, "_SECONDS_BETWEEN_LOOKS", 0.001)
+    monkeypatch.setattr(source_module, "_SECONDS_UNTIL_SAID", 0.01)
+    (tmp_path / "silent.py").write_text("import threading\nthreading.Event().wait()\n")
+    source = Source([sys.executable, str(tmp_path / "silent.py")], tmp_path, Reporter(io.StringIO()), silence=0.05)
+    with pytest.raises(Failed):
+        list(source.lines({}, {}, None))
+    assert capsys.readouterr().err.splitlines() == ["The source has written nothing for 0 s."] * 3
 
 
 def test_a_record_near_the_limit_is_stored(worker: Worker) -> None:

@@ -270,6 +270,8 @@ class Network:
         # The same card as before the crash, or the others would send to the old one for half a minute.
         card = f"02:00:00:00:00:{host.number:02x}"
         peer = ["peer", "name", "eth0", "address", card, "netns", str(host._pid)]
+        # The kernel takes the cable of a crashed host away in its own time.
+        self.switch("sh", "-c", f"ip link delete {port} 2>/dev/null || true")
         self.switch("ip", "link", "add", port, "type", "veth", *peer)
         self.switch("ip", "link", "set", port, "master", "br0", "up")
         inside = ["nsenter", "--target", str(host._pid), "--net", "--", "ip"]

@@ -8,6 +8,7 @@ import socket
 import zipfile
 from pathlib import Path
 
+import psutil
 import pytest
 from uv import find_uv_bin
 
@@ -106,7 +107,10 @@ def test_code_server_of_the_image_passes_its_health_check(image: Stage, variable
         try:
             eventually(lambda: health() == 0, "the code server's health check", 180.0)
         finally:
-            server.kill()  # the first process of its namespace: the kernel ends all others
+            # By themselves: that they end with `unshare` is forgotten as they become another user.
+            for process in psutil.Process(server.pid).children(recursive=True):
+                process.kill()
+            server.kill()
 
 
 def test_refresh_reads_the_workspace_for_all_code_locations(image: Stage, variables: dict[str, str]) -> None:

@@ -7,9 +7,7 @@ from functools import partial
 from airbyte_dagster.cli.findings import NeedsAttention, Report
 from airbyte_dagster.errors import WarehouseError
 from airbyte_dagster.warehouse import Warehouse
-from airbyte_dagster.warehouse.rights import can_be_known, rights_of
-
-_MOST_NAMED = 3
+from airbyte_dagster.warehouse.rights import can_be_known, named, rights_of
 
 
 def examine_rights(report: Report, warehouse: Warehouse) -> None:
@@ -24,9 +22,8 @@ def _judge(warehouse: Warehouse) -> str:
     except WarehouseError as error:
         raise NeedsAttention(error.message, guidance=error.guidance) from None
     if rights.unreadable:
-        more = f" and {len(rights.unreadable) - _MOST_NAMED} more" if len(rights.unreadable) > _MOST_NAMED else ""
         raise NeedsAttention(
-            f"Checks can't read Airbyte's {', '.join(rights.unreadable[:_MOST_NAMED])}{more}.",
+            f"Checks can't read {named(rights.unreadable, 'table')}, which Airbyte wrote.",
             guidance="Grant this user SELECT on the tables and USAGE on their schema, on those to come, too.",
         )
     if rights.writing:

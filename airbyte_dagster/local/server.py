@@ -19,6 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from airbyte_dagster import serving
 from airbyte_dagster.local import settings
 from airbyte_dagster.local.isolation import forbid_core_files
 from airbyte_dagster.local.settings import DEFAULT_HOST, DEFAULT_PORT, Home
@@ -151,7 +152,7 @@ def only_server(home: Home) -> Iterator[None]:
 
 
 def listen(host: str, port: int | None) -> socket.socket:
-    """Bind a socket, and listen: two that are merely bound may share a port, and only one of them gets what comes.
+    """Listen on a port.
 
     Args:
         host: The address.
@@ -161,61 +162,20 @@ def listen(host: str, port: int | None) -> socket.socket:
         CannotServe: The port, or with None all of the ports tried, can't be had.
     """
     ports = range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TO_TRY) if port is None else [port]
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     reason = ""
     for candidate in ports:
-        bound = socket.socket(family)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            bound.bind((host, candidate))
-            bound.listen(_WAITING_CONNECTIONS)
+            return serving.listen(host, candidate, _WAITING_CONNECTIONS)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            bound.close()
-        else:
-            return bound
     raise CannotServe(f"can't listen on {host} port {ports[0]}: {reason}")
 
 
-def url_of(bound: socket.socket) -> str:
-    """The root URL of a bound socket."""
-    host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def make_uvicorn(app: Any, on_ready: Callable[[], None]) -> Any:
-    """A uvicorn server for a socket that is bound already.
-
-    Args:
-        app: The application.
-        on_ready: Called once requests are accepted.
-    """
-    import uvicorn  # noqa: PLC0415 - the command line loads without it
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if not self.should_exit:
-                on_ready()
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            # uvicorn raises the signal again after its shutdown, so the process would not end with 0.
-            yield
-
+    """Return the uvicorn server of local Airbyte; see `serving.make_server`."""
     # Java's HTTP client offers HTTP/2 with each request. httptools drops the body of such a request, h11 does not;
     # that it is not taken up is no warning.
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        lifespan="on",
-        http="h11",
-        ws="none",
-        timeout_graceful_shutdown=3,
-    )
-    return Server(config)
+    return serving.make_server(app, on_ready, log_level="error", http="h11")
 
 
 def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with_stdin: bool = False) -> None:
@@ -235,7 +195,7 @@ def serve(home: Home, options: Options, say: Callable[[str], None], *, exit_with
     forbid_core_files()
     say = _whoever_listens(say)
     with only_server(home), contextlib.closing(listen(options.host, options.port)) as bound:
-        url = url_of(bound)
+        url = serving.url_of(bound)
 
         def tell(line: str) -> None:
             say(f"{settings.PROGRESS_MARK}{line}")

@@ -49,8 +49,9 @@ class JobCursor:
         reached_at: When that one was first seen, by this machine's clock; epoch seconds.
         handled: Jobs that changed at or after `since` and are dealt with.
         waiting: Jobs that runs of ours are about to record.
-        noted: The last entry of `NotedJobs` that is dealt with.
-        looked_at: When all that had changed was last seen, by this machine's clock; epoch seconds.
+        noted: The last entry of `NotedJobs` that is dealt with; 0 if none is: they are numbered from 1 on.
+        looked_at: When all that had changed was last seen, by this machine's clock; epoch seconds. ``None`` if
+            something was left.
     """
 
     workspace_id: str
@@ -61,7 +62,7 @@ class JobCursor:
     handled: frozenset[int] = frozenset()
     waiting: Mapping[int, Waiting] = field(default_factory=dict)
     noted: int = 0
-    looked_at: float = 0.0
+    looked_at: float | None = None
 
     @classmethod
     def starting(cls, workspace_id: str, newest: Sequence[Job], *, now: float, is_all: bool) -> JobCursor:
@@ -117,7 +118,7 @@ class JobCursor:
             for job_id in handled
             if ((since is None or seen[job_id] >= since) if job_id in seen else not changes.complete)
         )
-        looked_at = 0.0 if left or not changes.complete else now
+        looked_at = None if left or not changes.complete else now
         return JobCursor(
             self.workspace_id, self.floor, since, reached, reached_at, kept, dict(waiting), self.noted, looked_at
         )
@@ -167,7 +168,7 @@ class JobCursor:
                 frozenset(int(job_id) for job_id in data["handled"]),
                 {int(key): Waiting(str(where), float(since)) for key, (where, since) in data["waiting"].items()},
                 int(data.get("noted", 0)),
-                float(data.get("looked_at", 0)),
+                None if data.get("looked_at") is None else float(data["looked_at"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             return None

@@ -68,7 +68,7 @@ class JobRecorder:
         self,
         targets_of: TargetsOf,
         *,
-        poll_interval: float = 0.0,
+        poll_interval: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -107,7 +107,7 @@ class JobRecorder:
         now = self._now()
         if cursor is not None:
             cursor = cursor.with_noted(noted.jobs, noted.last)
-            if not cursor.waiting and 0 <= now - cursor.looked_at < self._poll_interval:
+            if not cursor.waiting and self._is_early(cursor.looked_at, now):
                 return Outcome(cursor, _between(noted), to_check=noted.to_check)
         try:
             client = airbyte.tick_client()
@@ -159,6 +159,12 @@ class JobRecorder:
             warn("The cursor is of another workspace or version; jobs that ended since the last tick are not recorded.")
         cursor = JobCursor.starting(workspace_id, newest, now=now, is_all=len(newest) < PAGE_SIZE)
         return Outcome(cursor, "This is the first tick: jobs that end from now on are recorded.")
+
+    def _is_early(self, looked_at: float | None, now: float) -> bool:
+        """Whether Airbyte was looked at so recently that it is not to be looked at now."""
+        if self._poll_interval is None or looked_at is None:
+            return False
+        return 0 <= now - looked_at < self._poll_interval  # below 0, this machine's clock was set back
 
     def _workspace_id(self, airbyte: AirbyteResource, client: AirbyteClient) -> str:
         """Return the workspace, asked for once in this process."""

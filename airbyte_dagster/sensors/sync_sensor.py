@@ -87,7 +87,7 @@ def build_job_sensor(
             guidance="Leave it out: then Airbyte is looked at with every tick.",
         )
     declared = SyncSensor(name, targets_of, keys, airbyte_key, warehouse_key)
-    recorder = JobRecorder(targets_of, poll_interval=poll_interval_seconds or 0)
+    recorder = JobRecorder(targets_of, poll_interval=poll_interval_seconds)
     checks = dg.define_asset_job(
         f"{name}_checks",
         selection=dg.AssetSelection.checks_for_assets(*keys),

@@ -75,8 +75,8 @@ def _of_postgres(session: SqlSession) -> Rights:
     schemas = [name for (name,) in session.run(_SCHEMAS)]
     writing = {
         "do everything, as a superuser": is_superuser,
-        f"change {_named(writable, 'table')}": writable,
-        f"create tables in {_named(schemas, 'schema')}": schemas,
+        f"change {named(writable, 'table')}": writable,
+        f"create tables in {named(schemas, 'schema')}": schemas,
         "create schemas": may_create,
     }
     unreadable = tuple(name for name, reads, _, is_airbytes in tables if is_airbytes and not reads)
@@ -95,7 +95,8 @@ def _of_mysql(session: SqlSession) -> Rights:
     return Rights((), tuple(writing))
 
 
-def _named(names: Sequence[str], kind: str) -> str:
+def named(names: Sequence[str], kind: str) -> str:
+    """Return some names for people, the first few of many: ``the tables a, b, c and 4 more``."""
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"the {kind}{'s' if len(names) > 1 else ''} {', '.join(names[:_MOST_NAMED])}{more}"
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from airbyte_dagster.errors import ConfigurationError
+from airbyte_dagster.serving import listen, make_server, url_of
 from airbyte_dagster.webhook.app import WebhookApp
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ def serve(app: WebhookApp, host: str, port: int, *, say: Callable[[str], None]) 
     """
     bound = _listen(host, port)
     with bound:
-        shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{bound.getsockname()[1]}"
-        server = make_server(app, lambda: say(f"Listens for Airbyte's notices at {address}"))
+        server = make_receiver(app, lambda: say(f"Listens for Airbyte's notices at {url_of(bound)}"))
 
         def stop(_number: int, _frame: FrameType | None) -> None:
             server.should_exit = True
@@ -51,21 +49,15 @@ def serve(app: WebhookApp, host: str, port: int, *, say: Callable[[str], None]) 
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((host, port))
-        bound.listen(_MOST_CONNECTIONS)
+        return listen(host, port, _MOST_CONNECTIONS)
     except OSError as error:
-        bound.close()
         raise ConfigurationError(
             f"{host}:{port} can't be listened on: {error.strerror or error}.", guidance="Give another with --port."
         ) from None
-    return bound
 
 
-def make_server(app: Any, on_ready: Callable[[], None]) -> Server:
+def make_receiver(app: Any, on_ready: Callable[[], None]) -> Server:
     """Return a server for a socket that is bound already.
 
     Args:
@@ -76,37 +68,19 @@ def make_server(app: Any, on_ready: Callable[[], None]) -> Server:
         ConfigurationError: uvicorn is not installed.
     """
     try:
-        import uvicorn  # noqa: PLC0415 - of an extra
+        return make_server(
+            app,
+            on_ready,
+            # Its warnings have no path, which is a secret.
+            log_level="warning",
+            http=_impatient_protocol(),
+            limit_concurrency=_MOST_CONNECTIONS,
+            server_header=False,
+        )
     except ImportError:
         raise ConfigurationError(
             "uvicorn is not installed.", guidance="Run: pip install 'airbyte-dagster[webhook]'."
         ) from None
-
-    class ReceiverServer(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if not self.should_exit:
-                on_ready()
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            # uvicorn raises the signal again after its shutdown, so the process would not end with 0.
-            yield
-
-    config = uvicorn.Config(
-        app,
-        # No access log: the path is a secret. Other lines of uvicorn have no path.
-        access_log=False,
-        log_level="warning",
-        log_config=None,
-        lifespan="on",
-        http=_impatient_protocol(),
-        ws="none",
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_graceful_shutdown=3,
-        server_header=False,
-    )
-    return ReceiverServer(config)
 
 
 def _impatient_protocol() -> Any:

@@ -75,7 +75,12 @@ def resource_for(postgres: Postgres, user: str, password: str = _PASSWORD) -> Po
             "may only read",
         ),
         ("maker", Status.WARNING, "may create tables in the schema raw. Checks only read.", "docs/security.md"),
-        ("blind", Status.WARNING, "Checks can't read Airbyte's raw.users.", "Grant this user SELECT"),
+        (
+            "blind",
+            Status.WARNING,
+            "Checks can't read the table raw.users, which Airbyte wrote.",
+            "Grant this user SELECT",
+        ),
     ],
 )
 def test_rights_of_a_role_of_postgresql(postgres: Postgres, user: str, status: Status, words: str, advice: str) -> None:

@@ -36,7 +36,8 @@ from airbyte_dagster.local.engine import (
     StreamStats,
     UnknownConnector,
 )
-from airbyte_dagster.local.server import Options, listen, make_context, make_uvicorn, url_of
+from airbyte_dagster.local.server import Options, listen, make_context, make_uvicorn
+from airbyte_dagster.serving import url_of
 from airbyte_dagster_tests.local.client import PATIENCE, Api
 
 __all__ = ["PATIENCE", "Api", "RunningAirbyte", "ScriptedEngine", "ScriptedSource", "running_local_airbyte"]

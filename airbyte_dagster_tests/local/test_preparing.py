@@ -17,8 +17,9 @@ from airbyte_dagster.local import environments, settings
 from airbyte_dagster.local.connectors import Connectors
 from airbyte_dagster.local.environments import Environments
 from airbyte_dagster.local.options import LocalOptions, NamedConnector
-from airbyte_dagster.local.server import listen, url_of
+from airbyte_dagster.local.server import listen
 from airbyte_dagster.local.workers import ConnectorEngine
+from airbyte_dagster.serving import url_of
 from airbyte_dagster_tests.local.fakes import Api, RunningAirbyte, running_local_airbyte
 from airbyte_dagster_tests.local.processes import TINY, ServerProcess
 

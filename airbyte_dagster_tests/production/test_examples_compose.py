@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from airbyte_dagster_tests.production.image import APP, EXAMPLE
 from airbyte_dagster_tests.production.tools import docker_compose
@@ -122,6 +123,16 @@ def test_instance_file_of_each_service_finds_its_variables(files: tuple[Path, ..
         assert is_celery is (files == RUNS), name
         text = (EXAMPLE / ("celery/dagster.yaml" if is_celery else "dagster.yaml")).read_text()
         assert set(re.findall(r"\{env: (\w+)\}", text)) <= service["environment"].keys(), name
+
+
+def test_instance_files_are_one_but_for_the_launcher() -> None:
+    """What was found out for one of them holds for the other."""
+    plain, celery = (yaml.safe_load((EXAMPLE / name).read_text()) for name in ("dagster.yaml", "celery/dagster.yaml"))
+
+    launcher, attempts = celery.pop("run_launcher"), celery["run_monitoring"].pop("max_resume_run_attempts")
+
+    assert (launcher["class"], attempts) == ("CeleryRunLauncher", 0)
+    assert celery == plain
 
 
 @pytest.mark.parametrize("files", EVERY)

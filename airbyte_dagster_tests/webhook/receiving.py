@@ -22,7 +22,7 @@ SECRET = "planted-secret-0123456789"
 def served(app: Any) -> Iterator[str]:
     """Serve an application on a free port, for the time of a block; its root."""
     ready = threading.Event()
-    server = serving.make_server(app, ready.set)
+    server = serving.make_receiver(app, ready.set)
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         bound.listen(100)

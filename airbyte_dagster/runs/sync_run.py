@@ -16,7 +16,7 @@ from airbyte_dagster.airbyte.links import Links
 from airbyte_dagster.airbyte.records import Connection, Job, StreamKey
 from airbyte_dagster.checks.specs import Checks
 from airbyte_dagster.errors import AirbyteDagsterError, ConfigurationError, SyncFailed
-from airbyte_dagster.runs.background import results_in_background
+from airbyte_dagster.runs.background import BackgroundSyncs
 from airbyte_dagster.runs.blocking import BlockingChecks
 from airbyte_dagster.runs.checkpoints import RunCheckpoints, recorded
 from airbyte_dagster.runs.counting import counted_before
@@ -105,10 +105,11 @@ class SyncRun:
     def _sync(
         self, connection_ids: Sequence[str], until: Literal["ended", "started"]
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        engine, recorder = self._engine(len(connection_ids)), self._recorder()
+        recorder = self._recorder()
         started = 0
+        syncs = BackgroundSyncs(self._engine(len(connection_ids)), connection_ids, until)
         try:
-            for batch in results_in_background(engine, connection_ids, until):
+            for batch in syncs.batches():
                 for result in batch:
                     self._note(result)
                 good = [result for result in batch if result.error is None]
@@ -119,10 +120,9 @@ class SyncRun:
                     started += len(good)
                     self._save_recorded([result.connection_id for result in good])
         except BaseException as error:
-            if not isinstance(error, _INTERRUPTS) and not is_terminated(self.context):
-                # Dagster, which then closes this generator, or the run could not record. That is no reason to stop the
-                # others: whoever resumes this run goes on with their jobs.
-                engine.settings = replace(engine.settings, cancel_on_termination=False)
+            # Otherwise Dagster, which then closes this generator, or the run could not record. That is no reason to
+            # stop the others: whoever resumes this run goes on with their jobs.
+            syncs.stop(cancel=isinstance(error, _INTERRUPTS) or is_terminated(self.context))
             raise
         finally:
             self._spans.close()

@@ -84,7 +84,7 @@ class SyncEngine:
     sleep: Callable[[float], None] | None = None
     pause: Callable[[float, Iterable[Future[Any]]], None] = _wait_for_one
     executor: Callable[[int], Executor] = _threads
-    stop: Future[None] = field(default_factory=Future, init=False, repr=False)
+    stop: Future[bool] = field(default_factory=Future, init=False, repr=False)
 
     def run(
         self,
@@ -117,7 +117,7 @@ class SyncEngine:
         loop = SyncLoop(self, list(dict.fromkeys(connection_ids)), job_type, is_watched=until == "ended")
         try:
             yield from loop.results()
-            if self.stop.done() and self.settings.cancel_on_termination:
+            if self.stop.done() and self.stop.result() and self.settings.cancel_on_termination:
                 loop.cancel()
         except BaseException as error:
             # What is no ordinary error is a termination: KeyboardInterrupt, Dagster's interrupt, a closed iterator.
@@ -127,7 +127,11 @@ class SyncEngine:
         finally:
             loop.close()
 
-    def terminate(self) -> None:
-        """Make `run`, in another thread, cancel its jobs, if the settings say so, and end; it yields nothing more."""
+    def terminate(self, *, cancel: bool = True) -> None:
+        """Make `run`, in another thread, end: it yields nothing more.
+
+        Args:
+            cancel: Whether it cancels its jobs, if the settings say so.
+        """
         if not self.stop.done():
-            self.stop.set_result(None)
+            self.stop.set_result(cancel)

@@ -93,7 +93,7 @@ class JobStarter:
     clock: Callable[[], float]
     now: Callable[[], float]
     sleep: Callable[[float], None]
-    stop: Future[None]
+    stop: Future[bool]
 
     def prepare(self, connection_id: str, checkpoint: Checkpoint | None) -> Started | Busy | Ready:
         """Look for a job that is to be watched, or waited for, in place of a new one.

@@ -31,11 +31,15 @@ class Workspace:
         self.ids = {name: self.connect(name) for name in SHOPS}
 
     def connect(
-        self, name: str, streams: tuple[str, ...] = ("users", "products"), mode: str = "full_refresh_overwrite"
+        self,
+        name: str,
+        streams: tuple[str, ...] = ("users", "products"),
+        mode: str = "full_refresh_overwrite",
+        destination: str | None = None,
     ) -> str:
         return self.api.connection(
             self.source,
-            self.destination,
+            destination or self.destination,
             [{"name": stream, "syncMode": mode} for stream in streams],
             name=name,
             prefix=f"{name}_",

@@ -1,4 +1,4 @@
-"""All that there is, as processes: local Airbyte, PostgreSQL, Dagster's code server, webserver and daemon, commands."""
+"""All that there is, as processes: local Airbyte, PostgreSQL, all of Dagster's, the receiver of notices, commands."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ import pytest
 import sqlalchemy as sa
 
 from airbyte_dagster.local import settings
+from airbyte_dagster.webhook.app import HEALTH, NOTICES
+from airbyte_dagster.webhook.secret import SECRET_VARIABLE
 from airbyte_dagster_tests.acceptance.stack import DagsterStack
 from airbyte_dagster_tests.command_line import PATIENCE
 from airbyte_dagster_tests.daemon.stack import DagsterProcesses
@@ -31,6 +33,7 @@ from airbyte_dagster_tests.ui.dagster_process import free_port
 _MODULE = "airbyte_dagster_tests.security.location"
 #: Of Dagster's own storage, which is PostgreSQL, too.
 _STORAGE_VARIABLE = "SECURITY_TEST_STORAGE"
+_WEBHOOK_SECRET = planted("webhook")
 _INSTANCE = """
 telemetry: {{enabled: false}}
 nux: {{enabled: false}}
@@ -84,6 +87,17 @@ class Stack(DagsterStack):
         self.output: dict[str, str] = {}
         self._port = free_port()
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=PATIENCE)
+
+    def start_receiver(self) -> None:
+        """Start it, and have Airbyte post notices to it, which it hands on to where they went before."""
+        self._receiver = f"http://127.0.0.1:{free_port()}"
+        port = self._receiver.rpartition(":")[2]
+        self._running["receiver"] = self._start(
+            "receiver", "airbyte_dagster", "webhook", "serve", "-m", _MODULE, "--port", port
+        )
+        log = self._home / "receiver.log"
+        self.eventually(lambda: "Listens for" in log.read_text(), "the receiver")
+        self.command("webhook", "register", self._receiver, "--forward")
 
     @property
     def in_code(self) -> list[str]:
@@ -155,6 +169,15 @@ class Stack(DagsterStack):
             for job in api.ok("GET", "/jobs", params={"limit": 100})["data"]:
                 yield f"debug info of {job['jobId']}", str(api.debug(int(job["jobId"])))
 
+    def receiver_answers(self) -> Iterator[Text]:
+        """What the receiver of notices answers to anybody, and to what is no notice."""
+        with httpx.Client(base_url=self._receiver, timeout=PATIENCE) as client:
+            answers = {"/health": client.get(HEALTH), "nowhere": client.get(f"{NOTICES}nonesuch")}
+            answers["no notice"] = client.post(f"{NOTICES}{_WEBHOOK_SECRET}", content=b"[")
+        assert [answer.status_code for answer in answers.values()] == [200, 404, 400]
+        for name, answer in answers.items():
+            yield f"the receiver's answer, {name}", f"{answer.headers} {answer.text}"
+
     def sent(self) -> Iterator[Text]:
         """The notices that local Airbyte has sent."""
         for request in self._notices.requests:
@@ -211,18 +234,21 @@ def running_stack(root: Path, patch: pytest.MonkeyPatch) -> Iterator[Stack]:
             _STORAGE_VARIABLE: PASSWORD,
             location.ROOT_VARIABLE: str(root),
             location.PORT_VARIABLE: str(postgres.port),
+            SECRET_VARIABLE: _WEBHOOK_SECRET,
         }
         instance = exits.enter_context(dg.DagsterInstance.from_config(str(home)))
         secrets = {
             **variables,
             "MOTHERDUCK_APIKEY": planted("motherduck"),
             location.PASSWORD_VARIABLE: PASSWORD,
+            SECRET_VARIABLE: _WEBHOOK_SECRET,
             "AIRBYTE_CLIENT_SECRET": environment["AIRBYTE_CLIENT_SECRET"],
         }
         stack = Stack(server, postgres, instance, root, secrets, environment, notices)
         exits.callback(stack.stop)
         stack.start_webserver()
         stack.start_daemon()
+        stack.start_receiver()
         yield stack
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from airbyte_dagster.webhook.secret import SECRET_VARIABLE
 from airbyte_dagster_tests.local.postgresql import PASSWORD
 from airbyte_dagster_tests.security import location
 from airbyte_dagster_tests.security.looking import Processes, found_in
@@ -39,6 +40,7 @@ class Lived:
         stack.command("doctor", "--json", "-m", module, status=None)
         stack.command("refresh", "-m", module)
         stack.command("export", "*", "-o", str(stack.root / "exported"))
+        stack.command("webhook", "status", "--json")
         stack.command("local", "status", "--home", str(stack.server.home.root))
         stack.until_recorded("other/items")
         self.reasons = {name: stack.skipped(name) for name in ("files", "rows")}
@@ -72,29 +74,33 @@ def test_every_secret_did_its_work(lived: Lived) -> None:
 def test_no_secret_is_stored_but_by_local_airbyte(lived: Lived) -> None:
     """In Dagster's database, every process' log, the state of a workspace, exports: nowhere.
 
-    Local Airbyte has them in its database, in the configurations of sources and destinations alone, and its own client
-    secret in a file: both in a directory that is the user's only.
+    Local Airbyte has them in its database, in the configurations of sources and destinations and in the address for
+    notices alone, and its own client secret in a file: both in a directory that is the user's only.
     """
     stack = lived.stack
     found = found_in(lived.stored, stack.secrets)
 
     private = {f"airbyte/local/{name}" for name in ("state.sqlite", "state.sqlite-wal", "credentials.json")}
-    private.add("airbyte/local/state.sqlite: actors.configuration")
-    assert {(where, secret) for where, secret in found if where not in private} == set()
+    columns = {f"airbyte/local/state.sqlite: {name}" for name in ("actors.configuration", "workspaces.notifications")}
+    assert {(where, secret) for where, secret in found if where not in private | columns} == set()
     assert {where for where, _ in found} >= {"airbyte/local/credentials.json"}
     logs = {path.name for path in (stack.root / "dagster").glob("*.log")}
-    assert logs >= {"code-server.log", "webserver.log", "daemon.log"}
+    assert logs >= {"code-server.log", "webserver.log", "daemon.log", "receiver.log"}
     assert list(stack.root.rglob("core*")) == []
 
 
 def test_no_secret_is_shown(lived: Lived) -> None:
-    """By local Airbyte's pages, API and notices, by Dagster's UI, by commands."""
+    """By local Airbyte's pages, API and notices, by Dagster's UI, by commands, by the receiver of notices.
+
+    But Airbyte's API shows a workspace's address for notices, secret and all, to whoever may read the workspace.
+    """
     stack = lived.stack
     notices = list(stack.sent())
     texts = [*stack.pages(), *stack.api_answers(), *stack.graphql_answers(), *stack.output.items(), *notices]
+    texts += stack.receiver_answers()
     texts.append(("local Airbyte's output", "".join(stack.server.output)))
 
-    assert found_in(texts, stack.secrets) == set()
+    assert found_in(texts, stack.secrets) == {("GET /workspaces", stack.variables[SECRET_VARIABLE])}
     shown = "\n".join(text for _, text in texts)
     assert "The tiny source broke" in shown
     assert len(notices) >= 4
@@ -109,7 +115,13 @@ def test_no_secret_is_shown(lived: Lived) -> None:
 def test_no_secret_is_on_a_command_line(lived: Lived) -> None:
     """`ps` shows it to every user of the machine."""
     lines = lived.processes.command_lines
-    for word in ("tiny_connector", "airbyte_dagster.local.work", "dagster_webserver", "dagster._daemon"):
+    for word in (
+        "tiny_connector",
+        "airbyte_dagster.local.work",
+        "dagster_webserver",
+        "dagster._daemon",
+        "webhook serve",
+    ):
         assert [line for line in lines if word in line], (word, lines)
     assert found_in((("command line", line) for line in lines), lived.stack.secrets) == set()
 

@@ -6,7 +6,6 @@ At most N jobs run at once, and never two into one DuckDB file; the others are p
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
-from airbyte_dagster.local import configuration, definitions, destinations, joblogs, plan, refreshes
+from airbyte_dagster.local import definitions, destinations, joblogs
 from airbyte_dagster.local.beforehand import Beforehand
 from airbyte_dagster.local.destinations import Places
 from airbyte_dagster.local.drift import Disabled
@@ -22,19 +21,18 @@ from airbyte_dagster.local.engine import (
     ConnectorFailed,
     Engine,
     Failure,
-    JobRequest,
     Outcome,
     Run,
     StreamStats,
     UnknownConnector,
 )
-from airbyte_dagster.local.generations import Generations
+from airbyte_dagster.local.jobrequests import JobRequests
 from airbyte_dagster.local.jobstore import JobStore, failure_of, stats_of
 from airbyte_dagster.local.notices import Notices
 from airbyte_dagster.local.problems import ApiError
 from airbyte_dagster.local.records import Connection, Job
 from airbyte_dagster.local.redaction import Redactor
-from airbyte_dagster.local.statestore import StateStore, without
+from airbyte_dagster.local.statestore import StateStore
 from airbyte_dagster.local.store import Store
 from airbyte_dagster.local.tableclaims import Key
 
@@ -58,8 +56,6 @@ class _Entry:
     run: Run | None = None
     ending: tuple[str, Failure] | None = None
     """How the job ends if it is ended from outside."""
-    unread: frozenset[Key] = frozenset()
-    """Streams that are read from their beginning and have told no state since."""
     redactor: Redactor = field(default_factory=lambda: Redactor(()))
     """Hides the secrets of the job in its reason."""
     done: threading.Event = field(default_factory=threading.Event)
@@ -89,12 +85,11 @@ class JobRunner:
     ) -> None:
         self._store = store
         self._jobs = jobs
-        self._states = states
         self._engine = engine
         self._places = places
         self._home = places.home
         self._workers = workers
-        self._generations = Generations(store.database)
+        self._requests = JobRequests(store, states, places)
         self._notices = Notices(store, jobs, places.home)
         self.beforehand = Beforehand(store, engine, places)
         """What is done about jobs before they run; it knows which tables are shared."""
@@ -274,10 +269,10 @@ class JobRunner:
             active = set(self._entries)
         joblogs.prune(self._home.logs, active)
         try:
-            secrets = self._secrets(entry.job)
+            secrets = self._requests.secrets(entry.job)
             entry.redactor = Redactor(secrets)  # first, as whatever is said of the job from here on may have them in it
             look = self.beforehand.begin(entry.job, entry.redactor.text)
-            request = self._request(entry, secrets)
+            request, states = self._requests.prepare(entry.job, secrets)
         except Disabled as error:
             with self._lock:  # as Airbyte does: the sync of a connection that was disabled is cancelled
                 reason = Failure(str(error), origin="source", kind="config_error")
@@ -297,58 +292,11 @@ class JobRunner:
         if ended:
             run.cancel()
         outcome = run.wait(lambda streams: self._progress(entry.job.id, streams))
-        if outcome.failure is None and entry.job.type != "reset":
-            self._states.settle(entry.job.connection_id, request.streams)
-            self._states.forget_streams(entry.job.connection_id, entry.unread)
+        if outcome.failure is None and request.job_type != "reset":
+            states.settle(request.streams)
         if look is not None:
             look.join(lambda: entry.ending is not None)
         return outcome
-
-    def _secrets(self, job: Job) -> tuple[Any, ...]:
-        connection = self._store.connection(job.connection_id)
-        actors = (
-            self._store.actor("source", connection.source_id),
-            self._store.actor("destination", connection.destination_id),
-        )
-        found = (configuration.secret_values(actor.configuration, actor.secret_paths) for actor in actors)
-        return tuple(itertools.chain.from_iterable(found))
-
-    def _request(self, entry: _Entry, secrets: tuple[Any, ...]) -> JobRequest:
-        job = entry.job
-        connection = self._store.connection(job.connection_id)
-        source = self._store.actor("source", connection.source_id)
-        destination = self._store.actor("destination", connection.destination_id)
-        warehouse = destinations.warehouse(destination.type, destination.configuration, self._places)
-        about = refreshes.chosen(job, connection)
-        self._generations.begin(connection.id, refreshes.begins_again(job, connection))
-        if job.type != "reset":
-            entry.unread = about
-        # First the states, then the tables: an interrupted reset must not leave states for rows that are gone.
-        elif job.streams is None:
-            self._states.forget(connection.id)
-        else:
-            self._states.forget_streams(connection.id, about)
-
-        def keep(states: Sequence[dict[str, Any]]) -> None:
-            self._states.keep(connection.id, states)
-            entry.unread -= refreshes.spoken_of(states, about)
-
-        return JobRequest(
-            job_id=job.id,
-            job_type="reset" if job.type == "reset" else "sync",
-            connection_id=connection.id,
-            source_type=source.type,
-            source_config=source.configuration,
-            warehouse=warehouse,
-            streams=refreshes.planned(
-                plan.streams(connection, warehouse), job, about, self._generations.of(connection.id)
-            ),
-            states=without(self._states.of_connection(connection.id), about),
-            log=self._home.job_log(job.id),
-            scratch=self._home.scratch / f"job-{job.id}",
-            secrets=secrets,
-            keep_states=keep,
-        )
 
     def _key(self, connection_id: str) -> str:
         connection = self._store.connection(connection_id)

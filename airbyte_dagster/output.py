@@ -8,6 +8,7 @@ nothing else: what the command prints on its way goes to the standard error, and
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -18,9 +19,11 @@ from typing import Any
 import click
 
 from airbyte_dagster.errors import AirbyteDagsterError, SpecError
+from airbyte_dagster.paths import HOME_VARIABLE
 
 _OPTION = "--json"
 _KEY = "airbyte_dagster.as_json"
+_NO_HOME = f"Give a directory that can be written, by {HOME_VARIABLE} or --home."
 #: What ends a command with a message, not with a traceback.
 EXPECTED = (click.ClickException, click.Abort, KeyboardInterrupt, OSError, AirbyteDagsterError)
 
@@ -72,7 +75,9 @@ class Failure:
             return cls(error.format_message(), "", error.exit_code)
         if isinstance(error, OSError):
             # Files and ports of this machine: a home that can't be written, say. What else goes wrong has its own.
-            return cls(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), "", 2)
+            is_of_home = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and bool(error.filename)
+            text = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+            return cls(text, _NO_HOME if is_of_home else "", 2)
         return cls("Interrupted.", "", 130)
 
 

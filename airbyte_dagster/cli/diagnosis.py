@@ -19,7 +19,7 @@ import dagster as dg
 from airbyte_dagster.airbyte.configuration import merged
 from airbyte_dagster.airbyte.roles import Right
 from airbyte_dagster.cli.airbyte_access import examine_airbyte
-from airbyte_dagster.cli.code_location import load_definitions
+from airbyte_dagster.cli.code_location import load_valid_definitions
 from airbyte_dagster.cli.environment import names_an_airbyte
 from airbyte_dagster.cli.findings import NeedsAttention, Report
 from airbyte_dagster.cli.local_server import running_local_environment
@@ -63,7 +63,7 @@ def diagnose(report: Report, home: Path, *, module: str | None, file: Path | Non
     has_airbyte = _environment(report, home) if is_own else True
     report.about = "Code location"
     definitions = report.step(
-        "definitions", lambda: load_definitions(_OWN_MODULE if is_own else module, file), _overview
+        "definitions", lambda: load_valid_definitions(_OWN_MODULE if is_own else module, file), _overview
     )
     if definitions is None:
         return

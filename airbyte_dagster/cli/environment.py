@@ -40,7 +40,8 @@ def names_an_airbyte(environment: Mapping[str, str]) -> bool:
     if not environment.get("MOTHERDUCK_APIKEY") and not on_this_machine:
         raise ConfigurationError(
             "MOTHERDUCK_APIKEY is not set, and an Airbyte that runs elsewhere can't write into a file here.",
-            guidance="Set it to a MotherDuck access token, or unset AIRBYTE_* to use local Airbyte.",
+            guidance="Set it to a MotherDuck access token, or unset AIRBYTE_* to use local Airbyte. What runs your own "
+            "definitions takes them by -m or -f.",
         )
     return True
 

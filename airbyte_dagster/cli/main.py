@@ -229,7 +229,7 @@ def main() -> None:
     except EXPECTED as error:
         failure = Failure.of(error)
         ours = isinstance(error, AirbyteDagsterError | OSError)
-        text = str(error) if isinstance(error, AirbyteDagsterError) else failure.error
+        text = str(error) if isinstance(error, AirbyteDagsterError) else f"{failure.error} {failure.guidance}".rstrip()
         click.echo(f"Error: {text}" if ours else text, err=True)
         sys.exit(failure.status)
 

@@ -76,7 +76,7 @@ def serve(
     secret = find_secret(secret_file)
     _prepare(home.absolute(), is_own=not (module or file))
     from airbyte_dagster.airbyte.redaction import redact, secrets_of  # noqa: PLC0415
-    from airbyte_dagster.cli.code_location import load_definitions  # noqa: PLC0415 - loads Dagster
+    from airbyte_dagster.cli.code_location import load_valid_definitions  # noqa: PLC0415 - loads Dagster
     from airbyte_dagster.webhook import build_webhook_app, serving  # noqa: PLC0415 - loads Dagster
 
     if log_format == "json":
@@ -86,7 +86,8 @@ def serve(
     else:
         serving.log_to_terminal()
         say = click.echo
-    app = build_webhook_app(load_definitions(module or (None if file else _OWN_MODULE), file), secret=secret)
+    definitions = load_valid_definitions(module or (None if file else _OWN_MODULE), file)
+    app = build_webhook_app(definitions, secret=secret)
     serving.serve(app, host, port, say=say)
 
 
@@ -250,6 +251,7 @@ def _show(workspace: Workspace, events: Sequence[EventStatus]) -> None:
     words = {
         "this": "to the receiver at {}",
         "other secret": "to a receiver at {}, whose secret is not the one given here",
+        "unknown secret": "to a receiver at {}; whether its secret is yours is seen if you give that",
         "other": "elsewhere, to {}",
         "none": "nowhere",
     }

@@ -55,7 +55,8 @@ def list_connectors(home: str | None) -> Facts:
 def _show(root: Path, found: Sequence[Cached]) -> None:
     for entry in found:
         note = "" if entry.current or entry.version is None else "  of another version of airbyte-dagster"
-        line = f"{entry.name:<24}{entry.version or 'unfinished':<12}{entry.size / 1e6:>8,.0f} MB  {_last_used(entry)}"
+        name, version = entry.name.ljust(24), (entry.version or "unfinished").ljust(11)
+        line = f"{name} {version} {entry.size / 1e6:>7,.0f} MB  {_last_used(entry)}"
         click.echo(f"{line}{note}")
     total = sum(entry.size for entry in found) / 1e6
     click.echo(f"{len(found)} in {root}, {total:,.0f} MB")

@@ -94,18 +94,23 @@ def webhooks_of(notifications: Any) -> dict[str, Webhook]:
     return {event: Webhook(item if isinstance(item, Mapping) else {}) for event, item in settings.items()}
 
 
-def check_base(base: str) -> str:
+def check_base(base: str, secret: str) -> str:
     """Return an address of a receiver as a user gives it, without a slash at its end.
+
+    Args:
+        base: The address.
+        secret: The receiver's, which is not to be in it.
 
     Raises:
         ConfigurationError: It is no http address, or has the secret or anything else at its end.
     """
     try:
         parts = urlsplit(base)
-        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        has_more = parts.query or parts.fragment or parts.username is not None or NOTICES in f"{parts.path}/"
     except ValueError:
-        is_valid = False
-    if not is_valid or parts.query or parts.fragment or parts.username is not None or NOTICES in f"{parts.path}/":
+        is_address = has_more = False
+    if not is_address or has_more or secret in base:
         raise ConfigurationError(
             "The receiver's address is not valid.",
             guidance="Give it as Airbyte reaches it, without the secret: https://hooks.example.com, or with the path "

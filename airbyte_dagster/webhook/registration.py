@@ -27,8 +27,8 @@ class EventStatus:
 
     Attributes:
         event: ``success`` or ``failure``.
-        receiver: ``this`` if they go to a receiver with our secret; ``other secret`` if to one with another; ``other``
-            if elsewhere; ``none``.
+        receiver: ``this`` if they go to a receiver with our secret; ``other secret`` if to one with another;
+            ``unknown secret`` if to one, and ours is not known; ``other`` if elsewhere; ``none``.
         address: For people: without secrets.
         forwards_to: For people.
     """
@@ -55,9 +55,10 @@ def _event_status(event: str, hook: Webhook, secret: str | None) -> EventStatus:
     address = hook.address
     if address is None:
         return EventStatus(event, "other", shown(hook.url))
-    is_ours = secret is not None and address.has_secret(secret)
     forward = shown(address.forward) if address.forward else None
-    return EventStatus(event, "this" if is_ours else "other secret", address.base, forward)
+    if secret is None:
+        return EventStatus(event, "unknown secret", address.base, forward)
+    return EventStatus(event, "this" if address.has_secret(secret) else "other secret", address.base, forward)
 
 
 def register(
@@ -82,7 +83,7 @@ def register(
         NotRegistered: Airbyte does not have the address afterwards.
         AirbyteError: Airbyte can't be asked, or refuses.
     """
-    ours = Address(check_base(base), secret)
+    ours = Address(check_base(base, secret), secret)
     wanted = {event: _wanted(hook, ours, forward=forward) for event, hook in _webhooks(workspace).items()}
     untried = _try(ours)
     return _changed(client, workspace, wanted, secret), untried

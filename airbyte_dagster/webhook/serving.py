@@ -53,7 +53,8 @@ def _listen(host: str, port: int) -> socket.socket:
         return listen(host, port, _MOST_CONNECTIONS)
     except OSError as error:
         raise ConfigurationError(
-            f"{host}:{port} can't be listened on: {error.strerror or error}.", guidance="Give another with --port."
+            f"{host}:{port} can't be listened on: {error.strerror or error}.",
+            guidance="Give an address of this machine with --host, or a free port with --port.",
         ) from None
 
 

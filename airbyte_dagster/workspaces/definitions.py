@@ -28,6 +28,10 @@ from airbyte_dagster.workspaces.tables import shared_tables
 from airbyte_dagster.workspaces.translator import AirbyteTranslator
 
 _LOG = logging.getLogger("airbyte_dagster")
+_READ_AGAIN = (
+    "Connections that were made, tagged or made active since are seen when the workspace is read again: "
+    "run airbyte-dagster refresh, and reload the definitions."
+)
 
 
 def build_workspace_defs(
@@ -209,19 +213,15 @@ def workspace_defs(snapshot: WorkspaceSnapshot, options: WorkspaceOptions) -> dg
     return dg.Definitions(
         assets=assets,
         asset_checks=_deferred_checks(ops, options.name) if options.is_deferred else [],
-        jobs=_jobs(catalog, options),
-        sensors=[_sensor(syncs)] if options.has_sensor and catalog.assets else [],
+        jobs=[_job(catalog, options)],
+        sensors=[_sensor(syncs)] if options.has_sensor else [],
         resources={**keyed(options.airbyte, options.airbyte_key)[1], **own_warehouse},
     )
 
 
 def _warn(catalog: Catalog, options: WorkspaceOptions) -> None:
     if not catalog.assets:
-        _LOG.warning(
-            "The workspace %r has no assets: of its %d connections none is selected, or those have no streams.",
-            options.name,
-            len(catalog.snapshot.connections),
-        )
+        _LOG.warning(_nothing(catalog, options))
     if shared := shared_tables({asset.connection.id: asset.connection for asset in catalog.assets}.values()):
         _LOG.warning(collisions_warning(shared))
 
@@ -270,17 +270,37 @@ def _executor(options: WorkspaceOptions) -> dg.ExecutorDefinition:
     return options.executor or dg.in_process_executor
 
 
-def _jobs(catalog: Catalog, options: WorkspaceOptions) -> list[dg.UnresolvedAssetJobDefinition]:
+def _job(catalog: Catalog, options: WorkspaceOptions) -> dg.JobDefinition | dg.UnresolvedAssetJobDefinition:
+    name = f"sync_{options.name}"
     if not catalog.assets:
-        return []
-    return [
-        dg.define_asset_job(
-            f"sync_{options.name}",
-            selection=dg.AssetSelection.assets(*(asset.key for asset in catalog.assets)),
-            executor_def=_executor(options),
-            description="Syncs the workspace's connections through Airbyte, and checks what arrived.",
-        )
-    ]
+        return _job_of_nothing(name, _nothing(catalog, options))
+    return dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.assets(*(asset.key for asset in catalog.assets)),
+        executor_def=_executor(options),
+        description="Syncs the workspace's connections through Airbyte, and checks what arrived.",
+    )
+
+
+def _job_of_nothing(name: str, why: str) -> dg.JobDefinition:
+    """Build a job that says why there is nothing to sync: without one, a schedule of it would keep all from loading."""
+
+    @dg.op(name=f"{name}_nothing")
+    def say_why() -> None:
+        raise dg.Failure(f"{why} {_READ_AGAIN}", allow_retries=False)
+
+    @dg.job(name=name, executor_def=dg.in_process_executor, description=why)
+    def nothing() -> None:
+        say_why()
+
+    return nothing
+
+
+def _nothing(catalog: Catalog, options: WorkspaceOptions) -> str:
+    return (
+        f"The workspace '{options.name}' has no assets: of its {len(catalog.snapshot.connections)} connections none is "
+        "selected, or those have no streams."
+    )
 
 
 def _sensor(syncs: WorkspaceSyncs) -> dg.SensorDefinition:

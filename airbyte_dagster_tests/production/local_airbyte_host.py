@@ -14,12 +14,15 @@ _PAUSE_SECONDS = 2.0
 def main() -> None:
     """Sync until this is ended; the argument is a directory."""
     engine = ScriptedEngine()
-    with running_local_airbyte(Path(sys.argv[1]), engine) as server, server.api() as api:
-        destination = api.destination(str(server.home.warehouse))
-        connection = api.connection(api.source(count=100), destination, ["users", "products"], name="shop")
+    with running_local_airbyte(Path(sys.argv[1]), engine) as server:
+        with server.api() as api:
+            destination = api.destination(str(server.home.warehouse))
+            connection = api.connection(api.source(count=100), destination, ["users", "products"], name="shop")
         while True:
-            api.until(api.sync(connection), lambda job: job["status"] == "succeeded")
-            api.ok("GET", "/jobs", params={"limit": 100})
+            # Signed in anew each time: a token is valid for a quarter of an hour.
+            with server.api() as api:
+                api.until(api.sync(connection), lambda job: job["status"] == "succeeded")
+                api.ok("GET", "/jobs", params={"limit": 100})
             # It remembers all requests, for tests to look at.
             engine.requests.clear()
             time.sleep(_PAUSE_SECONDS)

@@ -147,6 +147,32 @@ def test_a_workspace_without_assets_says_so(workspace: Workspace, caplog: pytest
     assert f"of its {len(SHOPS)} connections none is selected" in caplog.text
 
 
+def test_a_workspace_without_assets_loads_with_what_refers_to_it(
+    workspace: Workspace, instance: dg.DagsterInstance
+) -> None:
+    """A schedule of its job, a sensor; its job is no success, and its sensor takes note of nothing."""
+    schedule = dg.ScheduleDefinition(name="hourly", job_name="sync_workspace", cron_schedule="0 * * * *")
+    definitions = dg.Definitions.merge(
+        workspace.definitions(connection_selector=ConnectionSelector(id="nonsense"), sync_sensor=True),
+        dg.Definitions(schedules=[schedule]),
+    )
+    repository = definitions.get_repository_def()
+
+    result = repository.get_job("sync_workspace").execute_in_process(instance=instance, raise_on_error=False)
+    sensor = repository.get_sensor_def("workspace_syncs")
+    resources: dict[str, Any] = dict(definitions.resources or {})
+    with dg.build_sensor_context(instance=instance, definitions=definitions, resources=resources) as context:
+        tick = sensor.evaluate_tick(context)
+
+    assert not result.success
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    reason = str(failed.step_failure_data.error)
+    assert "none is selected" in reason
+    assert "airbyte-dagster refresh" in reason
+    assert tick.run_requests == []
+    assert tick.skip_message
+
+
 def test_definitions_load_from_the_file_with_airbyte_down(
     workspace: Workspace, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:

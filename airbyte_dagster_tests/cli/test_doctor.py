@@ -288,6 +288,12 @@ defs = dg.Definitions.merge(defs, dg.Definitions(resources={"other": other, "duc
     assert "Pipeline mine\n✓ plan" in output
 
 
+NO_JOB = """
+import dagster as dg
+defs = dg.Definitions(schedules=[dg.ScheduleDefinition(job_name="nowhere", cron_schedule="@daily")])
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -296,6 +302,10 @@ defs = dg.Definitions.merge(defs, dg.Definitions(resources={"other": other, "duc
         ("x = 1", "No Definitions"),
         ("import dagster as dg\na = dg.Definitions()\nb = dg.Definitions()", "more than one Definitions"),
         ("import dagster as dg\n@dg.job\ndef it(): ...", "has no Definitions."),
+        (
+            NO_JOB,
+            "broken.py: DagsterInvalidDefinitionError: ScheduleDefinition",
+        ),
         ("import dagster as dg\ndefs = dg.Definitions()", "There is no AirbyteResource and no warehouse"),
         ("from airbyte_dagster import Source\nSource(name='x', configuration={'count': 1})", "names no connector"),
         (f"raise ValueError('{SECRET}')", "can't be loaded: ValueError: [hidden]"),
@@ -312,6 +322,23 @@ def test_code_location_that_can_not_be_loaded(
 
     assert not passed
     assert words in output
+
+
+def test_a_storage_that_can_not_be_used_is_no_fault_of_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Definitions that read their state from it can't be loaded: the advice is about the storage."""
+    (tmp_path / "dagster.yaml").write_text("storage: {sqlite: {base_dir: {env: NOT_SET_ANYWHERE}}}")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "reads.py").write_text("import dagster as dg\nwith dg.DagsterInstance.get(): ...")
+
+    passed, output = run_doctor(tmp_path, file=tmp_path / "reads.py")
+
+    assert not passed
+    assert f"Dagster's instance of {tmp_path} can't be used: " in output
+    assert "NOT_SET_ANYWHERE" in output
+    assert "Look at the database that dagster.yaml names" in output
+    assert "Stack Trace" not in output
 
 
 def test_module_of_the_working_directory(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import pytest
 from airbyte_dagster.cli.main import commands as command_line
 from airbyte_dagster.local import settings
 from airbyte_dagster.local.server import only_server
-from airbyte_dagster.output import FactsCommand
+from airbyte_dagster.output import Facts, FactsCommand
 from airbyte_dagster_tests.command_line import PATIENCE, Commands
 from airbyte_dagster_tests.dagster_runs import LosingEngine
 from airbyte_dagster_tests.local.fakes import Api, running_local_airbyte
@@ -231,3 +232,18 @@ def test_errors_are_json(commands: Commands, arguments: list[str], status: int, 
     assert set(ended.record) == {"error", "guidance"}
     assert words in ended.record["error"]
     assert guidance in ended.record["guidance"]
+
+
+def test_a_home_that_can_not_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """What to do about it is said, too."""
+
+    @click.command(cls=FactsCommand)
+    def read() -> Facts:
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/home/local")
+
+    read.main(["--json"], standalone_mode=False)
+
+    assert json.loads(capsys.readouterr().out) == {
+        "error": "Permission denied: /srv/home/local",
+        "guidance": "Give a directory that can be written, by AIRBYTE_DAGSTER_HOME or --home.",
+    }

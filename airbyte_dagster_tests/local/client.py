@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from airbyte_dagster.local import settings
+from airbyte_dagster_tests.process_states import states_below
 
 PATIENCE = 300.0
 """Seconds after which a test that waits gives up."""
@@ -72,7 +73,7 @@ class Api(httpx.Client):
             job: dict[str, Any] = self.ok("GET", f"/jobs/{job_id}")
             if condition(job):
                 return job
-            assert time.monotonic() < deadline, f"still {job}"
+            assert time.monotonic() < deadline, f"still {job}\n{states_below()}"
             threading.Event().wait(0.02)
 
     def debug(self, job_id: int) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("source-thing-latest", "1.2.3"),
         ("source-seldom-latest", "4.5"),
         ("source-faker-0123456789ab", "1.0.0"),
-        ("source-half-latest", None),
+        ("source-half-of-a-name-that-is-long-latest", None),
     ):
         (root / name).mkdir(parents=True)
         if version:
@@ -160,7 +160,7 @@ def test_connectors_are_listed(own_cache: Path, tmp_path: Path) -> None:
     assert re.search(r"^thing +1\.2\.3 +5 MB  20..-..-..T..:..:..Z$", text, re.MULTILINE), text
     assert re.search(r"^seldom +4\.5 +0 MB  1970-02-10T00:00:00Z$", text, re.MULTILINE), text
     assert re.search(r"^faker +1\.0\.0 .*  of another version of airbyte-dagster$", text, re.MULTILINE), text
-    assert re.search(r"^half +unfinished ", text, re.MULTILINE), text
+    assert re.search(r"^half-of-a-name-that-is-long unfinished +0 MB", text, re.MULTILINE), text
     assert text.endswith(f"4 in {own_cache}, 5 MB\n")
     found = json.loads(run(tmp_path / "other", "connectors", "list", "--json").output)
     assert found["directory"] == str(own_cache)
@@ -176,7 +176,7 @@ def test_cache_is_cleaned(own_cache: Path, tmp_path: Path) -> None:
         return sorted(path.name for path in own_cache.iterdir() if path.is_dir())
 
     done = run(tmp_path, "connectors", "clean").output
-    assert done == "Removed faker 1.0.0, 0 MB.\nRemoved half (unfinished), 0 MB.\n"
+    assert done == "Removed faker 1.0.0, 0 MB.\nRemoved half-of-a-name-that-is-long (unfinished), 0 MB.\n"
     assert left() == ["source-seldom-latest", "source-thing-latest"]
     assert run(tmp_path, "connectors", "clean").output == "There is nothing to remove.\n"
     run(tmp_path, "connectors", "clean", "--unused-for", "30")

@@ -27,6 +27,7 @@ CACHE = "airbyte-dagster local connectors list"
 POOL = "dagster instance concurrency"
 ENABLE = "curl -sS --fail-with-body -X PATCH"
 UPGRADE = "dagster instance migrate"
+INSTANCE = "dagster instance info"
 
 
 def block(start: str, language: str = "sh") -> str:
@@ -36,7 +37,7 @@ def block(start: str, language: str = "sh") -> str:
 
 def test_every_command_is_run() -> None:
     """In a test below."""
-    starts = (LOOK, CANCEL, CACHE, POOL, ENABLE, UPGRADE)
+    starts = (LOOK, CANCEL, CACHE, POOL, ENABLE, UPGRADE, INSTANCE)
     assert len([page for page, _ in blocks("sh") if page == PAGE]) == len([block(start) for start in starts])
 
 
@@ -132,6 +133,11 @@ def test_pool_that_is_stuck(shell: Shell, tmp_path: Path, monkeypatch: pytest.Mo
 
         assert "airbyte" in shown
         assert [slot.run_id for slot in storage.get_concurrency_info("airbyte").claimed_slots] == [run.run_id]
+
+
+def test_which_database_is_dagsters(shell: Shell, tmp_path: Path) -> None:
+    """It is shown, or what keeps it from being read."""
+    assert "SqliteEventLogStorage" in shell.block(block(INSTANCE), DAGSTER_HOME=str(tmp_path))
 
 
 @dg.job(name="mine")

@@ -177,9 +177,18 @@ def test_readme_names_services_and_files_that_are_there() -> None:
     told = re.findall(r"docker compose (?:run|exec)((?: -\S+)*) (\S+)", commands)
     files = re.findall(r"-f (\S+\.(?:yaml|py))|(?:set-from-file|--from-file) (\S+\.yaml)", commands)
 
-    assert {service for _, service in told} == {"refresh", "database", "airbyte", "webhook", "code-shop"}
+    assert {service for _, service in told} == {"refresh", "airbyte", "webhook", "code-shop"}
     assert {service for _, service in told} <= services(PLAIN).keys()
     assert len(files) > 8
     for names in files:
         name = "".join(names).removeprefix("examples/production/")
         assert (EXAMPLE / name).is_file(), name
+
+
+def test_the_list_of_variables_has_all() -> None:
+    """What the files of compose read is in ``.env.example``; what is there is read, or compose's own."""
+    files = [EXAMPLE / name for name in ("compose.yaml", "celery/compose.yaml", "celery/compose-runs.yaml")]
+    read = set(re.findall(r"\$\{(\w+)", "".join(file.read_text() for file in files)))
+    listed = set(re.findall(r"(?m)^#?(\w+)=", (EXAMPLE / ".env.example").read_text()))
+
+    assert listed - {"COMPOSE_FILE", "COMPOSE_PROFILES"} == read

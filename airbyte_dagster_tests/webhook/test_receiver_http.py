@@ -274,3 +274,9 @@ def test_where_the_secret_comes_from(tmp_path: Any) -> None:
         find_secret(None, {})
     with pytest.raises(ConfigurationError, match=r"can't be read from .*: No such file"):
         find_secret(tmp_path / "none", {})
+
+
+def test_an_address_that_this_machine_has_not() -> None:
+    """The message names what was given, and both options."""
+    with pytest.raises(ConfigurationError, match=r"nonesuch\.invalid:0 can't be .*--host, or a free port with --port"):
+        serving.serve(Taking().app, "nonesuch.invalid", 0, say=print)

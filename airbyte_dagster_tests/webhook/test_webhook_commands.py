@@ -42,6 +42,8 @@ def set_url(airbyte: RunningAirbyte, event: str, url: str) -> None:
             {"AIRBYTE_SERVER_URL": "", "AIRBYTE_CLIENT_ID": "", "AIRBYTE_CLIENT_SECRET": ""},
             "names no Airbyte, and no local Airbyte runs",
         ),
+        (["serve", "-f", "no_job.py"], {}, "Dagster does not accept no_job.py"),
+        (["register", f"{NOWHERE}/{SECRET}"], {}, "without the secret"),
         (["register", NOWHERE], {}, "go to https://slack.example/… already"),
         (["register", NOWHERE], {"AIRBYTE_SERVER_URL": f"{NOWHERE}/api/public/v1"}, "127.0.0.1:1 can't be reached"),
         (["status", "-f", "no_sensor.py"], {"AIRBYTE_WORKSPACE_ID": "11111111-0000-4000-8000-000000000000"}, "no work"),
@@ -60,6 +62,9 @@ def test_what_is_wrong(
     """One sentence, with what to do, and no secret."""
     monkeypatch.chdir(tmp_path)
     Path("no_sensor.py").write_text(NO_SENSOR)
+    Path("no_job.py").write_text(
+        NO_SENSOR.replace(")})", ")}, schedules=[dg.ScheduleDefinition(job_name='x', cron_schedule='@daily')])")
+    )
     Path("no_airbyte.py").write_text("import dagster as dg\ndefs = dg.Definitions()\n")
     set_url(airbyte, "success", "https://slack.example/planted")
 
@@ -68,6 +73,7 @@ def test_what_is_wrong(
     assert isinstance(result.exception, AirbyteDagsterError), result.output
     assert expected in str(result.exception)
     assert "planted" not in f"{result.exception} {result.output}"
+    assert SECRET not in f"{result.exception} {result.output}"
 
 
 def test_a_module_and_a_file(tmp_path: Path) -> None:
@@ -91,7 +97,9 @@ def test_status(environment: dict[str, str], airbyte: RunningAirbyte, api: Api) 
     ours = {"event": "failure", "receiver": "this", "address": "https://x", "forwardsTo": "https://slack.example/…"}
     assert json.loads(printed.output) == {"workspaces": [{"workspaceId": api.workspace_id, "events": [none, ours]}]}
     assert "success: nowhere" in shown.output
-    assert "to a receiver at https://x, whose secret is not the one given here, which hands" in shown.output
+    assert (
+        "to a receiver at https://x; whether its secret is yours is seen if you give that, which hands" in shown.output
+    )
     assert "planted" not in printed.output + shown.output
 
 

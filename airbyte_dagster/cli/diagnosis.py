@@ -32,7 +32,7 @@ from airbyte_dagster.errors import (
 from airbyte_dagster.export import Contents
 from airbyte_dagster.paths import HOME_VARIABLE
 from airbyte_dagster.pipelines import spec
-from airbyte_dagster.pipelines.declared import DeclaredPipeline, declared_in
+from airbyte_dagster.pipelines.declared import DeclaredPipeline, DeclaredWorkspace, declared_in
 from airbyte_dagster.pipelines.last_applied import InMemoryAppliedStore, LastAppliedConfiguration
 from airbyte_dagster.pipelines.plan import ActorAction, ConnectionAction, Plan, plan
 from airbyte_dagster.resources import AirbyteResource, AnyWarehouse, WarehouseResource, is_elsewhere, plain
@@ -124,8 +124,11 @@ def _overview(definitions: dg.Definitions) -> str:
             "There is no AirbyteResource and no warehouse among the resources.",
             guidance="Give the module or file whose `defs` has the resources of your pipelines.",
         )
-    pipelines = [declared.name for declared in declared_in(definitions, DeclaredPipeline)]
-    return f"resources: {', '.join(names)}; pipelines: {', '.join(pipelines) or 'none'}"
+    there = {"resources": names}
+    there["pipelines"] = [declared.name for declared in declared_in(definitions, DeclaredPipeline)]
+    there["workspaces"] = [declared.name for declared in declared_in(definitions, DeclaredWorkspace)]
+    said = [f"{what}: {', '.join(found)}" for what, found in there.items() if found]
+    return "; ".join([*said, f"assets: {len(definitions.resolve_asset_graph().materializable_asset_keys)}"])
 
 
 def _needed(definitions: dg.Definitions, key: str) -> Right:

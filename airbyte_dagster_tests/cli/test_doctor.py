@@ -205,7 +205,7 @@ def test_pipeline_before_its_first_run(airbyte: RunningAirbyte, tmp_path: Path) 
     passed, output = run_doctor(tmp_path, file=location_of(airbyte, tmp_path))
 
     assert passed, output
-    assert "✓ definitions: resources: lake, files; pipelines: mine\n" in output
+    assert "✓ definitions: resources: lake, files; pipelines: mine; assets: 1\n" in output
     assert "Pipeline mine\n✓ plan: the next run creates: source, destination, connection\n" in output
     assert "✓ same database: Airbyte writes to " in output
     with client_of(airbyte) as client:
@@ -426,3 +426,18 @@ def test_module_and_file_are_two_code_locations(commands: Commands) -> None:
     code, output = commands.run("doctor", "-m", "x", "-f", __file__)
 
     assert (code, "Give a module or a file, not both." in output) == (2, True)
+
+
+def test_a_workspace_of_which_nothing_is_selected(airbyte: RunningAirbyte, tmp_path: Path) -> None:
+    """It loads, and it is seen that it has no assets."""
+    (tmp_path / "location.py").write_text(
+        "from airbyte_dagster import AirbyteResource, build_workspace_defs\n"
+        f"airbyte = AirbyteResource(server_url={airbyte.server_url!r}, client_id={airbyte.credentials.client_id!r},"
+        f" client_secret={airbyte.credentials.client_secret!r}, workspace_id={airbyte.workspace_id!r})\n"
+        f"defs = build_workspace_defs(airbyte, name='shop', state_path={str(tmp_path / 'state.json')!r})\n"
+    )
+
+    passed, output = run_doctor(tmp_path, file=tmp_path / "location.py")
+
+    assert passed, output
+    assert "✓ definitions: resources: airbyte; workspaces: shop; assets: 0\n" in output

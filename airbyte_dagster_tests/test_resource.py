@@ -9,9 +9,10 @@ import dagster as dg
 import pytest
 from airbyte_api import api, models
 
-from airbyte_dagster import AirbyteResource, MotherDuckResource
+from airbyte_dagster import AirbyteResource, MotherDuckResource, PostgresWarehouseResource, SqlWarehouseResource
 from airbyte_dagster.airbyte import CLOUD_SERVER_URL
 from airbyte_dagster.errors import ConfigurationError, WorkspaceError
+from airbyte_dagster.resources import WarehouseResource
 from airbyte_dagster.sync.settings import SyncSettings
 from airbyte_dagster_tests.conftest import client_of, resource_of
 from airbyte_dagster_tests.local.fakes import RunningAirbyte
@@ -107,6 +108,35 @@ def test_workspace_is_the_only_one_or_the_named_one(airbyte: RunningAirbyte) -> 
         resource_of(airbyte, workspace_name="Othr").find_workspace()
     with pytest.raises(ConfigurationError, match="not both"):
         resource_of(airbyte, workspace_name="Other", workspace_id=other).find_workspace()
+
+
+@pytest.mark.parametrize("field", ["server_url", "client_secret", "workspace_id"])
+def test_a_variable_that_is_not_set_is_no_value(
+    field: str, airbyte: RunningAirbyte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be another Airbyte, or the one workspace that there is."""
+    monkeypatch.delenv("NOT_SET", raising=False)
+    resource = resource_of(airbyte).model_copy(update={field: dg.EnvVar("NOT_SET")})
+
+    with pytest.raises(ConfigurationError, match="NOT_SET is not set"):
+        resource.find_workspace()
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        MotherDuckResource(database=dg.EnvVar("NOT_SET")),
+        MotherDuckResource(database="md:lake", motherduck_token=dg.EnvVar("NOT_SET")),
+        PostgresWarehouseResource(host=dg.EnvVar("NOT_SET"), database="raw", username="reader"),
+        SqlWarehouseResource(url=dg.EnvVar("NOT_SET")),
+    ],
+)
+def test_nor_of_a_warehouse(resource: WarehouseResource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of the name "None" would be looked into."""
+    monkeypatch.delenv("NOT_SET", raising=False)
+
+    with pytest.raises(ConfigurationError, match="NOT_SET is not set"):
+        resource.warehouse()
 
 
 def test_wrong_workspace_id_is_a_definite_error(airbyte: RunningAirbyte) -> None:

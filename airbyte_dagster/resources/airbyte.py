@@ -12,7 +12,7 @@ from pydantic import Field
 from airbyte_dagster.airbyte import CLOUD_SERVER_URL, AirbyteClient, ClientSettings
 from airbyte_dagster.airbyte.records import JobType, Workspace
 from airbyte_dagster.errors import ConfigurationError
-from airbyte_dagster.resources.secret_fields import SecretFieldsResource, plain
+from airbyte_dagster.resources.secret_fields import SecretFieldsResource, given
 from airbyte_dagster.runs.single import CompletedSync, run_job
 from airbyte_dagster.sync.settings import OnRunning, SyncSettings
 
@@ -91,7 +91,7 @@ class AirbyteResource(SecretFieldsResource):
         Every endpoint of the SDK can be called through it: ``get_client().workspaces.list_workspaces()``.
 
         Raises:
-            ConfigurationError: Credentials are half given, or of two kinds.
+            ConfigurationError: Credentials are half given, or of two kinds, or a variable is not set.
         """
         return self.client().sdk()
 
@@ -99,7 +99,7 @@ class AirbyteResource(SecretFieldsResource):
         """Return this package's own client, shared by everything in the process that has the same settings.
 
         Raises:
-            ConfigurationError: Credentials are half given, or of two kinds.
+            ConfigurationError: Credentials are half given, or of two kinds, or a variable is not set.
         """
         return self._client(request_timeout=self.request_timeout, max_attempts=self.max_attempts)
 
@@ -115,19 +115,19 @@ class AirbyteResource(SecretFieldsResource):
         )
 
     def _client(self, *, request_timeout: float, max_attempts: int) -> AirbyteClient:
-        headers = {name: str(plain(value)) for name, value in self.extra_headers.items()}
+        headers = {name: str(given(value)) for name, value in self.extra_headers.items()}
         client = _shared_client(
-            server_url=plain(self.server_url),
-            client_id=plain(self.client_id),
-            client_secret=plain(self.client_secret),
-            bearer_token=plain(self.bearer_token),
-            username=plain(self.username),
-            password=plain(self.password),
-            workspace_id=plain(self.workspace_id),
+            server_url=given(self.server_url),
+            client_id=given(self.client_id),
+            client_secret=given(self.client_secret),
+            bearer_token=given(self.bearer_token),
+            username=given(self.username),
+            password=given(self.password),
+            workspace_id=given(self.workspace_id),
             request_timeout=request_timeout,
             slow_request_timeout=self.slow_request_timeout,
             max_attempts=max_attempts,
-            ca_bundle=plain(self.ca_bundle),
+            ca_bundle=given(self.ca_bundle),
             extra_headers=tuple(sorted(headers.items())),
         )
         signs_in = client.settings.signs_in_with or any(name.lower() == "authorization" for name in headers)
@@ -150,7 +150,7 @@ class AirbyteResource(SecretFieldsResource):
         Raises:
             WorkspaceError: There is none such, or there are several and none is configured.
         """
-        workspace_id, name = plain(self.workspace_id), plain(self.workspace_name)
+        workspace_id, name = given(self.workspace_id), given(self.workspace_name)
         if workspace_id and name:
             raise ConfigurationError("Give workspace_id or workspace_name, not both.")
         return (client or self.client()).find_workspace(workspace_id=workspace_id, name=name)
@@ -183,13 +183,13 @@ class AirbyteResource(SecretFieldsResource):
             SyncTimedOut: It took longer than `sync_timeout`.
             AirbyteDagsterError: It could not be started, or not be watched for `poll_failure_tolerance`.
         """
-        workspace_id = workspace_id or plain(self.workspace_id) or self.find_workspace().id
+        workspace_id = workspace_id or given(self.workspace_id) or self.find_workspace().id
         settings = self.sync_settings()
         return run_job(self.client(), workspace_id, connection_id, settings, job_type=job_type, context=context)
 
     def fingerprint_key(self) -> str:
         """Key for digests of what was applied: a credential that lasts, so that the digests say nothing without it."""
-        return plain(self.client_secret) or plain(self.password) or ""
+        return given(self.client_secret) or given(self.password) or ""
 
     def sync_settings(self) -> SyncSettings:
         """Return how jobs are to be run."""

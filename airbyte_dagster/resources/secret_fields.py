@@ -106,8 +106,24 @@ class SecretFieldsResource(dg.ConfigurableResource[Any]):
         return type(self)(**{**self._get_non_default_public_field_values(), **(update or {})})
 
 
+def given(value: _T) -> _T:
+    """Return the value of a field that is about to be used.
+
+    Raises:
+        ConfigurationError: It is an ``EnvVar`` that is not set, as Dagster refuses it in a run.
+    """
+    if isinstance(value, dg.EnvVar) and value.get_value() is None:
+        raise ConfigurationError(
+            f"The environment variable {value.env_var_name} is not set.", guidance="Set it, or leave its field out."
+        )
+    return plain(value)
+
+
 def plain(value: _T) -> _T:
-    """Return the value of a field, whether Dagster has read its ``EnvVar`` already or not."""
+    """Return the value of a field, whether Dagster has read its ``EnvVar`` already or not.
+
+    ``None`` if the variable is not set: definitions are loaded without variables, too.
+    """
     return value.get_value() if isinstance(value, dg.EnvVar) else value  # type: ignore[return-value]
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from airbyte_dagster.destinations.databases import Database, duckdb_database, is_motherduck
 from airbyte_dagster.destinations.databases import is_elsewhere as certainly_elsewhere
-from airbyte_dagster.resources.secret_fields import SecretFieldsResource, plain
+from airbyte_dagster.resources.secret_fields import SecretFieldsResource, given, plain
 from airbyte_dagster.warehouse import DriverWarehouse, DuckDBWarehouse, Warehouse, kind_of_resource, sql_warehouse
 from airbyte_dagster.warehouse.driver_warehouse import is_motherduck_endpoint
 
@@ -68,15 +68,15 @@ class MotherDuckResource(WarehouseResource):
 
     def warehouse(self) -> DuckDBWarehouse:
         """Return the reader of this warehouse."""
-        database = str(plain(self.database))
+        database = str(given(self.database))
         if not is_motherduck(database):
             database = os.path.expanduser(database)  # noqa: PTH111 - stays text, as it may be a URL of DuckDB's
         return DuckDBWarehouse(
             database,
-            motherduck_token=plain(self.motherduck_token),
+            motherduck_token=given(self.motherduck_token),
             lock_timeout=self.lock_timeout,
             query_timeout=self.query_timeout,
-            snapshot_token=plain(self.snapshot_token),
+            snapshot_token=given(self.snapshot_token),
         )
 
     def is_elsewhere(self, destination_type: str, place: Mapping[str, object]) -> bool:
@@ -115,9 +115,9 @@ class SqlWarehouseResource(WarehouseResource):
         Raises:
             ConfigurationError: The address is not valid, or of a kind that is not known.
         """
-        arguments = {name: plain(value) for name, value in self.connect_args.items()}
+        arguments = {name: given(value) for name, value in self.connect_args.items()}
         return sql_warehouse(
-            str(plain(self.url) or ""),
+            str(given(self.url) or ""),
             arguments,
             query_timeout=self.query_timeout,
             connect_timeout=self.connect_timeout,
@@ -171,11 +171,11 @@ class PostgresWarehouseResource(WarehouseResource):
 
         address = URL.create(
             "postgresql+psycopg",
-            str(plain(self.username)),
-            plain(self.password),
-            str(plain(self.host)),
+            str(given(self.username)),
+            given(self.password),
+            str(given(self.host)),
             self.port,
-            str(plain(self.database)),
+            str(given(self.database)),
         )
         return sql_warehouse(
             address.render_as_string(hide_password=False),

@@ -85,10 +85,12 @@ def test_a_refusal_is_shown(airbyte: RunningAirbyte, api: Api, connection: str) 
     path = pages_of(airbyte, connection)
     fields = form(f"{path}/status", "sync")
     airbyte.engine.hold()
-    api.until(api.sync(connection), lambda job: job["status"] == "running")
+    job = api.until(api.sync(connection), lambda job: job["status"] == "running")
     answer = press(f"{path}/sync", fields)
     assert answer.status_code == 409
     assert f"A sync is already running for: {connection}" in answer.text
+    airbyte.engine.release()
+    api.finish(job["jobId"])
     assert len(airbyte.engine.requests) == 1
 
 

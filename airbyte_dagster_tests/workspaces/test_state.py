@@ -18,6 +18,7 @@ from dagster._core.definitions.reconstruct import (
     reconstruct_repository_def_from_pointer,
 )
 from dagster._core.definitions.repository_definition import RepositoryLoadData
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 from dagster_shared.serdes import deserialize_value
 
 from airbyte_dagster import AirbyteResource
@@ -51,9 +52,11 @@ def server() -> Iterator[HttpServer]:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("AIRBYTE_DAGSTER_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+    # Dagster goes on with the storage of another test's instance, where two of them ended in the order of their begin.
+    with set_defs_state_storage(None):
+        yield tmp_path / "home"
 
 
 @pytest.fixture

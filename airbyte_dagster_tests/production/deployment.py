@@ -30,6 +30,10 @@ _REDIS = "redis://redis:6379"
 START_SECONDS = 120.0
 
 
+class LaunchRefused(AssertionError):
+    """There is no such selection, as far as the web server knows: that is so, too, while it can't reach the code."""
+
+
 @dataclass(frozen=True)
 class Size:
     """What a deployment has.
@@ -261,6 +265,8 @@ class Deployment:
             "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
         }
         launched = self.graphql(_LAUNCH, params=params)["launchRun"]
+        if launched["__typename"] == "InvalidSubsetError":
+            raise LaunchRefused(launched)
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
 
@@ -315,7 +321,7 @@ _LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
   launchRun(executionParams: $params) {
     __typename
-    ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+    ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on InvalidSubsetError { message }
     ... on RunConfigValidationInvalid { errors { message } }
   }
 }

@@ -15,7 +15,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from dagster._serdes import deserialize_value
 
-from airbyte_dagster_tests.production.deployment import Deployment
+from airbyte_dagster_tests.production.deployment import Deployment, LaunchRefused
 from airbyte_dagster_tests.production.network import eventually
 from benchmarks.simulated_airbyte.inventory import connection_id
 
@@ -64,7 +64,7 @@ def launch(deployment: Deployment, location: str, connections: Iterable[int], na
     def launched() -> str | None:
         try:
             return deployment.launch(location, keys, **{_TAG: tag})
-        except httpx.HTTPError:
+        except (httpx.HTTPError, LaunchRefused):
             runs = deployment.instance.get_runs(dg.RunsFilter(tags={_TAG: tag}))
             return runs[-1].run_id if runs else None
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import dagster as dg
 import httpx
 
-from airbyte_dagster_tests.production.deployment import Deployment
+from airbyte_dagster_tests.production.deployment import Deployment, LaunchRefused
 from airbyte_dagster_tests.production.ledger import Request, last_run, launch
 from airbyte_dagster_tests.production.network import Host, eventually
 
@@ -80,6 +80,8 @@ def resume(deployment: Deployment, run_id: str) -> str:
             return children[0].run_id
         params = {"parentRunId": run_id, "strategy": "FROM_FAILURE"}
         launched = deployment.graphql(_REEXECUTE, params=params)["launchRunReexecution"]
+        if launched["__typename"] == "InvalidSubsetError":
+            raise LaunchRefused(launched)
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
 
@@ -93,7 +95,7 @@ def _patiently(act: Callable[[], _Done]) -> Callable[[], _Done | None]:
     def tried() -> _Done | None:
         try:
             return act()
-        except httpx.HTTPError:
+        except (httpx.HTTPError, LaunchRefused):
             return None
 
     return tried

@@ -173,6 +173,7 @@ class Chaos:
         self._order = itertools.count()
         self._free = list(self.groups)
         self._under_way: list[Request] = []
+        self._cut_off = 0
         self._began = time.monotonic()
 
     def run(self, schedules: int, seconds: float) -> None:
@@ -187,9 +188,14 @@ class Chaos:
             if is_over and not self._under_way and not self._due:
                 return
             assert time.monotonic() - self._began < seconds + 600, self._unfinished()
-            if not is_over and self._free:
+            if not is_over and self._free and self._is_whole:
                 self._begin()
             time.sleep(0.2)
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether no host is cut off: people wait for that, and this loop, which ends it, must not wait for people."""
+        return not self._cut_off
 
     def _unfinished(self) -> str:
         return "\n".join(
@@ -221,7 +227,12 @@ class Chaos:
     def _cut(self, chance: random.Random) -> None:
         host, text = cut_off(self.deployment, chance)
         self._tell(text)
-        self._at(chance.uniform(3, 15), host.reconnect)
+        self._cut_off += 1
+        self._at(chance.uniform(3, 15), lambda: self._reconnect(host))
+
+    def _reconnect(self, host: Host) -> None:
+        host.reconnect()
+        self._cut_off -= 1
 
     def _at(self, delay: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._due, (time.monotonic() + delay, next(self._order), action))
@@ -242,7 +253,7 @@ class Chaos:
             if newest is not None and newest.is_success:
                 self._under_way.remove(request)
                 self._free.append(request.connections)
-            elif newest is not None:
+            elif newest is not None and self._is_whole:
                 self._by_hand(newest)
 
     def _by_hand(self, run: dg.DagsterRun) -> None:

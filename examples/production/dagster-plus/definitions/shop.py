@@ -12,7 +12,7 @@ from airbyte_dagster import AirbyteResource, ConnectionSelector, PostgresWarehou
 
 # Dagster+ sets it in each process of a branch deployment.
 IS_BRANCH = os.environ.get("DAGSTER_CLOUD_IS_BRANCH_DEPLOYMENT") == "1"
-# Not by `EnvVar`: without a workspace's id, the only one is taken that the credentials reach, whichever it is.
+# Read here, and not by `EnvVar`: a deployment that lacks one does not even load.
 WORKSPACE_ID = os.environ["AIRBYTE_BRANCH_WORKSPACE_ID" if IS_BRANCH else "AIRBYTE_WORKSPACE_ID"]
 WAREHOUSE_DB = os.environ["WAREHOUSE_BRANCH_DB" if IS_BRANCH else "WAREHOUSE_DB"]
 
